@@ -1,0 +1,1 @@
+"""ResNeXt backbones for object detection, on Detectron2 or without it."""
