@@ -1,0 +1,1 @@
+"""Measures of classifiers and detectors. Engine-neutral."""

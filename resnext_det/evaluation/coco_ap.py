@@ -1,0 +1,152 @@
+"""COCO box AP and AR by hotcoco, with pycocotools as the reference. Engine-neutral."""
+
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from resnext_det.errors import UserError
+from resnext_det.evaluation.coco_input import GroundTruth, read_ground_truth, result_rows
+from resnext_det.evaluation.results_json import read_results
+
+Backend = Literal["hotcoco", "pycocotools"]
+
+# pycocotools' COCOeval.stats, in its order, under Detectron2's names.
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What either library computed.
+
+    Attributes:
+        stats: (12,) float64 in 0 … 1 in the order of METRICS, -1 where undefined.
+        precision: (10 IoUs, 101 recalls, K, 4 areas, 3 limits) float64, -1 where undefined.
+        recall: (10 IoUs, K, 4 areas, 3 limits) float64, -1 where undefined.
+    """
+
+    stats: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+
+
+def evaluate_coco(
+    annotations: Path, results: Path | list[dict[str, Any]], *, backend: Backend = "hotcoco"
+) -> dict[str, float | None]:
+    """Scores detections against a COCO annotation file.
+
+    Args:
+        annotations: COCO JSON with images, annotations and categories.
+        results: COCO result records, or the file that holds them; may be empty.
+        backend: the library that counts; both give the same numbers.
+
+    Returns:
+        AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl in percent; 0.0 where
+        nothing was detected, None where there is no ground truth to find.
+
+    Raises:
+        UserError: a file is missing or malformed, or a record names an image or a
+            category that the annotation file does not have.
+    """
+    _, scores = _score(annotations, results, backend)
+    return {name: _percent(value) for name, value in zip(METRICS, scores.stats, strict=True)}
+
+
+def evaluate_coco_per_class(
+    annotations: Path, results: Path | list[dict[str, Any]], *, backend: Backend = "hotcoco"
+) -> dict[str, dict[str, float | None]]:
+    """Scores each class by itself, over all areas and 100 detections per image.
+
+    Args:
+        annotations: as for `evaluate_coco`.
+        results: as for `evaluate_coco`.
+        backend: as for `evaluate_coco`.
+
+    Returns:
+        Class name -> {"AP", "AP50", "AR100"} in percent, in the order of the category
+        ids; None for a class without ground truth.
+
+    Raises:
+        UserError: as for `evaluate_coco`.
+    """
+    ground_truth, scores = _score(annotations, results, backend)
+    table = {}
+    for index, name in enumerate(ground_truth.class_names):
+        precision = scores.precision[:, :, index, 0, 2]  # (10, 101): all areas, 100 detections
+        table[name] = {
+            "AP": _mean_percent(precision),
+            "AP50": _mean_percent(precision[0]),
+            "AR100": _mean_percent(scores.recall[:, index, 0, 2]),
+        }
+    return table
+
+
+def _score(
+    annotations: Path, results: Path | list[dict[str, Any]], backend: Backend
+) -> tuple[GroundTruth, _Scores]:
+    ground_truth = read_ground_truth(Path(annotations))
+    if isinstance(results, list):
+        name, records = "results", results
+    else:
+        name, records = str(results), read_results(Path(results))
+    rows = result_rows(name, records, ground_truth)
+    count = {"hotcoco": _count_with_hotcoco, "pycocotools": _count_with_pycocotools}
+    if backend not in count:
+        raise UserError(f"evaluation backend {backend!r}: there are hotcoco and pycocotools")
+    # Both libraries print their table; the caller has the numbers.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return ground_truth, count[backend](ground_truth.dataset, rows)
+
+
+def _count_with_hotcoco(dataset: dict[str, Any], rows: np.ndarray) -> _Scores:
+    from hotcoco import COCO, COCOeval  # loads its plotting parts; only when evaluating
+
+    truth = COCO(dataset)
+    return _run(COCOeval(truth, truth.load_res(rows), "bbox"))
+
+
+def _count_with_pycocotools(dataset: dict[str, Any], rows: np.ndarray) -> _Scores:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth, found = COCO(), COCO()
+    truth.dataset = dataset
+    # Built by hand, because its loadRes fails on an empty list.
+    found.dataset = {**dataset, "annotations": [_as_annotation(n, r) for n, r in enumerate(rows)]}
+    truth.createIndex()
+    found.createIndex()
+    return _run(COCOeval(truth, found, "bbox"))
+
+
+def _as_annotation(number: int, row: np.ndarray) -> dict[str, Any]:
+    image, x, y, width, height, score, category = row.tolist()
+    return {
+        "id": number + 1,
+        "image_id": int(image),
+        "category_id": int(category),
+        "bbox": [x, y, width, height],
+        "area": width * height,
+        "iscrowd": 0,
+        "score": score,
+    }
+
+
+def _run(evaluation: Any) -> _Scores:
+    """Runs a COCOeval of either library; they share the interface."""
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    arrays = evaluation.eval
+    return _Scores(np.asarray(evaluation.stats, float), arrays["precision"], arrays["recall"])
+
+
+def _percent(value: float) -> float | None:
+    return None if value < 0 else float(value) * 100
+
+
+def _mean_percent(values: np.ndarray) -> float | None:
+    defined = values[values > -1]
+    return float(defined.mean()) * 100 if defined.size else None

@@ -1,0 +1,130 @@
+"""COCO ground truth and results, checked, as plain arrays for either library. Engine-neutral.
+
+Ids are replaced by their rank and missing areas filled in. Numbering annotations
+from 1 avoids pycocotools taking an annotation of id 0 for "no match"; ranks keep the
+order of images, on which tied scores depend.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resnext_det.errors import UserError
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """An annotation file with dense ids.
+
+    Attributes:
+        path: the file, for messages.
+        dataset: COCO dict with image ids 0 …, category ids 0 … and annotation ids 1 ….
+        image_rank: id in the file -> dense id.
+        category_rank: id in the file -> dense id.
+        class_names: in the order of the dense ids.
+    """
+
+    path: Path
+    dataset: dict[str, Any]
+    image_rank: Mapping[Hashable, int]
+    category_rank: Mapping[Hashable, int]
+    class_names: tuple[str, ...]
+
+
+def read_ground_truth(path: Path) -> GroundTruth:
+    """Reads a COCO annotation file for counting.
+
+    Raises:
+        UserError: the file is missing, is not JSON, or is not COCO.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such annotation file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as COCO annotation JSON ({error})") from None
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise UserError(f"{path}: not a COCO annotation file, it has no list {key!r}")
+    try:
+        return _dense_ground_truth(path, content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a COCO annotation file ({error!r})") from None
+
+
+def _dense_ground_truth(path: Path, content: dict[str, Any]) -> GroundTruth:
+    image_rank = _ranks(image["id"] for image in content["images"])
+    category_rank = _ranks(category["id"] for category in content["categories"])
+    names = {category["id"]: str(category["name"]) for category in content["categories"]}
+    annotations = []
+    for number, annotation in enumerate(content["annotations"], start=1):
+        x, y, width, height = map(float, annotation["bbox"])
+        annotations.append(
+            {
+                "id": number,
+                "image_id": image_rank[annotation["image_id"]],
+                "category_id": category_rank[annotation["category_id"]],
+                "bbox": [x, y, width, height],
+                "area": float(annotation.get("area", width * height)),
+                "iscrowd": int(annotation.get("iscrowd", 0)),
+            }
+        )
+    dataset = {
+        "images": [{"id": rank} for rank in image_rank.values()],
+        "categories": [{"id": rank, "name": names[key]} for key, rank in category_rank.items()],
+        "annotations": annotations,
+    }
+    repeated = {name for name, count in Counter(names.values()).items() if count > 1}
+    class_names = tuple(
+        f"{name} (id {key})" if (name := names[key]) in repeated else name for key in category_rank
+    )
+    return GroundTruth(path, dataset, image_rank, category_rank, class_names)
+
+
+def _ranks(ids: Iterable[Any]) -> dict[Hashable, int]:
+    return {key: rank for rank, key in enumerate(sorted(set(ids)))}
+
+
+def result_rows(name: str, records: list[dict[str, Any]], ground_truth: GroundTruth) -> np.ndarray:
+    """Checks result records and puts them into one array.
+
+    Args:
+        name: the file of the records, for messages.
+        records: COCO box results with the ids of the annotation file.
+        ground_truth: what they will be compared with.
+
+    Returns:
+        (N, 7) float64: dense image id, x, y, w, h, score, dense category id.
+
+    Raises:
+        UserError: a record is malformed, not finite, or names an unknown image or category.
+    """
+    rows = np.zeros((len(records), 7))
+    for index, record in enumerate(records):
+        try:
+            x, y, width, height = record["bbox"]
+            image = ground_truth.image_rank.get(record["image_id"])
+            category = ground_truth.category_rank.get(record["category_id"])
+            score = float(record["score"])
+            if image is not None and category is not None:
+                rows[index] = image, x, y, width, height, score, category
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{name}: record {index} is not a COCO box result with image_id, category_id,"
+                f" bbox [x, y, w, h] and score ({error!r})"
+            ) from None
+        for key, found in (("image_id", image), ("category_id", category)):
+            if found is None:
+                raise UserError(
+                    f"{name}: record {index} has {key} {record[key]!r},"
+                    f" which {ground_truth.path} does not have"
+                )
+    broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(broken):
+        raise UserError(f"{name}: record {broken[0]} has a bbox or score that is not finite")
+    return rows

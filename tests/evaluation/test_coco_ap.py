@@ -1,0 +1,200 @@
+"""COCO AP against published vectors, pycocotools and hand-made cases."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from resnext_det.errors import UserError
+from resnext_det.evaluation.coco_ap import METRICS, evaluate_coco, evaluate_coco_per_class
+from tests.evaluation.coco_vectors import make_vector
+
+VECTORS = Path(__file__).parents[3] / "shared" / "data" / "evaluator"
+VECTOR_NAMES = sorted(p.parent.name for p in VECTORS.glob("*/expected.json"))
+BACKENDS = ("hotcoco", "pycocotools")
+
+CASES = {
+    "plain": {},
+    "crowds": {"crowd_share": 0.4},
+    "ties": {"tied_scores": True},
+    "crowds and ties": {"crowd_share": 0.3, "tied_scores": True, "num_images": 40},
+    "many classes": {"num_classes": 80, "num_images": 60},
+    "one class": {"num_classes": 1},
+    "more than 100 detections": {"num_images": 4, "max_detections": 400, "num_classes": 1},
+    "no area given": {"with_area": False},
+    "no detections": {"max_detections": 0},
+    "no ground truth": {"max_boxes": 0},
+    "neither": {"max_boxes": 0, "max_detections": 0},
+}
+
+
+def as_stat(value: float | None) -> float:
+    return -1.0 if value is None else value / 100
+
+
+@pytest.mark.skipif(not VECTOR_NAMES, reason=f"needs the evaluation vectors in {VECTORS}")
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", VECTOR_NAMES)
+def test_published_vectors(name: str, backend: str) -> None:
+    expected = json.loads((VECTORS / name / "expected.json").read_text())
+    if expected["iou_type"] != "bbox":
+        pytest.skip(f"{name} is a vector of {expected['iou_type']}; only boxes are scored here")
+    files = VECTORS / name / "gt.json", VECTORS / name / "dt.json"
+
+    metrics = evaluate_coco(*files, backend=backend)
+    assert {k: as_stat(v) for k, v in metrics.items()} == pytest.approx(
+        expected["stats"], abs=1e-12
+    )
+
+    per_class = evaluate_coco_per_class(*files, backend=backend)
+    rows = [expected["per_category"][k] for k in sorted(expected["per_category"], key=int)]
+    assert len(per_class) == len(rows)
+    for found, row in zip(per_class.values(), rows, strict=True):
+        assert {k: as_stat(v) for k, v in found.items()} == pytest.approx(row, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("case", CASES)
+def test_hotcoco_equals_pycocotools(case: str, seed: int, tmp_path: Path) -> None:
+    files = make_vector(tmp_path, seed=seed, **CASES[case])
+    fast, reference = (evaluate_coco(*files, backend=b) for b in BACKENDS)
+    assert {k: v is None for k, v in fast.items()} == {k: v is None for k, v in reference.items()}
+    assert {k: as_stat(v) for k, v in fast.items()} == pytest.approx(
+        {k: as_stat(v) for k, v in reference.items()}, abs=1e-9
+    )
+    fast_classes, reference_classes = (evaluate_coco_per_class(*files, backend=b) for b in BACKENDS)
+    assert list(fast_classes) == list(reference_classes)
+    for name, row in fast_classes.items():
+        assert row == pytest.approx(reference_classes[name], abs=1e-9)
+
+
+@pytest.mark.parametrize("case", ["plain", "crowds and ties", "more than 100 detections"])
+def test_equals_pycocotools_on_the_raw_files(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The ids we replace do not change what pycocotools itself says of the files."""
+    gt_file, dt_file = make_vector(tmp_path, seed=7, **CASES[case])
+    truth = COCO(str(gt_file))
+    evaluation = COCOeval(truth, truth.loadRes(str(dt_file)), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    capsys.readouterr()
+    ours = [as_stat(v) for v in evaluate_coco(gt_file, dt_file).values()]
+    assert ours == pytest.approx(evaluation.stats.tolist(), abs=1e-9)
+    assert capsys.readouterr().out == ""
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def one_box(**changes: object) -> dict:
+    annotation = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 40, 40], "area": 1600}
+    return {
+        "images": [{"id": 1}],
+        "categories": [{"id": 3, "name": "cell"}],
+        "annotations": [{**annotation, **changes}],
+    }
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_of_three_thresholds(backend: str, tmp_path: Path) -> None:
+    """An IoU of exactly 0.75 counts at 0.50, 0.55 … 0.75: six of ten thresholds."""
+    gt = write(tmp_path / "gt.json", one_box())
+    found = [{"image_id": 1, "category_id": 3, "bbox": [0, 0, 40, 30], "score": 0.5}]
+    metrics = evaluate_coco(gt, found, backend=backend)
+    assert metrics["AP"] == pytest.approx(60.0)
+    assert (metrics["AP50"], metrics["AP75"]) == (pytest.approx(100.0), pytest.approx(100.0))
+    assert metrics["APm"] == pytest.approx(60.0)
+    assert metrics["APs"] is None
+    assert metrics["APl"] is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_detections_is_zero_and_no_truth_is_none(backend: str, tmp_path: Path) -> None:
+    gt = write(tmp_path / "gt.json", one_box())
+    assert evaluate_coco(gt, [], backend=backend)["AP"] == 0.0
+    nothing = write(tmp_path / "none.json", {**one_box(), "annotations": []})
+    assert evaluate_coco(nothing, [], backend=backend) == dict.fromkeys(METRICS)
+    assert evaluate_coco_per_class(nothing, [], backend=backend)["cell"]["AP"] is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ids_of_any_kind(backend: str, tmp_path: Path) -> None:
+    """Annotation id 0 and image ids that are words count like any other."""
+    content = one_box(id=0, image_id="left")
+    content["images"] = [{"id": "left"}, {"id": "right"}]
+    gt = write(tmp_path / "gt.json", content)
+    found = [{"image_id": "left", "category_id": 3, "bbox": [0, 0, 40, 40], "score": 0.5}]
+    assert evaluate_coco(gt, found, backend=backend)["AP"] == pytest.approx(100.0)
+
+
+def test_classes_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    content = one_box()
+    content["categories"] = [{"id": 3, "name": "cell"}, {"id": 9, "name": "cell"}]
+    per_class = evaluate_coco_per_class(write(tmp_path / "gt.json", content), [])
+    assert list(per_class) == ["cell (id 3)", "cell (id 9)"]
+
+
+GOOD = {"image_id": 1, "category_id": 3, "bbox": [0, 0, 40, 40], "score": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        ([{**GOOD, "image_id": 8}], "record 0 has image_id 8, which"),
+        ([GOOD, {**GOOD, "category_id": 1}], "record 1 has category_id 1, which"),
+        ([{**GOOD, "bbox": [0, 0, 1]}], "record 0 is not a COCO box result"),
+        ([{"image_id": 1}], "record 0 is not a COCO box result"),
+        ([{**GOOD, "score": None}], "record 0 is not a COCO box result"),
+        (["box"], "record 0 is not a COCO box result"),
+        ([{**GOOD, "score": math.nan}], "record 0 has a bbox or score that is not finite"),
+        ({"images": []}, "COCO results are a list of records, this is a dict"),
+        ("[{", "cannot be read as COCO results JSON"),
+    ],
+)
+def test_malformed_results_are_one_clear_line(records: object, words: str, tmp_path: Path) -> None:
+    gt = write(tmp_path / "gt.json", one_box())
+    dt = write(tmp_path / "dt.json", records)
+    with pytest.raises(UserError, match=words) as caught:
+        evaluate_coco(gt, dt)
+    assert str(caught.value).startswith(str(dt))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("not json", "cannot be read as COCO annotation JSON"),
+        ([], "it has no list 'images'"),
+        ({"images": [], "annotations": []}, "it has no list 'categories'"),
+        (one_box(image_id=5), "not a COCO annotation file"),
+        (one_box(bbox=[1, 2]), "not a COCO annotation file"),
+    ],
+)
+def test_malformed_annotations_are_one_clear_line(
+    content: object, words: str, tmp_path: Path
+) -> None:
+    gt = write(tmp_path / "gt.json", content)
+    with pytest.raises(UserError, match=words) as caught:
+        evaluate_coco(gt, [])
+    assert str(gt) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    gt = write(tmp_path / "gt.json", one_box())
+    with pytest.raises(UserError, match="nowhere.json: no such annotation file"):
+        evaluate_coco(tmp_path / "nowhere.json", [])
+    with pytest.raises(UserError, match="nowhere.json: no such results file"):
+        evaluate_coco(gt, tmp_path / "nowhere.json")
+
+
+def test_an_unknown_backend_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'cocoapi': there are hotcoco and pycocotools"):
+        evaluate_coco(write(tmp_path / "gt.json", one_box()), [], backend="cocoapi")  # type: ignore[arg-type]
