@@ -93,26 +93,30 @@ def _score(
     else:
         name, records = str(results), read_results(Path(results))
     rows = result_rows(name, records, ground_truth)
-    count = {"hotcoco": _count_with_hotcoco, "pycocotools": _count_with_pycocotools}
+    count = {"hotcoco": evaluate_with_hotcoco, "pycocotools": evaluate_with_pycocotools}
     if backend not in count:
         raise UserError(f"evaluation backend {backend!r}: there are hotcoco and pycocotools")
-    # Both libraries print their table; the caller has the numbers.
-    with contextlib.redirect_stdout(io.StringIO()):
-        return ground_truth, count[backend](ground_truth.dataset, rows)
+    evaluation = count[backend](ground_truth.dataset, rows)
+    arrays = evaluation.eval
+    stats = np.asarray(evaluation.stats, float)
+    return ground_truth, _Scores(stats, arrays["precision"], arrays["recall"])
 
 
-def _count_with_hotcoco(dataset: dict[str, Any], rows: np.ndarray) -> _Scores:
+def evaluate_with_hotcoco(dataset: dict[str, Any], rows: np.ndarray) -> Any:
+    """Returns hotcoco's COCOeval, run, for arrays of `coco_input`."""
     from hotcoco import COCO, COCOeval  # loads its plotting parts; only when evaluating
 
     truth = COCO(dataset)
     return _run(COCOeval(truth, truth.load_res(rows), "bbox"))
 
 
-def _count_with_pycocotools(dataset: dict[str, Any], rows: np.ndarray) -> _Scores:
+def evaluate_with_pycocotools(dataset: dict[str, Any], rows: np.ndarray) -> Any:
+    """Returns pycocotools' COCOeval, run, for arrays of `coco_input`."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    truth, found = COCO(), COCO()
+    truth: Any = COCO()
+    found: Any = COCO()
     truth.dataset = dataset
     # Built by hand, because its loadRes fails on an empty list.
     found.dataset = {**dataset, "annotations": [_as_annotation(n, r) for n, r in enumerate(rows)]}
@@ -134,13 +138,14 @@ def _as_annotation(number: int, row: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _run(evaluation: Any) -> _Scores:
+def _run(evaluation: Any) -> Any:
     """Runs a COCOeval of either library; they share the interface."""
     evaluation.evaluate()
     evaluation.accumulate()
-    evaluation.summarize()
-    arrays = evaluation.eval
-    return _Scores(np.asarray(evaluation.stats, float), arrays["precision"], arrays["recall"])
+    # Both libraries print their table; the caller has the numbers.
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.summarize()
+    return evaluation
 
 
 def _percent(value: float) -> float | None:

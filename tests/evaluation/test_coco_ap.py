@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from pycocotools.cocoeval import COCOeval
 
 from resnext_det.errors import UserError
 from resnext_det.evaluation.coco_ap import METRICS, evaluate_coco, evaluate_coco_per_class
-from tests.evaluation.coco_vectors import make_vector
 
 VECTORS = Path(__file__).parents[3] / "shared" / "data" / "evaluator"
 VECTOR_NAMES = sorted(p.parent.name for p in VECTORS.glob("*/expected.json"))
+Vectors = Callable[..., tuple[Path, Path]]
 BACKENDS = ("hotcoco", "pycocotools")
 
 CASES = {
@@ -58,8 +59,8 @@ def test_published_vectors(name: str, backend: str) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("case", CASES)
-def test_hotcoco_equals_pycocotools(case: str, seed: int, tmp_path: Path) -> None:
-    files = make_vector(tmp_path, seed=seed, **CASES[case])
+def test_hotcoco_equals_pycocotools(case: str, seed: int, make_vector: Vectors) -> None:
+    files = make_vector(seed=seed, **CASES[case])
     fast, reference = (evaluate_coco(*files, backend=b) for b in BACKENDS)
     assert {k: v is None for k, v in fast.items()} == {k: v is None for k, v in reference.items()}
     assert {k: as_stat(v) for k, v in fast.items()} == pytest.approx(
@@ -73,10 +74,10 @@ def test_hotcoco_equals_pycocotools(case: str, seed: int, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("case", ["plain", "crowds and ties", "more than 100 detections"])
 def test_equals_pycocotools_on_the_raw_files(
-    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    case: str, make_vector: Vectors, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The ids we replace do not change what pycocotools itself says of the files."""
-    gt_file, dt_file = make_vector(tmp_path, seed=7, **CASES[case])
+    gt_file, dt_file = make_vector(seed=7, **CASES[case])
     truth = COCO(str(gt_file))
     evaluation = COCOeval(truth, truth.loadRes(str(dt_file)), "bbox")
     evaluation.evaluate()
@@ -189,12 +190,18 @@ def test_malformed_annotations_are_one_clear_line(
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     gt = write(tmp_path / "gt.json", one_box())
-    with pytest.raises(UserError, match="nowhere.json: no such annotation file"):
+    with pytest.raises(UserError, match=r"nowhere\.json: no such annotation file"):
         evaluate_coco(tmp_path / "nowhere.json", [])
-    with pytest.raises(UserError, match="nowhere.json: no such results file"):
+    with pytest.raises(UserError, match=r"nowhere\.json: no such results file"):
         evaluate_coco(gt, tmp_path / "nowhere.json")
 
 
 def test_an_unknown_backend_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'cocoapi': there are hotcoco and pycocotools"):
         evaluate_coco(write(tmp_path / "gt.json", one_box()), [], backend="cocoapi")  # type: ignore[arg-type]
+
+
+def test_the_vectors_are_telling(make_vector: Vectors) -> None:
+    """An AP near 0 or 100 would hide a wrong rule."""
+    metrics = evaluate_coco(*make_vector(seed=0, num_images=40))
+    assert 10 < metrics["AP"] < 90

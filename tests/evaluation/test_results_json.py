@@ -42,8 +42,8 @@ def test_round_trip_through_the_file(count: int, tmp_path: Path) -> None:
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="a.json: no such results file"):
+    with pytest.raises(UserError, match=r"a\.json: no such results file"):
         read_results(tmp_path / "a.json")
     (tmp_path / "b.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="b.json: cannot be read as COCO results JSON"):
+    with pytest.raises(UserError, match=r"b\.json: cannot be read as COCO results JSON"):
         read_results(tmp_path / "b.json")

@@ -1,12 +1,20 @@
 """Small random COCO sets that reach the corners of the AP definition."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 
-def make_vector(
+@pytest.fixture
+def make_vector(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """Gives `write_vector` with the test's own folder."""
+    return lambda **settings: write_vector(tmp_path, **settings)
+
+
+def write_vector(
     folder: Path,
     *,
     seed: int,
@@ -39,15 +47,20 @@ def make_vector(
             annotations.append(annotation)
         found = random.randint(0, max_detections + 1)
         for _ in range(found):
-            if count and random.rand() < 0.7:
-                box = boxes[random.randint(count)] * random.uniform(0.85, 1.15, size=4)
+            score = float(random.rand())
+            category_id = int(random.choice(category_ids))
+            if count and random.rand() < 0.8:
+                copied = random.randint(count)
+                box = boxes[copied] + random.uniform(-0.1, 0.1, size=4) * boxes[copied, 2:].min()
+                score = 0.4 + 0.6 * score
+                if random.rand() < 0.8:
+                    category_id = annotations[copied - count]["category_id"]
             else:
                 box = _random_boxes(random, 1)[0]
-            score = float(random.rand())
             results.append(
                 {
                     "image_id": image_id,
-                    "category_id": int(random.choice(category_ids)),
+                    "category_id": category_id,
                     "bbox": box.tolist(),
                     "score": round(score, 1) if tied_scores else score,
                 }
