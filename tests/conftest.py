@@ -1,0 +1,43 @@
+"""Which tests run on this machine, and one thread for each. Engine-neutral."""
+
+import importlib.util
+import warnings
+
+import pytest
+import torch
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    reasons = missing_needs(run_slow=config.getoption("--run-slow"))
+    for item in items:
+        for marker, reason in reasons.items():
+            if marker in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def missing_needs(*, run_slow: bool) -> dict[str, str]:
+    """The markers whose tests cannot run here, each with what it needs."""
+    reasons = {}
+    if importlib.util.find_spec("detectron2") is None:
+        reasons["d2"] = "needs Detectron2 (see requirements-detectron2.txt)"
+    if not cuda_is_available():
+        reasons["gpu"] = "needs a CUDA device"
+    if not run_slow:
+        reasons["slow"] = "takes minutes: give --run-slow"
+    return reasons
+
+
+def cuda_is_available() -> bool:
+    with warnings.catch_warnings():  # a CUDA build warns on a machine without a driver
+        warnings.simplefilter("ignore")
+        return torch.cuda.is_available()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    # Sums over several threads have no fixed order, and the test processes share the cores.
+    torch.set_num_threads(1)
