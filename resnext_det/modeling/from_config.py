@@ -1,0 +1,79 @@
+"""Backbone and classifier from a config tree; all that the models read of it. Engine-neutral."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fvcore.common.config import CfgNode
+
+from resnext_det.errors import UserError
+from resnext_det.modeling.classifier import Classifier
+from resnext_det.modeling.layout import BASIC_DEPTHS
+from resnext_det.modeling.resnet import ResNet
+
+
+def backbone_from_config(
+    cfg: CfgNode, *, out_features: Sequence[str] | None = None, freeze_at: int | None = None
+) -> ResNet:
+    """Builds the backbone that `MODEL.RESNETS` and `MODEL.BACKBONE.FREEZE_AT` describe.
+
+    Args:
+        cfg: the whole config tree.
+        out_features: instead of `MODEL.RESNETS.OUT_FEATURES`.
+        freeze_at: instead of `MODEL.BACKBONE.FREEZE_AT`.
+
+    Raises:
+        UserError: naming the key that cannot be honoured.
+    """
+    if out_features is None:
+        out_features = cfg.MODEL.RESNETS.OUT_FEATURES
+    frozen = cfg.MODEL.BACKBONE.FREEZE_AT if freeze_at is None else freeze_at
+    return ResNet(**_architecture(cfg), out_features=out_features, freeze_at=int(frozen))
+
+
+def classifier_from_config(cfg: CfgNode) -> Classifier:
+    """Builds the classifier: the backbone's keys and `MODEL.CLASSIFIER.NUM_CLASSES`.
+
+    Raises:
+        UserError: naming the key that cannot be honoured.
+    """
+    return Classifier(
+        **_architecture(cfg),
+        num_classes=cfg.MODEL.CLASSIFIER.NUM_CLASSES,
+        freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT,
+    )
+
+
+def _architecture(cfg: CfgNode) -> dict[str, Any]:
+    keys = cfg.MODEL.RESNETS
+    _check_keys(keys)
+    return {
+        "depth": keys.DEPTH,
+        "num_groups": keys.NUM_GROUPS,
+        "width_per_group": keys.WIDTH_PER_GROUP,
+        "stem_out_channels": keys.STEM_OUT_CHANNELS,
+        "res2_out_channels": keys.RES2_OUT_CHANNELS,
+        "stride_in_1x1": keys.STRIDE_IN_1X1,
+        "norm": keys.NORM,
+        "res5_dilation": keys.RES5_DILATION,
+        "stem": keys.STEM,
+        "block_form": keys.BLOCK_FORM,
+        "zero_init_residual": keys.ZERO_INIT_RESIDUAL,
+        "activation_checkpointing": keys.ACTIVATION_CHECKPOINTING,
+    }
+
+
+def _check_keys(keys: CfgNode) -> None:
+    """Refuses what Detectron2 refuses too, and its deformable convolutions.
+
+    Detectron2's default of RES2_OUT_CHANNELS is 256, which suits bottleneck blocks only.
+    """
+    if keys.DEPTH in BASIC_DEPTHS and keys.RES2_OUT_CHANNELS != 64:
+        raise UserError(
+            f"MODEL.RESNETS.RES2_OUT_CHANNELS must be 64 with DEPTH {keys.DEPTH} (basic "
+            f"blocks); it is {keys.RES2_OUT_CHANNELS}: set MODEL.RESNETS.RES2_OUT_CHANNELS 64"
+        )
+    if any(keys.DEFORM_ON_PER_STAGE):
+        raise UserError(
+            "MODEL.RESNETS.DEFORM_ON_PER_STAGE asks for deformable convolutions, which this "
+            "backbone does not have: set it to [False, False, False, False]"
+        )
