@@ -67,7 +67,7 @@ write_pins() {
 }
 
 install_packages() {
-    local quiet=(--quiet)
+    local quiet=(--quiet --quiet)
     if [ -t 1 ]; then quiet=(); fi
     say "installing torch $(sed -n 's/^torch==//p' "$pins") and the rest (1 to 5 minutes, about 3 GB to fetch)"
     pip_install "${quiet[@]}" --upgrade pip setuptools wheel hatchling editables ninja
@@ -163,7 +163,6 @@ TORCH=$(remembered torch "${TORCH:-}")
 TORCHVISION=$(remembered torchvision "${TORCHVISION:-}")
 DETECTRON2=$(remembered detectron2-choice "${RESNEXT_DET_DETECTRON2:-}")
 DETECTRON2=${DETECTRON2:-auto}
-if [ -z "$TORCH" ] && [ -n "$TORCHVISION" ] || [ -n "$TORCH" ] && [ -z "$TORCHVISION" ]; then
+[ "${TORCH:+given}" = "${TORCHVISION:+given}" ] ||
     fail "TORCH and TORCHVISION go together, for example TORCH=2.11.0 TORCHVISION=0.26.0."
-fi
 main
