@@ -1,0 +1,1 @@
+"""Tables, curves, pictures and pages made from result JSON alone. Engine-neutral."""

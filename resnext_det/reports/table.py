@@ -1,0 +1,118 @@
+"""The comparison in the form of the paper's Table 8, in three forms. Engine-neutral."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from rich.table import Table
+
+from resnext_det.reports.study import Row
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading and what it shows of a row.
+
+    Attributes:
+        title: the heading.
+        text: row -> the cell.
+        number: numbers are set flush right.
+    """
+
+    title: str
+    text: Callable[[Row], str]
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One line of the paper's Table 8, in percent."""
+
+    model: str
+    AP50: float
+    AP: float
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """The paper's Table 8 and where it stands."""
+
+    title: str
+    source: str
+    rows: tuple[PaperRow, ...]
+
+
+def paper_table() -> PaperTable:
+    """Reads the paper's figures from the package's data file."""
+    content = json.loads(resources.files("resnext_det.reports").joinpath("table8.json").read_text())
+    rows = tuple(PaperRow(**row) for row in content["rows"])
+    return PaperTable(content["title"], content["source"], rows)
+
+
+def columns_for(rows: Sequence[Row]) -> list[Column]:
+    """Returns Table 8's columns, and those further ones that some row can fill.
+
+    Always: model, pretraining, AP@0.5, AP, APs, APm, APl. Where known: parameters and
+    multiply-adds of the backbone, seeds that differ, and the paper's figures for models
+    that its table has.
+    """
+    columns = [
+        Column("Model", lambda row: row.model, number=False),
+        Column("Pretrained", _pretraining, number=False),
+        _metric("AP@0.5", "AP50"),
+        *(_metric(name, name) for name in ("AP", "APs", "APm", "APl")),
+    ]
+    paper = {row.model: row for row in paper_table().rows}
+    if any(row.model in paper for row in rows):
+        columns.append(Column("paper AP@0.5", lambda row: _published(paper, row, "AP50")))
+        columns.append(Column("paper AP", lambda row: _published(paper, row, "AP")))
+    if any(row.flops is not None for row in rows):
+        columns.append(Column("GFLOPs", lambda row: _scaled(row.flops, 1e9)))
+    if any(row.params is not None for row in rows):
+        columns.append(Column("Params (M)", lambda row: _scaled(row.params, 1e6)))
+    if len({row.seed for row in rows}) > 1:
+        columns.append(Column("Seed", lambda row: MISSING if row.seed is None else str(row.seed)))
+    return columns
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """Returns the table as GitHub Markdown, ending with a newline."""
+    columns = columns_for(rows)
+    lines = [[column.title for column in columns]]
+    lines.append(["---:" if column.number else "---" for column in columns])
+    lines.extend([column.text(row).replace("|", "\\|") for column in columns] for row in rows)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def rich_table(rows: Sequence[Row], title: str | None = None) -> Table:
+    """Returns the table for a terminal."""
+    table = Table(title=title)
+    for column in columns_for(rows):
+        table.add_column(column.title, justify="right" if column.number else "left")
+    for row in rows:
+        table.add_row(*(column.text(row) for column in columns_for(rows)))
+    return table
+
+
+def percent(value: float | None) -> str:
+    """Returns a metric with one decimal, as the paper prints it, or a dash."""
+    return MISSING if value is None else f"{value:.1f}"
+
+
+def _metric(title: str, key: str) -> Column:
+    return Column(title, lambda row: percent(row.metrics.get(key)))
+
+
+def _published(paper: dict[str, PaperRow], row: Row, key: str) -> str:
+    return percent(getattr(paper[row.model], key)) if row.model in paper else MISSING
+
+
+def _pretraining(row: Row) -> str:
+    return row.pretraining or {True: "yes", False: "no", None: MISSING}[row.pretrained]
+
+
+def _scaled(value: float | None, unit: float) -> str:
+    return MISSING if value is None else f"{value / unit:.2f}"
