@@ -1,0 +1,28 @@
+"""Config files: the key tree, loading, named variants and checks. Engine-neutral."""
+
+from resnext_det.config.honoured import changed_keys, check_honoured
+from resnext_det.config.keys import add_keys
+from resnext_det.config.loader import LoadedConfig, load_config
+from resnext_det.config.sources import config_root, find_config
+from resnext_det.config.tree import dump_config, flatten, get_cfg, nearest, task_of, with_values
+from resnext_det.config.validate import check_weights, validate_config
+from resnext_det.config.variant import apply_variant
+
+__all__ = [
+    "LoadedConfig",
+    "add_keys",
+    "apply_variant",
+    "changed_keys",
+    "check_honoured",
+    "check_weights",
+    "config_root",
+    "dump_config",
+    "find_config",
+    "flatten",
+    "get_cfg",
+    "load_config",
+    "nearest",
+    "task_of",
+    "validate_config",
+    "with_values",
+]

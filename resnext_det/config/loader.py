@@ -1,0 +1,140 @@
+"""Load a config: file, `_BASE_` chain, command line, checks. Engine-neutral."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fvcore.common.config import CfgNode
+
+from resnext_det.config.coerce import coerce
+from resnext_det.config.sources import find_config, read_yaml
+from resnext_det.config.tree import flatten, get_cfg, nearest, set_value
+from resnext_det.config.validate import validate_config
+from resnext_det.config.variant import apply_variant
+from resnext_det.errors import UserError
+
+BASE_KEY = "_BASE_"
+# Ours are at most two deep; a longer chain than this is a mistake.
+MAX_DEPTH = 8
+COMMAND_LINE = "command line"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A config and where its values come from.
+
+    Attributes:
+        cfg: the whole tree, frozen; `cfg.clone()` and `defrost()` to change one.
+        path: the file as the user named it.
+        given: dotted keys set in the file, in one of its bases or on the command line.
+        user_given: dotted keys set in the named file itself or on the command line.
+    """
+
+    cfg: CfgNode
+    path: str
+    given: frozenset[str]
+    user_given: frozenset[str]
+
+
+def load_config(path: str, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Load, merge, complete and check a config.
+
+    Args:
+        path: a file, or `resnext_det://` and its place under configs/.
+        overrides: `KEY VALUE` pairs from the command line.
+
+    Raises:
+        UserError: file not found or not YAML, unknown key, wrong type, a `_BASE_` circle,
+            a key without a value, a variant that another key contradicts, or a value with
+            which no run could work.
+    """
+    cfg = get_cfg()
+    known = dict(flatten(cfg))
+    given: set[str] = set()
+    user_given: set[str] = set()
+    for file, tree in read_chain(path):
+        user_given = _merge(cfg, flatten(tree), known, str(file))  # the named file comes last
+        given |= user_given
+    user_given |= _merge(cfg, _pairs(overrides), known, COMMAND_LINE)
+    given |= user_given
+    apply_variant(cfg, frozenset(given))
+    for warning in validate_config(cfg, where=path):
+        logger.warning(warning)
+    cfg.freeze()
+    return LoadedConfig(cfg, path, frozenset(given), frozenset(user_given))
+
+
+def read_chain(name: str) -> list[tuple[Path, dict[str, Any]]]:
+    """A file and its bases, the furthest base first, each without its `_BASE_`.
+
+    `_BASE_` is one file or a list, of which later ones win; paths start at the file's folder.
+
+    Raises:
+        UserError: a file not found or not YAML, or a chain that is circular or too long.
+    """
+    return _read_chain(find_config(name), ())
+
+
+def _read_chain(path: Path, trail: tuple[Path, ...]) -> list[tuple[Path, dict[str, Any]]]:
+    shown = " -> ".join(str(p) for p in (*trail, path))
+    if path.resolve() in [p.resolve() for p in trail]:
+        raise UserError(f"{BASE_KEY} goes round in a circle: {shown}")
+    if len(trail) > MAX_DEPTH:
+        raise UserError(f"{BASE_KEY} goes deeper than {MAX_DEPTH} files: {shown}")
+    tree = read_yaml(path)
+    chain = []
+    for base in _bases(tree.pop(BASE_KEY, []), path):
+        try:
+            file = find_config(base, path.parent)
+        except UserError as error:
+            raise UserError(f"{path}: {BASE_KEY}: {error}") from error
+        chain += _read_chain(file, (*trail, path))
+    return [*chain, (path, tree)]
+
+
+def _bases(value: Any, path: Path) -> list[str]:
+    bases = value if isinstance(value, list) else [value]
+    if not all(isinstance(base, str) and base for base in bases):
+        raise UserError(f"{path}: {BASE_KEY} is a file name or a list of them, got {value!r}")
+    return bases
+
+
+def _pairs(overrides: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """(key, value) of a flat command-line list."""
+    if len(overrides) % 2:
+        hint = "; write KEY VALUE, without '='" if "=" in str(overrides[-1]) else ""
+        raise UserError(f"{COMMAND_LINE}: {overrides[-1]!r} has no value{hint}")
+    return zip(map(str, overrides[0::2]), overrides[1::2], strict=True)
+
+
+def _merge(
+    cfg: CfgNode, items: Iterator[tuple[str, Any]], known: Mapping[str, Any], where: str
+) -> set[str]:
+    """Set the values into `cfg` after checking key and type; return the keys.
+
+    Args:
+        cfg: the tree to change.
+        items: (dotted key, value as parsed).
+        known: every dotted key with its default.
+        where: the file or "command line", for the messages.
+    """
+    keys = set()
+    for key, value in items:
+        if key not in known:
+            raise UserError(f"{where}: {_unknown(key, known)}")
+        set_value(cfg, key, coerce(value, known[key], key=key, where=where))
+        keys.add(key)
+    return keys
+
+
+def _unknown(key: str, known: Mapping[str, Any]) -> str:
+    if any(name.startswith(f"{key}.") for name in known):
+        return f"{key} is a group of keys and takes no value of its own"
+    if key == BASE_KEY:
+        return f"{BASE_KEY} belongs in a file"
+    guess = nearest(key, known)
+    return f"unknown key {key}" + (f"; {guess} is meant?" if guess else "")

@@ -1,0 +1,177 @@
+"""Find values with which a run would fail later, before it starts. Engine-neutral.
+
+Each check names the key and its value. What only one engine cannot do is no concern of this
+module: see honoured.py.
+"""
+
+import math
+from collections.abc import Iterator
+
+from fvcore.common.config import CfgNode
+
+from resnext_det.config.limits import BOUNDS, CHOICES
+from resnext_det.config.tree import get_value, task_of
+from resnext_det.errors import UserError
+
+FPN_BACKBONES = ("build_resnext_fpn_backbone", "build_resnet_fpn_backbone")
+
+# Detector -> the parts of it that read feature maps by name.
+FPN_USERS = {
+    "GeneralizedRCNN": ("RPN", "ROI_HEADS"),
+    "PanopticFPN": ("RPN", "ROI_HEADS"),
+    "ProposalNetwork": ("RPN",),
+}
+
+# What MODEL.RESNETS.OUT_FEATURES can name; "linear" are a classifier's logits.
+STAGES = ("stem", "res2", "res3", "res4", "res5", "linear")
+
+
+def validate_config(cfg: CfgNode, *, where: str) -> tuple[str, ...]:
+    """Check the values of a whole tree.
+
+    Args:
+        cfg: the tree after `apply_variant`.
+        where: the config file, for the messages.
+
+    Returns:
+        Warnings: what works, but probably not as meant.
+
+    Raises:
+        UserError: the first value with which a run would fail.
+    """
+    for problem in _problems(cfg):
+        raise UserError(f"{where}: {problem}")
+    return tuple(f"{where}: {warning}" for warning in _warnings(cfg))
+
+
+def check_weights(cfg: CfgNode) -> None:
+    """Check, before training or testing, that layers kept frozen have weights to keep.
+
+    Raises:
+        UserError: `MODEL.WEIGHTS` is empty while `MODEL.BACKBONE.FREEZE_AT` is above 0.
+    """
+    frozen = cfg.MODEL.BACKBONE.FREEZE_AT
+    if not cfg.MODEL.WEIGHTS and frozen > 0:
+        raise UserError(
+            f"MODEL.WEIGHTS is empty and MODEL.BACKBONE.FREEZE_AT is {frozen}, so frozen layers "
+            "would stay random; give MODEL.WEIGHTS a file, or FREEZE_AT 0 to train from scratch"
+        )
+
+
+def _problems(cfg: CfgNode) -> Iterator[str]:
+    """One line for each value that cannot work."""
+    for key, allowed in CHOICES.items():
+        if (value := get_value(cfg, key)) not in allowed:
+            yield f"{key} is {value!r}; it can be {', '.join(map(repr, allowed))}"
+    for key, (low, high) in BOUNDS.items():
+        if not low <= (value := get_value(cfg, key)) <= high:
+            limit = f"at least {low}" if high == math.inf else f"between {low} and {high}"
+            yield f"{key} is {value}; it has to be {limit}"
+    yield from _pixel_problems(cfg)
+    yield from _backbone_problems(cfg)
+    if list(cfg.SOLVER.STEPS) != sorted(cfg.SOLVER.STEPS):
+        yield f"SOLVER.STEPS is {list(cfg.SOLVER.STEPS)}; the steps have to ascend"
+    is_classifier = task_of(cfg) == "classification"
+    yield from _classification_problems(cfg) if is_classifier else _detection_problems(cfg)
+
+
+def _pixel_problems(cfg: CfgNode) -> Iterator[str]:
+    for name in ("PIXEL_MEAN", "PIXEL_STD"):
+        value = list(cfg.MODEL[name])
+        if len(value) != 3:
+            yield f"MODEL.{name} is {value}; it has one number for each of 3 channels"
+    if min(cfg.MODEL.PIXEL_STD, default=1) <= 0:
+        yield f"MODEL.PIXEL_STD is {list(cfg.MODEL.PIXEL_STD)}; each has to be above 0"
+
+
+def _backbone_problems(cfg: CfgNode) -> Iterator[str]:
+    net = cfg.MODEL.RESNETS
+    if (net.DEPTH == 29) != (net.STEM == "cifar"):
+        yield (
+            f"MODEL.RESNETS.DEPTH is {net.DEPTH} and MODEL.RESNETS.STEM {net.STEM!r}; "
+            "depth 29 goes with 'cifar' and the others with 'imagenet'"
+        )
+    unknown = [name for name in net.OUT_FEATURES if name not in STAGES]
+    if unknown or not net.OUT_FEATURES:
+        yield (
+            f"MODEL.RESNETS.OUT_FEATURES is {list(net.OUT_FEATURES)}; "
+            f"it has some of {', '.join(STAGES)}"
+        )
+    width = net.NUM_GROUPS * net.WIDTH_PER_GROUP
+    # GroupNorm of 32 groups, as Detectron2 has it.
+    if net.NORM == "GN" and width % 32:
+        yield (
+            f"MODEL.RESNETS.NORM GN needs widths that 32 divides, but NUM_GROUPS "
+            f"{net.NUM_GROUPS} x WIDTH_PER_GROUP {net.WIDTH_PER_GROUP} = {width}"
+        )
+    for name in ("STEM_OUT_CHANNELS", "RES2_OUT_CHANNELS"):
+        if net.NORM == "GN" and net[name] % 32:
+            yield f"MODEL.RESNETS.NORM GN needs {name} that 32 divides, but it is {net[name]}"
+
+
+def _classification_problems(cfg: CfgNode) -> Iterator[str]:
+    image = cfg.INPUT.CLASSIFICATION
+    if image.TEST_CROP > image.RESIZE_TEST:
+        yield (
+            f"INPUT.CLASSIFICATION.TEST_CROP {image.TEST_CROP} does not fit into "
+            f"RESIZE_TEST {image.RESIZE_TEST}"
+        )
+    for name in ("TRAIN_SCALE", "TRAIN_RATIO"):
+        value = list(image[name])
+        if len(value) != 2 or not 0 < value[0] <= value[1]:
+            yield f"INPUT.CLASSIFICATION.{name} is {value}; it has to be [low, high] above 0"
+
+
+def _detection_problems(cfg: CfgNode) -> Iterator[str]:
+    sizes = list(cfg.INPUT.MIN_SIZE_TRAIN)
+    if cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING == "range" and len(sizes) != 2:
+        yield f"INPUT.MIN_SIZE_TRAIN is {sizes}; with MIN_SIZE_TRAIN_SAMPLING range it has two"
+    if min(sizes, default=0) < 1:
+        yield f"INPUT.MIN_SIZE_TRAIN is {sizes}; it has at least one size, each at least 1"
+    user = "RETINANET" if cfg.MODEL.META_ARCHITECTURE == "RetinaNet" else "RPN"
+    features = list(cfg.MODEL[user].IN_FEATURES)
+    for name in ("SIZES", "ASPECT_RATIOS"):
+        entries = len(cfg.MODEL.ANCHOR_GENERATOR[name])
+        if entries not in (1, len(features)):
+            yield (
+                f"MODEL.ANCHOR_GENERATOR.{name} has {entries} entries, but "
+                f"MODEL.{user}.IN_FEATURES has {len(features)} ({', '.join(features)})"
+            )
+    for name in ("RPN", "ROI_HEADS", "RETINANET"):
+        thresholds, labels = cfg.MODEL[name].IOU_THRESHOLDS, cfg.MODEL[name].IOU_LABELS
+        if len(labels) != len(thresholds) + 1:
+            yield (
+                f"MODEL.{name}.IOU_LABELS is {list(labels)}; it has one label more than "
+                f"IOU_THRESHOLDS {list(thresholds)}"
+            )
+    yield from _fpn_problems(cfg)
+
+
+def _fpn_problems(cfg: CfgNode) -> Iterator[str]:
+    """Feature names that the FPN on a ResNet or ResNeXt does not have."""
+    model = cfg.MODEL
+    if model.BACKBONE.NAME not in FPN_BACKBONES:
+        return
+    stages, taken = list(model.RESNETS.OUT_FEATURES), list(model.FPN.IN_FEATURES)
+    if not taken or not set(taken) <= set(stages) or "stem" in taken:
+        yield (
+            f"MODEL.FPN.IN_FEATURES is {taken}; it takes some of "
+            f"MODEL.RESNETS.OUT_FEATURES {stages}, without the stem"
+        )
+        return
+    levels = [name.replace("res", "p") for name in taken]
+    levels.append("p" + str(int(taken[-1].removeprefix("res")) + 1))  # p6 on top of p5
+    for user in FPN_USERS.get(model.META_ARCHITECTURE, ()):
+        features = list(model[user].IN_FEATURES)
+        if not features or not set(features) <= set(levels):
+            yield f"MODEL.{user}.IN_FEATURES is {features}; the FPN has {', '.join(levels)}"
+
+
+def _warnings(cfg: CfgNode) -> Iterator[str]:
+    """One line for each value that works, but probably not as meant."""
+    solver = cfg.SOLVER
+    late = [step for step in solver.STEPS if step > solver.MAX_ITER]
+    if late and solver.LR_SCHEDULER_NAME == "WarmupMultiStepLR":
+        yield f"SOLVER.STEPS {late} come after MAX_ITER {solver.MAX_ITER} and have no effect"
+    if solver.BASE_LR == 0:
+        yield "SOLVER.BASE_LR is 0, so nothing will be learnt"
