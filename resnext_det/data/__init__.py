@@ -1,0 +1,1 @@
+"""Data sets: catalogue, COCO and image-folder readers, transforms, loaders. Engine-neutral."""

@@ -1,0 +1,134 @@
+"""Where a data set lies: Detectron2's names, and NAME=… arguments. Engine-neutral.
+
+Detectron2's names resolve to its own folders below `$DETECTRON2_DATASETS` (default
+`datasets/`); any other set is named on the command line.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnext_det.errors import UserError
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """Where one data set lies on disk.
+
+    Attributes:
+        name: the name used in `DATASETS.TRAIN` and `DATASETS.TEST`.
+        json_file: the COCO annotation file; None for a folder of class folders.
+        image_root: the folder of the images, or of the class folders.
+        published: the set is one of Detectron2's own names. Its known blemishes (COCO
+            train2017 has two boxes of zero height) are let through, as Detectron2 does.
+    """
+
+    name: str
+    json_file: Path | None
+    image_root: Path
+    published: bool = False
+
+
+def datasets_root() -> Path:
+    """Returns the folder of the built-in data sets: `$DETECTRON2_DATASETS` or `datasets`."""
+    return Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Returns the names that resolve below `datasets_root()`, sorted."""
+    return tuple(sorted([*_coco_splits(), *_IMAGENET_FOLDERS]))
+
+
+def parse_data_argument(text: str) -> DatasetEntry:
+    """Reads a `--train-data` or `--test-data` argument.
+
+    Args:
+        text: `NAME=annotations.json:images/` for detection, `NAME=folder/` for
+            classification (a folder with one subfolder per class).
+
+    Returns:
+        The entry. Nothing is read from disk yet.
+
+    Raises:
+        UserError: a part is missing.
+    """
+    name, equals, location = text.partition("=")
+    if not (equals and name.strip() and location.strip()):
+        raise UserError(
+            f"data argument '{text}': write NAME=annotations.json:images/ (detection) "
+            "or NAME=folder/ (classification)"
+        )
+    json_file, colon, image_root = location.rpartition(":")
+    if colon and json_file and image_root:
+        return DatasetEntry(
+            name.strip(), Path(json_file).expanduser(), Path(image_root).expanduser()
+        )
+    if colon or location.endswith(".json"):
+        raise UserError(
+            f"data argument '{text}': the annotation file and the image folder are both "
+            f"needed, as {name}=annotations.json:images/"
+        )
+    return DatasetEntry(name.strip(), None, Path(location).expanduser())
+
+
+def find_dataset(
+    name: str, extra: Mapping[str, DatasetEntry], root: Path | None = None
+) -> DatasetEntry:
+    """Looks a data set up by its name.
+
+    Args:
+        name: a name from the command line, or one of Detectron2's.
+        extra: the sets named on the command line; they go before the built-in ones.
+        root: the folder of the built-in sets; `datasets_root()` where it is None.
+
+    Raises:
+        UserError: nobody knows the name.
+    """
+    if name in extra:
+        return extra[name]
+    root = datasets_root() if root is None else root
+    splits = _coco_splits()
+    if name in splits:
+        images, annotations = splits[name]
+        return DatasetEntry(name, root / "coco/annotations" / annotations, root / images, True)
+    if name in _IMAGENET_FOLDERS:
+        return DatasetEntry(name, None, root / _IMAGENET_FOLDERS[name], True)
+    near = difflib.get_close_matches(name, [*extra, *builtin_names()], n=1)
+    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    raise UserError(
+        f"data set '{name}' is not known{hint}; name your own with --train-data or "
+        f"--test-data {name}=annotations.json:images/"
+    )
+
+
+# Detectron2's folders (detectron2/data/datasets/builtin.py) and DESIGN's for ImageNet.
+_IMAGENET_FOLDERS: Mapping[str, str] = {
+    "imagenet_1k_train": "imagenet/train",
+    "imagenet_1k_val": "imagenet/val",
+}
+_COCO_IMAGES: Mapping[str, str] = {
+    "2014_train": "coco/train2014",
+    "2014_val": "coco/val2014",
+    "2014_minival": "coco/val2014",
+    "2014_valminusminival": "coco/val2014",
+    "2017_train": "coco/train2017",
+    "2017_val": "coco/val2017",
+    "2017_val_100": "coco/val2017",
+}
+
+
+def _coco_splits() -> dict[str, tuple[str, str]]:
+    """Returns name -> (image folder, annotation file name) for Detectron2's COCO names."""
+    splits = {
+        "coco_2017_test": ("coco/test2017", "image_info_test2017.json"),
+        "coco_2017_test-dev": ("coco/test2017", "image_info_test-dev2017.json"),
+    }
+    for split, images in _COCO_IMAGES.items():
+        year, _, part = split.partition("_")
+        part, _, first = part.partition("_")
+        suffix = f"{part}{year}" + (f"_{first}" if first else "")
+        splits[f"coco_{split}"] = (images, f"instances_{suffix}.json")
+        splits[f"keypoints_coco_{split}"] = (images, f"person_keypoints_{suffix}.json")
+    return splits

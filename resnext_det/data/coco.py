@@ -1,0 +1,223 @@
+"""COCO-format annotation files as plain records. Engine-neutral.
+
+Classes are numbered 0 … K-1 in the order of their category ids, as Detectron2 does.
+`coco_checks` holds what can be wrong with a file.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.coco_checks import (
+    BoxVerdict,
+    check_ids,
+    check_images_exist,
+    check_layout,
+    judge_boxes,
+)
+from resnext_det.errors import UserError
+
+
+@dataclass(frozen=True)
+class CocoRecord:
+    """One image with its annotations, nothing decoded yet.
+
+    Attributes:
+        image_id: the id in the annotation file.
+        file_name: path of the image.
+        height: rows after EXIF rotation, as the annotation file states.
+        width: columns after EXIF rotation.
+        boxes: (G, 4) float32, xyxy, pixels of the image; not clipped.
+        classes: (G,) int64 in 0 … K-1.
+        iscrowd: (G,) bool; crowd regions are never trained on.
+    """
+
+    image_id: int | str
+    file_name: str
+    height: int
+    width: int
+    boxes: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    iscrowd: NDArray[np.bool_]
+
+    @property
+    def usable(self) -> bool:
+        """Whether an object other than a crowd is annotated."""
+        return bool((~self.iscrowd).any())
+
+
+@dataclass(frozen=True)
+class CocoDataset:
+    """A detection set in memory.
+
+    Attributes:
+        entry: where it lies.
+        records: one per image, sorted by image id.
+        class_names: the K names.
+        category_ids: class number -> category id of the file.
+        dropped_boxes: unusable boxes left out (see `load_coco`).
+    """
+
+    entry: DatasetEntry
+    records: tuple[CocoRecord, ...]
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    dropped_boxes: int = 0
+
+
+def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = False) -> CocoDataset:
+    """Reads and checks a COCO annotation file.
+
+    Boxes that overhang the image by up to 1 px are taken as rounding; the mapper clips
+    them. Boxes of zero size, wholly outside, or overhanging further are refused, unless
+    they are crowd regions (never trained on), or the set is a published one, or
+    `drop_bad_boxes` is given: then the first two kinds are left out with one log line.
+
+    Args:
+        entry: where the set lies.
+        training: whether it must hold at least one box to learn from. A set without
+            annotations (COCO's test images) loads only where this is False.
+        drop_bad_boxes: the key `DATASETS.DROP_BAD_BOXES`.
+
+    Raises:
+        UserError: a file, folder or image is missing, the file is not COCO, ids repeat or
+            refer to nothing, a box is unusable. One line, naming the first culprit.
+    """
+    path = _annotation_path(entry)
+    content = _read_json(path)
+    if not training and isinstance(content, dict):
+        content.setdefault("annotations", [])
+    check_layout(path, content)
+    check_ids(path, content)
+    check_images_exist(entry, [image["file_name"] for image in content["images"]])
+    verdict = judge_boxes(path, content, tolerant=drop_bad_boxes or entry.published)
+    if verdict.dropped:
+        logging.getLogger(__name__).warning(verdict.message)
+    dataset = _assemble(entry, content, verdict)
+    if training and not any(record.usable for record in dataset.records):
+        raise UserError(f"{path}: no image has a usable box, so there is nothing to train on")
+    return dataset
+
+
+def join_datasets(datasets: Sequence[CocoDataset]) -> CocoDataset:
+    """Joins training sets of the same classes into one, in the order given.
+
+    Raises:
+        UserError: none is given, or their classes differ.
+    """
+    if not datasets:
+        raise UserError("DATASETS.TRAIN is empty: name at least one training set")
+    first = datasets[0]
+    for other in datasets[1:]:
+        check_same_classes(first, other)
+    records = tuple(record for dataset in datasets for record in dataset.records)
+    dropped = sum(dataset.dropped_boxes for dataset in datasets)
+    return CocoDataset(first.entry, records, first.class_names, first.category_ids, dropped)
+
+
+def check_same_classes(first: CocoDataset, second: CocoDataset) -> None:
+    """Checks that two sets number the same classes alike.
+
+    Raises:
+        UserError: a category id is missing on one side, or has another name there.
+    """
+    ours = dict(zip(first.category_ids, first.class_names, strict=True))
+    theirs = dict(zip(second.category_ids, second.class_names, strict=True))
+    for category in sorted(ours.keys() | theirs.keys()):
+        if ours.get(category) != theirs.get(category):
+            raise UserError(
+                f"{first.entry.json_file} and {second.entry.json_file} do not have the same "
+                f"categories: id {category} is {_quoted(ours.get(category))} in the first "
+                f"and {_quoted(theirs.get(category))} in the second"
+            )
+
+
+def _quoted(name: str | None) -> str:
+    return "absent" if name is None else f"'{name}'"
+
+
+def _id_order(image_id: int | str) -> tuple[bool, int | str]:
+    """Sorts numbers before text, so that a file may hold both."""
+    return isinstance(image_id, str), image_id
+
+
+def _annotation_path(entry: DatasetEntry) -> Path:
+    """Returns the annotation file after checking that it and the image folder exist."""
+    if entry.json_file is None:
+        raise UserError(
+            f"data set '{entry.name}' is a folder ({entry.image_root}); detection needs "
+            f"{entry.name}=annotations.json:images/"
+        )
+    if not entry.json_file.is_file():
+        what = "a folder, not a file" if entry.json_file.is_dir() else "no such file"
+        raise UserError(
+            f"{entry.json_file}: {what}; it should hold the annotations of data set "
+            f"'{entry.name}'{_where_published(entry)}"
+        )
+    if not entry.image_root.is_dir():
+        what = "a file, not a folder" if entry.image_root.exists() else "no such folder"
+        raise UserError(
+            f"{entry.image_root}: {what}; it should hold the images of data set "
+            f"'{entry.name}'{_where_published(entry)}"
+        )
+    return entry.json_file
+
+
+def _where_published(entry: DatasetEntry) -> str:
+    if not entry.published:
+        return ""
+    return " (set DETECTRON2_DATASETS to the folder that holds coco/)"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}: not JSON, or cut off: {error.msg} at line {error.lineno} column {error.colno}"
+        ) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not a JSON text file ({type(error).__name__})") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _assemble(entry: DatasetEntry, content: dict[str, Any], verdict: BoxVerdict) -> CocoDataset:
+    """Builds the records from content that passed every check."""
+    categories = sorted(content["categories"], key=lambda category: category["id"])
+    class_of = {category["id"]: index for index, category in enumerate(categories)}
+    rows: dict[int | str, list[int]] = {image["id"]: [] for image in content["images"]}
+    annotations = content["annotations"]
+    for row in np.flatnonzero(verdict.keep).tolist():
+        rows[annotations[row]["image_id"]].append(row)
+    classes = np.array([class_of[a["category_id"]] for a in annotations], dtype=np.int64)
+    crowd = np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=np.bool_)
+    # Detectron2 adds the size to the corner in float32; the sum must round alike.
+    boxes = verdict.boxes.astype(np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    records = tuple(
+        CocoRecord(
+            image_id=image["id"],
+            file_name=str(entry.image_root / image["file_name"]),
+            height=int(image["height"]),
+            width=int(image["width"]),
+            boxes=boxes[rows[image["id"]]],
+            classes=classes[rows[image["id"]]],
+            iscrowd=crowd[rows[image["id"]]],
+        )
+        for image in sorted(content["images"], key=lambda image: _id_order(image["id"]))
+    )
+    return CocoDataset(
+        entry=entry,
+        records=records,
+        class_names=tuple(str(category["name"]) for category in categories),
+        category_ids=tuple(category["id"] for category in categories),
+        dropped_boxes=verdict.dropped,
+    )

@@ -1,0 +1,82 @@
+"""Classification sets: a folder with one subfolder per class. Engine-neutral."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from resnext_det.data.catalog import DatasetEntry
+from resnext_det.errors import UserError
+
+
+@dataclass(frozen=True)
+class FolderDataset:
+    """A classification set.
+
+    Attributes:
+        entry: where it lies.
+        samples: (path, class number) of each image, class by class, sorted by name.
+        class_names: the names of the class folders, sorted; numbers follow this order.
+    """
+
+    entry: DatasetEntry
+    samples: tuple[tuple[str, int], ...]
+    class_names: tuple[str, ...]
+
+
+def load_image_folder(entry: DatasetEntry) -> FolderDataset:
+    """Lists the images of a folder with one subfolder per class.
+
+    Raises:
+        UserError: the folder is missing, has no class folders, or one of them no image.
+    """
+    if entry.json_file is not None:
+        raise UserError(
+            f"data set '{entry.name}' has an annotation file ({entry.json_file}); "
+            f"classification needs a folder of class folders, as {entry.name}=folder/"
+        )
+    root = entry.image_root
+    if not root.is_dir():
+        what = "a file, not a folder" if root.exists() else "no such folder"
+        hint = " (set DETECTRON2_DATASETS to the folder that holds imagenet/)"
+        raise UserError(
+            f"{root}: {what}; it should hold one folder of images per class of data set "
+            f"'{entry.name}'{hint if entry.published else ''}"
+        )
+    names = sorted(item.name for item in root.iterdir() if _is_class_folder(item))
+    if not names:
+        raise UserError(f"{root}: no class folders in it; one subfolder per class is needed")
+    samples = [
+        (path, number) for number, name in enumerate(names) for path in _images_in(root / name)
+    ]
+    return FolderDataset(entry, tuple(samples), tuple(names))
+
+
+def check_same_folders(first: FolderDataset, second: FolderDataset) -> None:
+    """Checks that two sets have the same classes.
+
+    Raises:
+        UserError: a class folder is in one only.
+    """
+    if first.class_names == second.class_names:
+        return
+    strays = sorted(set(first.class_names) ^ set(second.class_names))
+    there, lacking = first.entry.image_root, second.entry.image_root
+    if strays[0] in second.class_names:
+        there, lacking = lacking, there
+    raise UserError(
+        f"{first.entry.image_root} and {second.entry.image_root} do not have the same classes: "
+        f"'{strays[0]}' is in {there} but not in {lacking}; {len(strays)} such class(es)"
+    )
+
+
+def _is_class_folder(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def _images_in(folder: Path) -> Sequence[str]:
+    paths = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS)
+    if not paths:
+        raise UserError(f"{folder}: no image in this class folder ({', '.join(IMG_EXTENSIONS)})")
+    return paths

@@ -1,0 +1,220 @@
+"""Loaders that hand a detector its batches from worker processes. Engine-neutral."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from resnext_det.data.coco import CocoDataset, CocoRecord
+from resnext_det.data.mapper import mapper_from_config
+from resnext_det.data.packed import PackedList
+from resnext_det.data.samplers import BatchPlan, SampleKey, aspect_groups, rank_chunk
+from resnext_det.errors import UserError
+
+Record = TypeVar("Record")
+Sample = TypeVar("Sample")
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What a worker sends in place of a sample it could not make.
+
+    An exception would reach the main process wrapped in the worker's traceback.
+    """
+
+    message: str
+
+
+class TrainDataset(Dataset[Sample | Failed], Generic[Record, Sample]):
+    """Maps a `SampleKey` to its training sample."""
+
+    def __init__(
+        self, records: PackedList[Record], mapper: Callable[[Record, SampleKey | None], Sample]
+    ) -> None:
+        self._records = records
+        self._mapper = mapper
+
+    def __getitem__(self, key: SampleKey) -> Sample | Failed:
+        try:
+            return self._mapper(self._records[key.index], key)
+        except UserError as error:
+            return Failed(str(error))
+
+
+class TestDataset(TrainDataset[Record, Sample]):
+    """Maps an index to its evaluation sample."""
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    def __getitem__(self, key: int) -> Sample | Failed:  # pyright: ignore[reportIncompatibleMethodOverride]
+        try:
+            return self._mapper(self._records[key], None)
+        except UserError as error:
+            return Failed(str(error))
+
+
+class PlannedBatches(Sampler[list[SampleKey]]):
+    """One rank's part of a plan, as the batch sampler of a `DataLoader`."""
+
+    def __init__(
+        self, plan: BatchPlan, start: int, stop: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self._plan = plan
+        self._start, self._stop = start, max(start, stop)
+        self._rank, self._world_size = rank, world_size
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        return self._plan.batches(self._start, self._stop, self._rank, self._world_size)
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+
+class Batches(Generic[Batch]):
+    """Iterates over a `DataLoader` and raises what its workers could not do.
+
+    Yields what the loader's collate function made of each list of samples.
+    """
+
+    def __init__(self, loader: DataLoader[Any]) -> None:
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yields batches.
+
+        Raises:
+            UserError: a sample could not be made; the worker's own one-line message.
+        """
+        for batch in self._loader:
+            if isinstance(batch, Failed):
+                raise UserError(batch.message)
+            yield batch
+
+
+class CheckedCollate:
+    """Collates samples unless one of them failed; runs in the worker."""
+
+    def __init__(self, collate: Callable[[list[Any]], Any] = list) -> None:
+        self._collate = collate
+
+    def __call__(self, samples: list[Any]) -> Any:
+        """Returns the collated batch, or the first failure."""
+        failed = next((sample for sample in samples if isinstance(sample, Failed)), None)
+        return self._collate(samples) if failed is None else failed
+
+
+def build_detection_train_loader(
+    cfg: Any,
+    dataset: CocoDataset,
+    *,
+    mapper: Callable[[CocoRecord, SampleKey | None], Any] | None = None,
+    start_iteration: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    seed: int | None = None,
+) -> Batches[list[Any]]:
+    """Builds the training loader: one list of samples per iteration.
+
+    Args:
+        cfg: the config tree; reads `INPUT.*`, `DATALOADER.*`, `SOLVER.IMS_PER_BATCH` (over
+            all GPUs), `SOLVER.MAX_ITER`.
+        dataset: what `load_coco` returned.
+        mapper: makes a sample of a record; the `DetectionMapper` of the config by default.
+        start_iteration: the iteration whose batch comes first.
+        rank: this process, 0 … world_size - 1.
+        world_size: how many processes share each batch.
+        seed: the run's seed; `cfg.SEED` where it is None.
+
+    Returns:
+        An iterable over iterations start_iteration … MAX_ITER - 1.
+
+    Raises:
+        UserError: no image is usable, or the batch cannot be divided.
+    """
+    seed = run_seed(cfg, seed)
+    records = trainable_records(dataset, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    groups = None
+    if cfg.DATALOADER.ASPECT_RATIO_GROUPING:
+        groups = aspect_groups([r.width for r in records], [r.height for r in records])
+    plan = BatchPlan(len(records), cfg.SOLVER.IMS_PER_BATCH, seed, groups)
+    batches = PlannedBatches(plan, start_iteration, cfg.SOLVER.MAX_ITER, rank, world_size)
+    train = TrainDataset(PackedList(records), mapper or mapper_from_config(cfg, seed))
+    return make_batches(train, cfg.DATALOADER.NUM_WORKERS, batch_sampler=batches)
+
+
+def build_detection_test_loader(
+    cfg: Any,
+    dataset: CocoDataset,
+    *,
+    mapper: Callable[[CocoRecord, SampleKey | None], Any] | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Batches[list[Any]]:
+    """Builds the evaluation loader: lists of one sample, in the order of the image ids.
+
+    The ranks take contiguous shares. Nothing is drawn at random. `mapper` is as for training,
+    called without a key.
+    """
+    share = rank_chunk(len(dataset.records), rank, world_size)
+    test = TestDataset(PackedList(dataset.records), mapper or mapper_from_config(cfg, 0))
+    return make_batches(test, cfg.DATALOADER.NUM_WORKERS, batch_sampler=[[i] for i in share])
+
+
+def trainable_records(dataset: CocoDataset, filter_empty: bool) -> Sequence[CocoRecord]:
+    """Returns the records to train on.
+
+    Args:
+        dataset: the set.
+        filter_empty: leave out images without an object other than crowds
+            (`DATALOADER.FILTER_EMPTY_ANNOTATIONS`).
+    """
+    if not filter_empty:
+        return dataset.records
+    kept = [record for record in dataset.records if record.usable]
+    if len(kept) < len(dataset.records):
+        logging.getLogger(__name__).info(
+            "%s: %d of %d images have an annotated object; the others are left out",
+            dataset.entry.name, len(kept), len(dataset.records),
+        )  # fmt: skip
+    return kept
+
+
+def run_seed(cfg: Any, seed: int | None) -> int:
+    """Returns the seed that a run's data is drawn from.
+
+    Raises:
+        UserError: it is negative, Detectron2's sign for "any": whoever starts the run
+            draws one and writes it down, or the run could not be resumed.
+    """
+    chosen = int(cfg.SEED) if seed is None else seed
+    if chosen < 0:
+        raise UserError(f"SEED {chosen}: a run needs a seed of 0 or more to be resumable")
+    return chosen
+
+
+def make_batches(
+    dataset: Dataset[Any],
+    num_workers: int,
+    *,
+    batch_sampler: Sampler[list[Any]] | Sequence[list[Any]],
+    collate: Callable[[list[Any]], Any] = list,
+    pin_memory: bool = False,
+) -> Batches[Any]:
+    """Wraps a data set and its batches into worker processes."""
+    loader = DataLoader(
+        dataset,
+        batch_sampler=batch_sampler,
+        num_workers=num_workers,
+        collate_fn=CheckedCollate(collate),
+        pin_memory=pin_memory,
+        # Without one of its own, every pass draws from the global generator.
+        generator=torch.Generator(),
+    )
+    return Batches(loader)

@@ -1,0 +1,47 @@
+"""Names of data sets and the NAME=… arguments. Engine-neutral."""
+
+from pathlib import Path
+
+import pytest
+
+from resnext_det.data.catalog import (
+    DatasetEntry,
+    datasets_root,
+    find_dataset,
+    parse_data_argument,
+)
+from resnext_det.errors import UserError
+
+
+def test_detection_argument() -> None:
+    entry = parse_data_argument("cells=/d/train.json:/d/images")
+    assert entry == DatasetEntry("cells", Path("/d/train.json"), Path("/d/images"))
+
+
+def test_classification_argument() -> None:
+    assert parse_data_argument("pets=/d/train/") == DatasetEntry("pets", None, Path("/d/train"))
+
+
+@pytest.mark.parametrize("text", ["cells", "=a.json:b", "cells=", "cells=a.json", "cells=a.json:"])
+def test_incomplete_argument_is_named(text: str) -> None:
+    with pytest.raises(UserError, match="=annotations") as error:
+        parse_data_argument(text)
+    assert f"'{text}'" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
+    assert datasets_root() == Path("datasets")
+    monkeypatch.setenv("DETECTRON2_DATASETS", "/elsewhere")
+    assert find_dataset("imagenet_1k_val", {}).image_root == Path("/elsewhere/imagenet/val")
+
+
+def test_named_sets_go_first() -> None:
+    own = DatasetEntry("coco_2017_val", Path("v.json"), Path("v"))
+    assert find_dataset("coco_2017_val", {"coco_2017_val": own}) is own
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"'coco_2017_trian' is not known .*'coco_2017_train'"):
+        find_dataset("coco_2017_trian", {}, Path("d"))
