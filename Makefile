@@ -47,7 +47,7 @@ lint: setup  ## Check style, import contracts, types and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --project pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/codespell
 
 format: setup  ## Format the code and mend what ruff can mend
