@@ -1,0 +1,127 @@
+"""The quickstart's runner, with a stand-in for train_net.py."""
+
+import io
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from projects.Quickstart.jobs import Job, command
+from projects.Quickstart.progress import status
+from projects.Quickstart.runner import JobFailedError, job_seconds, run_jobs
+from resnext_det.errors import UserError
+
+STAND_IN = Path(__file__).with_name("stand_in.py")
+
+
+def make_job(folder: Path, mode: str = "good", needs: tuple[Path, ...] = ()) -> Job:
+    arguments = ("--config-file", mode, "OUTPUT_DIR", str(folder))
+    return Job(folder.name, folder, arguments, max_iter=40, digest=mode, needs=needs)
+
+
+def run(*jobs: Job, side_by_side: int = 2) -> tuple[bool, str]:
+    console = Console(file=io.StringIO(), width=120)
+    fresh = run_jobs(
+        jobs,
+        side_by_side=side_by_side,
+        console=console,
+        make_command=lambda job: command(job, STAND_IN),
+    )
+    return fresh, console.file.getvalue()
+
+
+def starts(folder: Path) -> list[str]:
+    return [line.split()[0] for line in (folder / "starts.txt").read_text().splitlines()]
+
+
+def moment(folder: Path, word: str) -> float:
+    lines = (folder / "starts.txt").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(word))
+
+
+def test_jobs_run_in_order_and_side_by_side(tmp_path: Path) -> None:
+    first, second = make_job(tmp_path / "a"), make_job(tmp_path / "b")
+    third = make_job(tmp_path / "c", needs=(first.folder,))
+    fresh, shown = run(first, second, third)
+    assert fresh
+    assert moment(second.folder, "new") < moment(first.folder, "ended")  # side by side
+    assert moment(third.folder, "new") > moment(first.folder, "ended")  # after what it needs
+    assert shown.count("done, ") == 3
+    assert "AP50 41.3" in shown
+    assert "half-way through" in (first.folder / "console.txt").read_text()
+    assert 0 < job_seconds(first.folder) < 30
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    first, second = make_job(tmp_path / "a"), make_job(tmp_path / "b")
+    run(first, second, side_by_side=1)
+    assert moment(second.folder, "new") > moment(first.folder, "ended")
+
+
+def test_finished_jobs_are_kept(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "a")
+    run(job)
+    seconds = job_seconds(job.folder)
+    fresh, shown = run(job)
+    assert not fresh
+    assert starts(job.folder) == ["new", "ended"]
+    assert "finished before, AP50 41.3" in shown
+    assert job_seconds(job.folder) == seconds
+
+
+def test_no_jobs_is_nothing_to_do() -> None:
+    assert run() == (True, "")
+
+
+def test_a_failing_job_shows_its_last_lines_and_stops_the_others(tmp_path: Path) -> None:
+    bad, slow = make_job(tmp_path / "bad", "bad"), make_job(tmp_path / "slow", "slow")
+    begin = time.monotonic()
+    with pytest.raises(JobFailedError, match="bad: ended with status 2") as caught:
+        run(slow, bad)
+    assert "error: the reason" in str(caught.value)
+    assert time.monotonic() - begin < 20  # not the minute that the slow one would take
+    assert "ended" not in starts(slow.folder)
+
+
+def test_a_job_that_ends_without_a_result_has_failed(tmp_path: Path) -> None:
+    with pytest.raises(JobFailedError, match="silent: ended with status 0"):
+        run(make_job(tmp_path / "silent", "silent"))
+
+
+def test_an_interrupted_job_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(tmp_path / "slow", "slow")
+
+    def interrupt_once_it_has_a_checkpoint(_: float) -> None:
+        threading.Event().wait(0.1)
+        if (job.folder / "last_checkpoint").exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("projects.Quickstart.runner.time.sleep", interrupt_once_it_has_a_checkpoint)
+        with pytest.raises(KeyboardInterrupt):
+            run(job)
+    earlier = job_seconds(job.folder)
+    fresh, _ = run(job)
+    assert not fresh
+    assert starts(job.folder) == ["new", "resumed", "ended"]
+    assert job_seconds(job.folder) > earlier
+
+
+def test_a_folder_of_another_command_is_refused(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "a")
+    run(job)
+    with pytest.raises(UserError, match=r"a holds a run with other settings: remove the folder"):
+        run(replace(job, digest="another"))
+
+
+def test_status_follows_metrics(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    metrics = tmp_path / "metrics.json"
+    assert status(job) == (0, "starting")
+    metrics.write_text('{"iteration": 19, "total_loss": 1.5}\n')
+    assert status(job) == (20, "loss 1.500")
+    metrics.write_text('{"iteration": 19, "total_loss": 1.5}\n{"iteration": 39}\n')
+    assert status(job) == (40, "evaluating")
