@@ -1,0 +1,173 @@
+"""Training a classifier from config to result.json. Engine-neutral."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
+from torch.nn import functional
+
+from resnext_det.classification.evaluate import Metrics, evaluate_model
+from resnext_det.classification.prepare import (
+    ClassificationJob,
+    fetch_weights,
+    prepare_classification,
+    with_convention,
+)
+from resnext_det.config import LoadedConfig, dump_config
+from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.imagenet import build_classification_train_loader
+from resnext_det.modeling.from_config import classifier_from_config
+from resnext_det.seeding import derive_seed
+from resnext_det.training.checkpoint import Checkpointer, restore_model
+from resnext_det.training.device import mixed_precision, resolve_device
+from resnext_det.training.distributed import is_main, rank, unwrap_model, world_size, wrap_model
+from resnext_det.training.loop import TrainLoop, checkpoint_hook, evaluation_hook
+from resnext_det.training.optimizer import build_gradient_clipper, build_optimizer
+from resnext_det.training.result import RESULT, write_result
+from resnext_det.training.run_directory import RunStart, open_run, write_config
+from resnext_det.training.schedule import build_lr_schedule
+from resnext_det.training.writers import RunWriter
+from resnext_det.weights.load import load_weights
+from resnext_det.weights.sources import weights_from_checkpoint
+
+
+def train_classifier(
+    loaded: LoadedConfig, datasets: Mapping[str, DatasetEntry], *, resume: bool = False
+) -> dict[str, Any]:
+    """Trains a classifier, evaluates it and writes Detectron2's files and `result.json`.
+
+    Args:
+        loaded: the config and which keys the user gave.
+        datasets: the data sets named on the command line, by name.
+        resume: continue the run in OUTPUT_DIR.
+
+    Returns:
+        What `result.json` holds; {} outside the main process.
+
+    Raises:
+        UserError: anything that can be known before the first iteration.
+        FloatingPointError: a loss is not finite.
+    """
+    began = time.perf_counter()
+    job = prepare_classification(loaded, datasets, training=True)
+    build_lr_schedule(job.cfg)  # its mistakes are reported before the folder is touched
+    output_dir = Path(job.cfg.OUTPUT_DIR)
+    start = open_run(job.cfg, output_dir, resume=resume)
+    if start.finished:
+        return json.loads((output_dir / RESULT).read_text())
+    cfg, model, device = _build_model(job, start)
+    write_config(cfg, output_dir)
+    metrics = _train(job, cfg, start, model, device)
+    if not is_main():
+        return {}
+    return write_result(
+        output_dir,
+        cfg=cfg,
+        engine="classification",
+        seed=cfg.SEED,
+        metrics=metrics,
+        class_names=list(job.class_names),
+        iteration=cfg.SOLVER.MAX_ITER - 1,
+        seconds=round(time.perf_counter() - began, 3),
+    )
+
+
+def classification_losses(label_smoothing: float, device: torch.device) -> Any:
+    """Returns the loss function for the loop: (model, (images, labels)) -> loss_cls."""
+
+    def compute(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        images, labels = (part.to(device, non_blocking=True) for part in batch)
+        logits = model(images)  # (N, K)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        return {"loss_cls": loss}
+
+    return compute
+
+
+def _build_model(
+    job: ClassificationJob, start: RunStart
+) -> tuple[CfgNode, nn.Module, torch.device]:
+    """Builds the model and fills it from the checkpoint, MODEL.WEIGHTS, or the seed alone.
+
+    A run that continues reads its pixel convention from the checkpoint too: the weights it
+    once started from need not be there any more.
+    """
+    if start.checkpoint:
+        weights = weights_from_checkpoint(start.state, str(start.checkpoint))
+    else:
+        weights = fetch_weights(start.cfg)
+    cfg = with_convention(job, start.cfg, weights)
+    device = resolve_device(cfg)
+    torch.manual_seed(derive_seed(cfg.SEED))
+    model = classifier_from_config(cfg)
+    if start.checkpoint:
+        restore_model(model, start.state, start.checkpoint)
+    elif weights:
+        load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
+    return cfg, model.to(device), device
+
+
+def _train(
+    job: ClassificationJob, cfg: CfgNode, start: RunStart, model: nn.Module, device: torch.device
+) -> Metrics:
+    max_iter, first = cfg.SOLVER.MAX_ITER, start.start_iteration
+    writer = RunWriter(cfg.OUTPUT_DIR, first, max_iter) if is_main() else None
+    with writer or nullcontext():
+        loop = _build_loop(cfg, model, device, writer)
+        if start.checkpoint:
+            loop.load_state_dict(start.state, start.checkpoint)
+        checkpointer = Checkpointer(
+            cfg.OUTPUT_DIR,
+            config=dump_config(cfg),
+            class_names=job.class_names,
+            extra={"matching_heuristics": True},  # for Detectron2's own loader
+        )
+
+        def evaluate() -> Metrics:
+            test = job.test
+            return evaluate_model(cfg, unwrap_model(model), test, device) if test else {}
+
+        hooks = [
+            checkpoint_hook(
+                checkpointer, loop, period=cfg.SOLVER.CHECKPOINT_PERIOD, max_iter=max_iter
+            ),
+            evaluation_hook(evaluate, loop, writer, period=cfg.TEST.EVAL_PERIOD, max_iter=max_iter),
+        ]
+        loop.run(_batches(job, cfg, first), first, hooks)
+        metrics = evaluate()
+        if writer:
+            writer.record_evaluation(max_iter - 1, metrics)
+    return metrics
+
+
+def _build_loop(
+    cfg: CfgNode, model: nn.Module, device: torch.device, writer: RunWriter | None
+) -> TrainLoop:
+    return TrainLoop(
+        model=wrap_model(model, device),
+        compute_losses=classification_losses(cfg.SOLVER.LABEL_SMOOTHING, device),
+        optimizer=build_optimizer(cfg, model),
+        schedule=build_lr_schedule(cfg),
+        max_iter=cfg.SOLVER.MAX_ITER,
+        seed=cfg.SEED,
+        clip_gradients=build_gradient_clipper(cfg, model),
+        mixed_precision=mixed_precision(cfg, device),
+        writer=writer,
+    )
+
+
+def _batches(job: ClassificationJob, cfg: CfgNode, first: int) -> Iterator[tuple[Tensor, Tensor]]:
+    if first >= cfg.SOLVER.MAX_ITER:
+        return iter(())
+    assert job.train is not None
+    return iter(
+        build_classification_train_loader(
+            cfg, job.train, start_iteration=first, rank=rank(), world_size=world_size()
+        )
+    )

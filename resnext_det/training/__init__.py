@@ -1,0 +1,1 @@
+"""Training loop, schedule, checkpoints and start-up of a run. Engine-neutral."""

@@ -1,0 +1,163 @@
+"""Checkpoint files: written whole or not at all, free of pickled code. Engine-neutral."""
+
+import logging
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import nn
+
+from resnext_det.errors import UserError
+from resnext_det.training.distributed import barrier, is_main, unwrap_model
+
+LAST = "last_checkpoint"  # Detectron2's name for the file that names the newest checkpoint
+FINAL = "model_final"
+
+
+class Checkpointer:
+    """Saves and finds the checkpoints of one run, under Detectron2's names.
+
+    Args:
+        output_dir: folder of the run, cfg.OUTPUT_DIR.
+        config: the run's configuration as YAML text, kept in every file.
+        class_names: the classes in the order of the head, kept in every file.
+        extra: more entries for every file (tensors, numbers, strings, lists, dicts).
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        *,
+        config: str = "",
+        class_names: Sequence[str] = (),
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self._common = {"config": config, "class_names": list(class_names), **(extra or {})}
+
+    def save(
+        self,
+        name: str,
+        *,
+        model: nn.Module,
+        iteration: int,
+        training_state: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Writes `name`.pth and then points `last_checkpoint` at it; the main process only.
+
+        Args:
+            name: `model_0004999` after iteration 4999, or `model_final`.
+            model: the weights; a DistributedDataParallel wrapper is taken off.
+            iteration: the last finished iteration, counted from 0.
+            training_state: what the loop needs to go on, entry by entry (optimizer, …).
+        """
+        path = self.output_dir / f"{name}.pth"
+        if is_main():
+            content = {"model": unwrap_model(model).state_dict(), "iteration": iteration}
+            write_safe(path, {**content, **(training_state or {}), **self._common})
+            write_text_safe(self.output_dir / LAST, path.name)
+            logging.getLogger(__name__).info("Saved checkpoint %s", path)
+        barrier()
+        return path
+
+    def latest(self) -> Path | None:
+        """Returns the file that `last_checkpoint` names, or None."""
+        return latest_checkpoint(self.output_dir)
+
+
+def checkpoint_name(iteration: int) -> str:
+    """Returns Detectron2's name for the state after `iteration`: model_0004999."""
+    return f"model_{iteration:07d}"
+
+
+def latest_checkpoint(output_dir: str | Path) -> Path | None:
+    """Returns the file that `last_checkpoint` in the folder names, or None without one.
+
+    Raises:
+        UserError: it names a file that is not there.
+    """
+    marker = Path(output_dir) / LAST
+    if not marker.is_file():
+        return None
+    path = marker.parent / marker.read_text().strip()
+    if not path.is_file():
+        raise UserError(
+            f"{marker} names {path.name}, which is not there: {_other_checkpoints(path)}"
+        )
+    return path
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU, refusing anything but data.
+
+    Raises:
+        UserError: the file is missing, torn, or no checkpoint.
+    """
+    path = Path(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such checkpoint") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{path}: cannot be read as a checkpoint, it is torn or not one "
+            f"({_first_line(error)}): {_other_checkpoints(path)}"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
+    return content
+
+
+def restore_model(model: nn.Module, state: Mapping[str, Any], source: object) -> None:
+    """Puts a checkpoint's weights back into the model of the same run, all of them.
+
+    Raises:
+        UserError: they are not this model's.
+    """
+    try:
+        model.load_state_dict(state["model"])
+    except (KeyError, RuntimeError) as error:
+        raise UserError(
+            f"{source}: does not fit the model that the config describes "
+            f"({' '.join(str(error).split())[:160]}); --resume needs the config the run began with"
+        ) from error
+
+
+def write_safe(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a .pth so that a crash at any moment leaves the old file or the new one."""
+    _replace(path, lambda file: torch.save(dict(content), file))
+
+
+def write_text_safe(path: Path, text: str) -> None:
+    """Writes a text file in the same way."""
+    _replace(path, lambda file: file.write(text.encode()))
+
+
+def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from colleagues
+        os.replace(temporary, path)
+    except BaseException:  # an interrupt too must leave no half file behind
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _other_checkpoints(path: Path) -> str:
+    names = sorted(p.name for p in path.parent.glob("model_*.pth") if p != path)
+    if not names:
+        return f"no other checkpoint is in {path.parent}; start the run anew in another OUTPUT_DIR"
+    return f"to go on from the one before, write {names[-1]} into {path.parent / LAST}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

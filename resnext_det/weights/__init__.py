@@ -1,0 +1,1 @@
+"""Reading weights of other projects and our own into our models. Engine-neutral."""

@@ -1,0 +1,171 @@
+"""MODEL.WEIGHTS: a file, an address, torchvision://… or timm://… Engine-neutral."""
+
+import json
+import logging
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from resnext_det.errors import UserError
+from resnext_det.weights.convention import (
+    Convention,
+    check_convention,
+    convention_from_config,
+    torchvision_convention,
+)
+from resnext_det.weights.names import is_foreign, is_ours, rename_foreign
+from resnext_det.weights.remote import fetch_address, fetch_timm, fetch_torchvision
+
+__all__ = [
+    "Weights",
+    "check_convention",
+    "resolve_weights",
+    "weights_from_checkpoint",
+    "weights_from_state",
+]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors by our names, and what is known of where they come from.
+
+    Attributes:
+        state: a detector's full names, or a classifier's without a prefix (`res2.0.…`).
+        source: the path or address that the user gave, for messages.
+        convention: how its images were normalised, None where that is not known.
+        class_names: of the head, empty where they are not known.
+    """
+
+    state: dict[str, Tensor]
+    source: str
+    convention: Convention | None = None
+    class_names: tuple[str, ...] = ()
+
+
+def resolve_weights(spec: str) -> Weights | None:
+    """Reads what MODEL.WEIGHTS names, onto the CPU.
+
+    Args:
+        spec: a path to a .pth or .safetensors in our, Detectron2's, torchvision's or
+            timm's names; an http(s) address of one; `torchvision://NAME/WEIGHTS`;
+            `timm://NAME`; or "".
+
+    Returns:
+        The weights, or None for "": training from scratch, which the log then says.
+
+    Raises:
+        UserError: it is not there, cannot be fetched, or is nothing we can read.
+    """
+    if not spec:
+        logging.getLogger(__name__).info("MODEL.WEIGHTS is empty: training from scratch")
+        return None
+    scheme, separator, rest = spec.partition("://")
+    if not separator:
+        return _read_file(Path(spec), spec)
+    if scheme == "torchvision":
+        return weights_from_state(fetch_torchvision(rest), spec, torchvision_convention())
+    if scheme == "timm":
+        state, mean, std = fetch_timm(rest)
+        return weights_from_state(state, spec, Convention("RGB", mean, std))
+    if scheme in ("http", "https") and not spec.endswith(".pkl"):
+        return _read_file(fetch_address(spec), spec)
+    raise UserError(f"MODEL.WEIGHTS {spec}: {_why_not(spec)}")
+
+
+def weights_from_state(
+    state: Mapping[str, Any],
+    source: str,
+    convention: Convention | None = None,
+    class_names: tuple[str, ...] = (),
+) -> Weights:
+    """Takes a state dict in any known naming and gives it ours.
+
+    Raises:
+        UserError: its names are of no ResNet or ResNeXt that we know.
+    """
+    tensors = {_without_wrapper(k): v for k, v in state.items() if isinstance(v, Tensor)}
+    if is_ours(tensors):
+        return Weights(tensors, source, convention, class_names)
+    if not is_foreign(tensors):
+        raise UserError(
+            f"{source}: its names ({', '.join(list(tensors)[:3]) or 'none'} …) are neither "
+            "Detectron2's nor torchvision's or timm's for a ResNet or ResNeXt"
+        )
+    try:
+        renamed = rename_foreign(tensors)
+    except KeyError as error:
+        raise UserError(
+            f"{source}: no plain ResNet or ResNeXt, it also has {error.args[0]}"
+        ) from None
+    return Weights(renamed, source, convention or torchvision_convention(), class_names)
+
+
+def _read_file(path: Path, source: str) -> Weights:
+    if path.suffix in (".pkl", ".t7", ".pyth"):
+        raise UserError(f"MODEL.WEIGHTS {source}: {_why_not(source)}")
+    if not path.is_file():
+        raise UserError(f"MODEL.WEIGHTS {source}: no such file")
+    try:
+        content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise UserError(f"MODEL.WEIGHTS {source}: torn, or no weights file ({reason})") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"MODEL.WEIGHTS {source}: torn, or it holds more than tensors, which could run code; "
+            "save its state_dict() alone"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"MODEL.WEIGHTS {source}: holds a {type(content).__name__}, no state dict")
+    return weights_from_checkpoint(content, source)
+
+
+def weights_from_checkpoint(content: Mapping[str, Any], source: str) -> Weights:
+    """Takes the weights, the convention and the class names out of a loaded checkpoint.
+
+    Args:
+        content: a bare state dict, or one under `model` or `state_dict` with more beside it.
+        source: its path, for messages.
+
+    Raises:
+        UserError: as `weights_from_state`.
+    """
+    state = next(
+        (content[k] for k in ("model", "state_dict") if isinstance(content.get(k), Mapping)),
+        content,
+    )
+    config = content.get("config")
+    convention = convention_from_config(config) if isinstance(config, str) else None
+    names = content.get("class_names") or ()
+    return weights_from_state(state, source, convention, tuple(str(name) for name in names))
+
+
+def _read_pth(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator)
+    names = json.loads(metadata["class_names"]) if "class_names" in metadata else []
+    return {"model": state, "config": metadata.get("config"), "class_names": names}
+
+
+def _without_wrapper(key: str) -> str:
+    return key.removeprefix("module.")  # DistributedDataParallel's
+
+
+def _why_not(spec: str) -> str:
+    if spec.endswith(".pkl") or spec.startswith(("detectron2://", "catalog://")):
+        return "only the Detectron2 engine reads .pkl yet (--engine d2)"
+    return (
+        "give a .pth or .safetensors file, an http(s) address, torchvision://NAME/WEIGHTS "
+        "or timm://NAME"
+    )
