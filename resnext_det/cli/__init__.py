@@ -1,0 +1,26 @@
+"""The `resnext-det` command: one module per verb. Engine-neutral."""
+
+import argparse
+from collections.abc import Sequence
+
+from resnext_det.cli import complexity, train
+from resnext_det.cli.errors import report_errors
+
+VERBS = (complexity, train)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `resnext-det VERB …`.
+
+    Args:
+        argv: the arguments after the program's name; those of the process by default.
+
+    Returns:
+        The exit status: see `report_errors`.
+    """
+    parser = argparse.ArgumentParser(prog="resnext-det", description=__doc__)
+    subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        verb.add_parser(subparsers)
+    args = parser.parse_args(argv)
+    return report_errors(args.run, args)

@@ -1,0 +1,27 @@
+"""How a command ends when something went wrong. Engine-neutral."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from resnext_det.errors import UserError
+
+
+def report_errors(verb: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Runs a verb and turns what went wrong into one line and an exit status.
+
+    Returns:
+        What the verb returns; 2 after a mistake the user can mend; 3 when the loss is
+        no longer finite; 130 after an interrupt.
+    """
+    try:
+        return verb(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except FloatingPointError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("interrupted; continue a training run with --resume", file=sys.stderr)
+        return 130

@@ -1,0 +1,106 @@
+"""The verb that trains or evaluates; `train_net.py` is the same. Engine-neutral."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from resnext_det.classification import evaluate_classifier, train_classifier
+from resnext_det.cli.errors import report_errors
+from resnext_det.config import LoadedConfig, load_config, task_of
+from resnext_det.data.catalog import DatasetEntry, parse_data_argument
+from resnext_det.engines.base import resolve_engine
+from resnext_det.engines.detection import DetectionJob, evaluate_detector, train_detector
+from resnext_det.errors import UserError
+from resnext_det.training.distributed import launch
+
+DESCRIPTION = "Train or evaluate a classifier or a detector from one config file."
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the verb to `resnext-det`."""
+    parser = subparsers.add_parser("train", help=DESCRIPTION, description=DESCRIPTION)
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options, named as in Detectron2's `train_net.py`."""
+    add = parser.add_argument
+    add("--config-file", required=True, metavar="FILE", help="a path or resnext_det://NAME.yaml")
+    add("--engine", choices=("auto", "d2", "portable"), default="auto", help="detection engine")
+    add("--resume", action="store_true", help="continue the run in OUTPUT_DIR")
+    add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, do not train")
+    data_help = "a data set: NAME=annotations.json:images/, or NAME=FOLDER to classify; repeatable"
+    add("--train-data", action="append", default=[], metavar="NAME=…", help=data_help)
+    add("--test-data", action="append", default=[], metavar="NAME=…", help=data_help)
+    add("--num-gpus", type=int, default=1, help="GPUs (processes) on this machine")
+    add("--num-machines", type=int, default=1, help="machines in all")
+    add("--machine-rank", type=int, default=0, help="this machine's place, from 0")
+    add("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine")
+    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config keys to set")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Loads the config and starts the processes of the run.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        UserError: anything the user can mend, found before training where possible.
+    """
+    stray = next((word for word in args.opts[::2] if word.startswith("--")), None)
+    if stray is not None:
+        raise UserError(f"{stray}: no such option, or it stands after KEY VALUE (see --help)")
+    train = [parse_data_argument(text) for text in args.train_data]
+    test = [parse_data_argument(text) for text in args.test_data]
+    named = _names("DATASETS.TRAIN", train) + _names("DATASETS.TEST", test)
+    loaded = load_config(args.config_file, [*args.opts, *named])
+    datasets = {entry.name: entry for entry in (*train, *test)}
+    launch(
+        run_task,
+        num_gpus=args.num_gpus,
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+        args=(loaded, datasets, args.engine, args.resume, args.eval_only),
+    )
+    return 0
+
+
+def run_task(
+    loaded: LoadedConfig,
+    datasets: Mapping[str, DatasetEntry],
+    engine_name: str,
+    resume: bool,
+    eval_only: bool,
+) -> None:
+    """Runs the config's task in this process.
+
+    Args:
+        loaded: the config and where its keys came from.
+        datasets: the data sets named on the command line, by name.
+        engine_name: auto, d2 or portable; classification needs none.
+        resume: continue the run in OUTPUT_DIR.
+        eval_only: evaluate instead of training.
+    """
+    if task_of(loaded.cfg) == "classification":
+        classify = evaluate_classifier if eval_only else train_classifier
+        classify(loaded, datasets, resume=resume)
+        return
+    detect = evaluate_detector if eval_only else train_detector
+    detect(resolve_engine(engine_name), DetectionJob(loaded, datasets, resume))
+
+
+def _names(key: str, entries: Sequence[DatasetEntry]) -> list[str]:
+    return [key, str([entry.name for entry in entries])] if entries else []
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `train_net.py` with `argv`, or with the process's own arguments.
+
+    Returns:
+        0; 2 after a mistake the user can mend; 130 after an interrupt.
+    """
+    parser = argparse.ArgumentParser(prog="train_net.py", description=DESCRIPTION)
+    add_arguments(parser)
+    return report_errors(run, parser.parse_args(argv))

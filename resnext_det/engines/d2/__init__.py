@@ -1,0 +1,15 @@
+"""The Detectron2 engine: importing it registers the backbones with Detectron2. Detectron2."""
+
+from resnext_det.engines.d2.backbone import (
+    ResNeXtBackbone,
+    build_resnext_backbone,
+    build_resnext_fpn_backbone,
+)
+from resnext_det.engines.d2.config import add_config
+
+__all__ = [
+    "ResNeXtBackbone",
+    "add_config",
+    "build_resnext_backbone",
+    "build_resnext_fpn_backbone",
+]

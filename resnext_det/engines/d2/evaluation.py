@@ -1,0 +1,80 @@
+"""Box AP by Detectron2's COCOEvaluator, with this project's empty cases. Detectron2."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.evaluation import COCOEvaluator, inference_on_dataset
+from detectron2.utils import comm
+from torch import nn
+
+from resnext_det.data.coco import CocoDataset
+from resnext_det.data.loaders import build_detection_test_loader
+from resnext_det.engines.base import METRIC_NAMES, DetectionRun, Metrics
+from resnext_det.engines.d2.loader import SeededMapper
+from resnext_det.evaluation.coco_ap import evaluate_coco
+
+
+class BoxEvaluator(COCOEvaluator):
+    """COCOEvaluator for boxes; no detections score 0.0 and no ground truth gives None.
+
+    Args:
+        name: the registered name of the data set.
+        dataset: its records, for the annotation file.
+        output_dir: where `coco_instances_results.json` goes.
+    """
+
+    def __init__(self, name: str, dataset: CocoDataset, output_dir: Path) -> None:
+        super().__init__(name, tasks=("bbox",), output_dir=str(output_dir))
+        self.dataset = dataset
+
+    def _derive_coco_results(
+        self, coco_eval: Any, iou_type: str, class_names: Any = None
+    ) -> dict[str, Any]:
+        if coco_eval is None:
+            assert self.dataset.entry.json_file is not None
+            nothing = evaluate_coco(self.dataset.entry.json_file, [])
+            return {metric: nothing[metric] for metric in METRIC_NAMES}
+        derived = super()._derive_coco_results(coco_eval, iou_type, class_names)
+        return {k: None if math.isnan(v) else v for k, v in derived.items()}
+
+
+def evaluate_model(cfg: CfgNode, model: nn.Module, run: DetectionRun) -> dict[str, Metrics]:
+    """Runs the detector over every registered test set.
+
+    Args:
+        cfg: Detectron2's config.
+        model: the detector, on its device.
+        run: the test sets, registered under their names.
+
+    Returns:
+        Metrics by test set name; empty on ranks other than the first.
+    """
+    results: dict[str, Metrics] = {}
+    for name, dataset in run.tests.items():
+        loader = build_detection_test_loader(
+            run.cfg,
+            dataset,
+            mapper=SeededMapper(cfg, is_train=False),
+            rank=comm.get_rank(),
+            world_size=comm.get_world_size(),
+        )
+        evaluator = BoxEvaluator(name, dataset, run.inference_folder(name))
+        measured = inference_on_dataset(model, loader, evaluator)
+        if measured:
+            results[name] = measured["bbox"]
+    return results
+
+
+def without_missing(results: Mapping[str, Metrics]) -> dict[str, Any]:
+    """Returns results as Detectron2's hooks take them: {"bbox": {metric: float}}.
+
+    One test set stands without its name, as in Detectron2; a metric without a value is left out.
+    """
+    by_name = {
+        name: {"bbox": {k: v for k, v in metrics.items() if v is not None}}
+        for name, metrics in results.items()
+    }
+    return next(iter(by_name.values())) if len(by_name) == 1 else by_name

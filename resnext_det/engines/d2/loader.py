@@ -1,0 +1,46 @@
+"""Detectron2's mapper under this project's sample order. Detectron2.
+
+Detectron2's own sampler restarts its permutation on resume and its aspect-ratio
+grouping holds a buffer; here the batch of an iteration depends on the seed and the
+iteration alone.
+"""
+
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data import DatasetMapper
+from detectron2.data.detection_utils import SizeMismatchError
+
+from resnext_det.data.coco import CocoRecord
+from resnext_det.data.samplers import SampleKey
+from resnext_det.engines.d2.datasets import to_dataset_dict
+from resnext_det.errors import UserError
+from resnext_det.seeding import derive_seed
+
+
+class SeededMapper:
+    """Detectron2's `DatasetMapper`, drawing from the place of a sample in the run.
+
+    Args:
+        cfg: Detectron2's config.
+        is_train: whether to augment and to read annotations.
+    """
+
+    def __init__(self, cfg: CfgNode, is_train: bool) -> None:
+        self.mapper = DatasetMapper(cfg, is_train)
+        self.seed = cfg.SEED
+
+    def __call__(self, record: CocoRecord, key: SampleKey | None) -> dict[str, Any]:
+        """Returns Detectron2's input dict of one image; without a key nothing is drawn.
+
+        Raises:
+            UserError: the image cannot be read, or is not of the annotated size.
+        """
+        if key is not None:
+            np.random.seed(derive_seed(self.seed, key.iteration, key.position))
+        try:
+            return self.mapper(to_dataset_dict(record))
+        except (OSError, SizeMismatchError, SyntaxError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{record.file_name}: cannot be used: {reason}") from error
