@@ -73,12 +73,14 @@ def _content(study: Study, num_pictures: int) -> dict[str, Any]:
 def _figures(rows: Sequence[Row]) -> list[tuple[str, Markup]]:
     """Returns (caption, svg) of each figure that some run has numbers for."""
     runs = {row.label: row.run for row in rows if row.run is not None}
+    first = {row.model: row.pretraining_run for row in rows if row.pretraining_run is not None}
     wanted = (
-        ("Training loss", "total_loss", "total loss"),
-        ("AP@0.5 on the held-out images", "bbox/AP50", "AP@0.5 (%)"),
-        ("AP on the held-out images", "bbox/AP", "AP (%)"),
+        ("Classification before it: training loss", first, "total_loss", "loss"),
+        ("Detection: training loss", runs, "total_loss", "total loss"),
+        ("Detection: AP@0.5 on the held-out images", runs, "bbox/AP50", "AP@0.5 (%)"),
+        ("Detection: AP on the held-out images", runs, "bbox/AP", "AP (%)"),
     )
-    drawn = [(caption, curves_svg(runs, key, ylabel=label)) for caption, key, label in wanted]
+    drawn = [(text, curves_svg(of, key, ylabel=label)) for text, of, key, label in wanted]
     # Safe to mark: matplotlib wrote the element and escaped every label in it.
     return [(caption, Markup(svg)) for caption, svg in drawn if svg is not None]
 

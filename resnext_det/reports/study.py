@@ -5,7 +5,7 @@ holds {"rows": [{"model", "pretrained", "seed", "metrics", "run"}, …], …}. A
 read as a study of one row. Beside those keys a study may hold "title", "engine",
 "versions", "seconds", "findings" [{"text", "passed"}], "settings" {name: value} and
 "dataset" {"description", "annotations", "images"}; a row may hold "params", "flops",
-"pretraining" (words for the table) and "seconds". Paths are relative to the file.
+"pretraining" (words for the table), "pretraining_run" and "seconds". Paths are relative to the file.
 """
 
 import json
@@ -28,6 +28,7 @@ class Row:
         metrics: AP, AP50, … in percent; None where there is no ground truth.
         run: the run's output folder; None where it is not known.
         pretraining: words for the table; empty takes "yes" or "no" from `pretrained`.
+        pretraining_run: the classification run's output folder, or None.
         params: parameters of the backbone, or None.
         flops: multiply-adds of the backbone for one image, or None.
         seconds: what the run took, or None.
@@ -39,6 +40,7 @@ class Row:
     metrics: Mapping[str, float | None]
     run: Path | None = None
     pretraining: str = ""
+    pretraining_run: Path | None = None
     params: int | None = None
     flops: float | None = None
     seconds: float | None = None
@@ -107,9 +109,14 @@ def _row(folder: Path, row: Mapping[str, Any]) -> Row:
         pretrained=row["pretrained"],
         seed=row["seed"],
         metrics=dict(row["metrics"]),
-        run=None if row.get("run") is None else folder / row["run"],
+        run=_beside(folder, row.get("run")),
         pretraining=row.get("pretraining", ""),
+        pretraining_run=_beside(folder, row.get("pretraining_run")),
         params=row.get("params"),
         flops=row.get("flops"),
         seconds=row.get("seconds"),
     )
+
+
+def _beside(folder: Path, relative: str | None) -> Path | None:
+    return None if relative is None else folder / relative

@@ -29,6 +29,7 @@ def write_study(folder: Path) -> Path:
     for number, (model, pretrained, ap50, ap, params, flops) in enumerate(ROWS):
         run = folder / f"run{number}"
         _write_run(run, ap50=ap50, ap=ap)
+        _write_run(folder / f"classification{number}", ap50=0.0, ap=0.0)
         rows.append(
             {
                 "model": model,
@@ -37,6 +38,7 @@ def write_study(folder: Path) -> Path:
                 "seed": 0,
                 "metrics": {"AP": ap, "AP50": ap50, "APs": 1.0, "APm": None, "APl": 2.0},
                 "run": run.name,
+                "pretraining_run": f"classification{number}" if pretrained else None,
                 "params": params,
                 "flops": flops,
             }

@@ -56,7 +56,7 @@ def test_the_page_holds_everything_and_needs_nothing(study_file: Path) -> None:
         assert word in page.words
     assert "The whole took 9 min 01 s." in text
     assert page.tags.count("img") == 4 * 4
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == 4
     assert not list(study_file.parent.glob("*.partial"))
 
 
