@@ -1,0 +1,1 @@
+"""The two detection engines: `portable` (plain PyTorch) and `d2` (Detectron2)."""

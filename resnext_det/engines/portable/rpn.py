@@ -1,0 +1,268 @@
+"""The region proposal network: head, losses and proposals. Portable."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resnext_det.engines.portable.anchors import AnchorGenerator
+from resnext_det.engines.portable.box_regression import BoxTransform, box_regression_loss
+from resnext_det.engines.portable.matching import Matcher, pairwise_iou
+from resnext_det.engines.portable.proposals import Proposals, select_proposals
+from resnext_det.engines.portable.sampling import sample_labels
+
+
+class _ConvReLU(nn.Conv2d):
+    """3x3 conv, ReLU; the parameter names are those of the conv alone."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(super().forward(input))
+
+
+class RPNHead(nn.Module):
+    """3x3 conv, ReLU, then 1x1 convs to logits and to deltas; shared by all levels.
+
+    Weights start normal with deviation 0.01 and biases 0 (Detectron2's StandardRPNHead).
+
+    Args:
+        in_channels: channels of every feature map.
+        num_anchors: A, anchors per cell.
+        conv_dims: output channels of the 3x3 convs, -1 for as many as come in.
+    """
+
+    def __init__(
+        self, in_channels: int, num_anchors: int, conv_dims: Sequence[int] = (-1,)
+    ) -> None:
+        super().__init__()
+        convs: list[nn.Module] = []
+        channels = in_channels
+        for dim in conv_dims:
+            convs.append(_ConvReLU(channels, channels if dim == -1 else dim))
+            channels = channels if dim == -1 else dim
+        # One conv is `conv`, several are `conv.conv0`, `conv.conv1`, …: Detectron2's names.
+        self.conv = convs[0] if len(convs) == 1 else nn.Sequential()
+        if len(convs) > 1:
+            for index, conv in enumerate(convs):
+                self.conv.add_module(f"conv{index}", conv)
+        self.objectness_logits = nn.Conv2d(channels, num_anchors, kernel_size=1)
+        self.anchor_deltas = nn.Conv2d(channels, num_anchors * 4, kernel_size=1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                nn.init.normal_(layer.weight, std=0.01)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Predicts for every anchor.
+
+        Args:
+            features: per level (N, C, H, W).
+
+        Returns:
+            Per level (N, H * W * A) logits, and (N, H * W * A, 4) deltas, in the order
+            of `AnchorGenerator`.
+        """
+        logits, deltas = [], []
+        for feature in features:
+            hidden = self.conv(feature)
+            # (N, A, H, W) -> (N, H, W, A) -> (N, H * W * A)
+            logits.append(self.objectness_logits(hidden).permute(0, 2, 3, 1).flatten(1))
+            # (N, A * 4, H, W) -> (N, A, 4, H, W) -> (N, H, W, A, 4) -> (N, H * W * A, 4)
+            per_anchor = self.anchor_deltas(hidden).unflatten(1, (-1, 4))
+            deltas.append(per_anchor.permute(0, 3, 4, 1, 2).flatten(1, 3))
+        return logits, deltas
+
+
+class RPN(nn.Module):
+    """Proposes regions, and learns to.
+
+    Args:
+        in_features: names of the feature maps, finest first.
+        rpn_head: predicts logits and deltas.
+        anchor_generator: lays the anchors.
+        matcher: labels anchors by their overlap with ground truth.
+        transform: how deltas relate to anchors.
+        batch_size_per_image: anchors sampled per image; the losses are divided by it
+            whatever number was found.
+        positive_fraction: largest share of foreground among them.
+        pre_nms_topk: (training, test), per level.
+        post_nms_topk: (training, test), per image.
+        nms_thresh: see `select_proposals`.
+        min_box_size: see `select_proposals`.
+        boundary_thresh: anchors that leave the image by more pixels are not trained
+            on; negative for no limit.
+        loss_weights: factors of (loss_rpn_cls, loss_rpn_loc).
+        box_loss_type: see `box_regression_loss`.
+        smooth_l1_beta: see `box_regression_loss`.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_features: Sequence[str],
+        rpn_head: RPNHead,
+        anchor_generator: AnchorGenerator,
+        matcher: Matcher,
+        transform: BoxTransform,
+        batch_size_per_image: int = 256,
+        positive_fraction: float = 0.5,
+        pre_nms_topk: tuple[int, int] = (2000, 1000),
+        post_nms_topk: tuple[int, int] = (1000, 1000),
+        nms_thresh: float = 0.7,
+        min_box_size: float = 0.0,
+        boundary_thresh: float = -1.0,
+        loss_weights: tuple[float, float] = (1.0, 1.0),
+        box_loss_type: str = "smooth_l1",
+        smooth_l1_beta: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.in_features = tuple(in_features)
+        self.rpn_head = rpn_head
+        self.anchor_generator = anchor_generator
+        self.matcher = matcher
+        self.transform = transform
+        self.batch_size_per_image = batch_size_per_image
+        self.positive_fraction = positive_fraction
+        self.pre_nms_topk = pre_nms_topk
+        self.post_nms_topk = post_nms_topk
+        self.nms_thresh = nms_thresh
+        self.min_box_size = min_box_size
+        self.boundary_thresh = boundary_thresh
+        self.loss_weights = loss_weights
+        self.box_loss_type = box_loss_type
+        self.smooth_l1_beta = smooth_l1_beta
+
+    def forward(
+        self,
+        features: Mapping[str, Tensor],
+        image_sizes: Sequence[tuple[int, int]],
+        gt_boxes: Sequence[Tensor] | None = None,
+    ) -> tuple[list[Proposals], dict[str, Tensor]]:
+        """Proposes regions, with the losses while training.
+
+        Args:
+            features: (N, C, H, W) maps by name.
+            image_sizes: (height, width) of each image without padding.
+            gt_boxes: per image (G, 4) xyxy, needed while training.
+
+        Returns:
+            One `Proposals` per image, and the losses (empty outside training).
+        """
+        maps = [features[name] for name in self.in_features]
+        anchors = self.anchor_generator(maps)
+        logits, deltas = self.rpn_head(maps)
+        losses = {}
+        if self.training:
+            assert gt_boxes is not None, "training needs ground truth"
+            labels, matched = self.label_anchors(anchors, gt_boxes, image_sizes)
+            losses = self.losses(anchors, logits, deltas, labels, matched)
+        return self.propose(anchors, logits, deltas, image_sizes), losses
+
+    @torch.no_grad()
+    def label_anchors(
+        self,
+        anchors: Sequence[Tensor],
+        gt_boxes: Sequence[Tensor],
+        image_sizes: Sequence[tuple[int, int]],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Labels anchors and samples those that the losses see.
+
+        Returns:
+            Per image (R,) int8 labels over all levels: 1, 0, or -1 where not sampled;
+            and the (R, 4) ground truth of each anchor (zeros in an image without any).
+        """
+        all_anchors = torch.cat(list(anchors))
+        labels, matched = [], []
+        for boxes, size in zip(gt_boxes, image_sizes, strict=True):
+            matches, image_labels = self.matcher(pairwise_iou(boxes, all_anchors))
+            if self.boundary_thresh >= 0:
+                image_labels[~self._inside(all_anchors, size)] = -1
+            labels.append(self._sample(image_labels))
+            matched.append(boxes[matches] if len(boxes) else torch.zeros_like(all_anchors))
+        return labels, matched
+
+    def losses(
+        self,
+        anchors: Sequence[Tensor],
+        logits: Sequence[Tensor],
+        deltas: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        matched_boxes: Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        """Objectness and localisation losses over the sampled anchors of the batch.
+
+        Args:
+            anchors: per level (R_l, 4).
+            logits: per level (N, R_l).
+            deltas: per level (N, R_l, 4).
+            labels: per image (R,), R the sum over levels.
+            matched_boxes: per image (R, 4).
+
+        Returns:
+            Scalars loss_rpn_cls and loss_rpn_loc.
+        """
+        all_labels = torch.stack(list(labels))  # (N, R)
+        positive, sampled = all_labels == 1, all_labels >= 0
+        references = torch.cat(list(anchors)).expand(len(labels), -1, -1)  # (N, R, 4)
+        localisation = box_regression_loss(
+            torch.cat(list(deltas), dim=1)[positive],
+            references[positive],
+            torch.stack(list(matched_boxes))[positive],
+            self.transform,
+            loss_type=self.box_loss_type,
+            smooth_l1_beta=self.smooth_l1_beta,
+        )
+        objectness = F.binary_cross_entropy_with_logits(
+            torch.cat(list(logits), dim=1)[sampled],
+            all_labels[sampled].to(torch.float32),
+            reduction="sum",
+        )
+        normalizer = self.batch_size_per_image * len(labels)
+        return {
+            "loss_rpn_cls": objectness / normalizer * self.loss_weights[0],
+            "loss_rpn_loc": localisation / normalizer * self.loss_weights[1],
+        }
+
+    @torch.no_grad()
+    def propose(
+        self,
+        anchors: Sequence[Tensor],
+        logits: Sequence[Tensor],
+        deltas: Sequence[Tensor],
+        image_sizes: Sequence[tuple[int, int]],
+    ) -> list[Proposals]:
+        """Decodes the deltas and keeps the best boxes; no gradient goes through."""
+        boxes = [
+            # (N, R_l, 4) -> (N * R_l, 4) and back
+            self.transform.decode(d.flatten(0, 1), a.repeat(len(d), 1)).view_as(d)
+            for a, d in zip(anchors, deltas, strict=True)
+        ]
+        mode = 0 if self.training else 1
+        return select_proposals(
+            boxes,
+            [scores.detach() for scores in logits],
+            image_sizes,
+            nms_thresh=self.nms_thresh,
+            pre_nms_topk=self.pre_nms_topk[mode],
+            post_nms_topk=self.post_nms_topk[mode],
+            min_box_size=self.min_box_size,
+            training=self.training,
+        )
+
+    def _sample(self, labels: Tensor) -> Tensor:
+        positive, negative = sample_labels(
+            labels, self.batch_size_per_image, self.positive_fraction, background=0
+        )
+        sampled = torch.full_like(labels, -1)
+        sampled[positive] = 1
+        sampled[negative] = 0
+        return sampled
+
+    def _inside(self, anchors: Tensor, size: tuple[int, int]) -> Tensor:
+        height, width = size
+        limit = anchors.new_tensor([width, height]) + self.boundary_thresh
+        starts_inside = (anchors[:, :2] >= -self.boundary_thresh).all(dim=1)
+        return starts_inside & (anchors[:, 2:] < limit).all(dim=1)
