@@ -5,7 +5,8 @@ holds {"rows": [{"model", "pretrained", "seed", "metrics", "run"}, …], …}. A
 read as a study of one row. Beside those keys a study may hold "title", "engine",
 "versions", "seconds", "findings" [{"text", "passed"}], "settings" {name: value} and
 "dataset" {"description", "annotations", "images"}; a row may hold "params", "flops",
-"pretraining" (words for the table), "pretraining_run" and "seconds". Paths are relative to the file.
+"pretraining" (words for the table), "pretraining_run" and
+"seconds". Paths are relative to the file.
 """
 
 import json
