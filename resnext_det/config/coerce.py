@@ -52,8 +52,7 @@ def _coerce_items(value: Any, default: Any, *, key: str, where: str) -> list[Any
         if _is_number(item) and _is_number(default[0]):
             items.append(item)  # 32 and 32.5 are both good anchor sizes
         else:
-            where_item = f"{where}: an item of {key}"
-            items.append(coerce(item, default[0], key=key, where=where_item))
+            items.append(coerce(item, default[0], key=f"an item of {key}", where=where))
     return items
 
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from yacs.config import CfgNode
+from fvcore.common.config import CfgNode
 
 
 def own_keys() -> dict[str, Any]:
     """Our own dotted keys with their defaults, declared here and nowhere else."""
     return {
         # A named variant ("resnext50_32x4d") sets DEPTH, NUM_GROUPS, WIDTH_PER_GROUP,
-        # STRIDE_IN_1X1 and STEM; "" leaves them to their own keys.
+        # STRIDE_IN_1X1 and STEM (for 18 and 34 also RES2_OUT_CHANNELS); "" leaves them alone.
         "MODEL.RESNETS.VARIANT": "",
         "MODEL.RESNETS.STEM": "imagenet",  # or "cifar": one 3x3 convolution, three stages
         "MODEL.RESNETS.BLOCK_FORM": "grouped",  # the paper's form (c); "split" (a), "concat" (b)
@@ -29,6 +29,8 @@ def own_keys() -> dict[str, Any]:
         "INPUT.CLASSIFICATION.TEST_CROP": 224,  # px
         "INPUT.CLASSIFICATION.INTERPOLATION": "bilinear",
         "SOLVER.LABEL_SMOOTHING": 0.0,
+        # Leave out boxes of zero size or outside their image instead of refusing the file.
+        "DATASETS.DROP_BAD_BOXES": False,
     }
 
 

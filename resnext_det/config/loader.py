@@ -136,5 +136,8 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
         return f"{key} is a group of keys and takes no value of its own"
     if key == BASE_KEY:
         return f"{BASE_KEY} belongs in a file"
+    parents = [name for name in known if key.startswith(f"{name}.")]
+    if parents:
+        return f"{parents[0]} takes a value and is no group of keys"
     guess = nearest(key, known)
     return f"unknown key {key}" + (f"; {guess} is meant?" if guess else "")

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,18 @@ def _not_found(name: str, path: Path) -> str:
     if not path.parent.is_dir():
         return f"no config file {path}: there is no folder {path.parent}"
     there = sorted(p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
-    close = difflib.get_close_matches(path.name, there, n=3, cutoff=0.5)
+    close = _closest(path.name, there)
     return f"no config file {path}" + (f"; nearest there: {', '.join(close)}" if close else "")
+
+
+def _closest(name: str, others: list[str], count: int = 3) -> list[str]:
+    """The file names most like `name`: first by words in common, then by spelling.
+
+    So `faster_rcnn_X_50_FPN_1x` finds `X_50_32x4d` before `R_50`, which is fewer letters away.
+    """
+    words = set(re.split(r"[_.-]", name))
+    close = difflib.get_close_matches(name, others, n=len(others) or 1, cutoff=0.5)
+    return sorted(close, key=lambda other: -len(words & set(re.split(r"[_.-]", other))))[:count]
 
 
 class _Loader(yaml.SafeLoader):
@@ -65,7 +76,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            key = key_node.value
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else key_node
             if key in seen:
                 problem = f"{key} is written twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)

@@ -1,6 +1,7 @@
 """The config tree: its defaults, its dotted keys, and the nearest name. Engine-neutral."""
 
 import difflib
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any, Literal
@@ -16,6 +17,12 @@ CLASSIFIER = "ImageClassifier"
 
 def get_cfg() -> CfgNode:
     """A fresh, mutable tree of every key with its default: Detectron2's and our own."""
+    return _defaults().clone()
+
+
+@functools.cache
+def _defaults() -> CfgNode:
+    """The defaults, read once; nobody changes this tree, `get_cfg` gives copies of it."""
     text = resources.files("resnext_det.config").joinpath("defaults.yaml").read_text("utf-8")
     cfg = CfgNode(yaml.safe_load(text))
     add_keys(cfg)

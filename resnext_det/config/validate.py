@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
 
+from resnext_det.config.backbone import backbone_problems
 from resnext_det.config.limits import BOUNDS, CHOICES
 from resnext_det.config.tree import get_value, task_of
 from resnext_det.errors import UserError
@@ -21,9 +22,6 @@ FPN_USERS = {
     "PanopticFPN": ("RPN", "ROI_HEADS"),
     "ProposalNetwork": ("RPN",),
 }
-
-# What MODEL.RESNETS.OUT_FEATURES can name; "linear" are a classifier's logits.
-STAGES = ("stem", "res2", "res3", "res4", "res5", "linear")
 
 
 def validate_config(cfg: CfgNode, *, where: str) -> tuple[str, ...]:
@@ -68,10 +66,14 @@ def _problems(cfg: CfgNode) -> Iterator[str]:
             limit = f"at least {low}" if high == math.inf else f"between {low} and {high}"
             yield f"{key} is {value}; it has to be {limit}"
     yield from _pixel_problems(cfg)
-    yield from _backbone_problems(cfg)
+    yield from backbone_problems(cfg)
     if list(cfg.SOLVER.STEPS) != sorted(cfg.SOLVER.STEPS):
         yield f"SOLVER.STEPS is {list(cfg.SOLVER.STEPS)}; the steps have to ascend"
-    is_classifier = task_of(cfg) == "classification"
+    try:
+        is_classifier = task_of(cfg) == "classification"
+    except UserError as error:
+        yield str(error)
+        return
     yield from _classification_problems(cfg) if is_classifier else _detection_problems(cfg)
 
 
@@ -82,31 +84,6 @@ def _pixel_problems(cfg: CfgNode) -> Iterator[str]:
             yield f"MODEL.{name} is {value}; it has one number for each of 3 channels"
     if min(cfg.MODEL.PIXEL_STD, default=1) <= 0:
         yield f"MODEL.PIXEL_STD is {list(cfg.MODEL.PIXEL_STD)}; each has to be above 0"
-
-
-def _backbone_problems(cfg: CfgNode) -> Iterator[str]:
-    net = cfg.MODEL.RESNETS
-    if (net.DEPTH == 29) != (net.STEM == "cifar"):
-        yield (
-            f"MODEL.RESNETS.DEPTH is {net.DEPTH} and MODEL.RESNETS.STEM {net.STEM!r}; "
-            "depth 29 goes with 'cifar' and the others with 'imagenet'"
-        )
-    unknown = [name for name in net.OUT_FEATURES if name not in STAGES]
-    if unknown or not net.OUT_FEATURES:
-        yield (
-            f"MODEL.RESNETS.OUT_FEATURES is {list(net.OUT_FEATURES)}; "
-            f"it has some of {', '.join(STAGES)}"
-        )
-    width = net.NUM_GROUPS * net.WIDTH_PER_GROUP
-    # GroupNorm of 32 groups, as Detectron2 has it.
-    if net.NORM == "GN" and width % 32:
-        yield (
-            f"MODEL.RESNETS.NORM GN needs widths that 32 divides, but NUM_GROUPS "
-            f"{net.NUM_GROUPS} x WIDTH_PER_GROUP {net.WIDTH_PER_GROUP} = {width}"
-        )
-    for name in ("STEM_OUT_CHANNELS", "RES2_OUT_CHANNELS"):
-        if net.NORM == "GN" and net[name] % 32:
-            yield f"MODEL.RESNETS.NORM GN needs {name} that 32 divides, but it is {net[name]}"
 
 
 def _classification_problems(cfg: CfgNode) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from fvcore.common.config import CfgNode
 
+from resnext_det.config.backbone import BASIC_DEPTHS
 from resnext_det.config.tree import get_cfg, get_value, set_value
 from resnext_det.errors import UserError
 
@@ -19,7 +20,7 @@ def variant_keys(name: str) -> dict[str, int | bool | str]:
     from resnext_det.modeling.variants import get_variant  # the config needs it only here
 
     variant = get_variant(name)
-    return {
+    keys: dict[str, int | bool | str] = {
         "MODEL.RESNETS.DEPTH": variant.depth,
         "MODEL.RESNETS.NUM_GROUPS": variant.num_groups,
         "MODEL.RESNETS.WIDTH_PER_GROUP": variant.width_per_group,
@@ -27,6 +28,9 @@ def variant_keys(name: str) -> dict[str, int | bool | str]:
         "MODEL.RESNETS.STRIDE_IN_1X1": False,
         "MODEL.RESNETS.STEM": variant.stem,
     }
+    if variant.depth in BASIC_DEPTHS:
+        keys["MODEL.RESNETS.RES2_OUT_CHANNELS"] = 64  # Detectron2's 256 suits bottlenecks alone
+    return keys
 
 
 def apply_variant(cfg: CfgNode, given: Collection[str] | None) -> None:

@@ -1,0 +1,202 @@
+"""Values with which a run would fail later are refused before it, by key and value."""
+
+import pytest
+
+from resnext_det.config import check_weights, get_cfg, validate_config
+from resnext_det.config.backbone import BASIC_DEPTHS, GN_GROUPS, THREE_STAGE_DEPTHS
+from resnext_det.config.limits import BOUNDS, CHOICES
+from resnext_det.config.loader import load_config
+from resnext_det.config.tree import get_value, set_value
+from resnext_det.errors import UserError
+from resnext_det.modeling import layout, norms
+
+DETECTION = "resnext_det://Base-RCNN-FPN.yaml"
+CLASSIFICATION = "resnext_det://Base-Classification.yaml"
+
+
+def refusal(base: str, **keys) -> str:
+    cfg = load_config(base).cfg.clone()
+    cfg.defrost()
+    for key, value in keys.items():
+        set_value(cfg, key, value)
+    with pytest.raises(UserError) as error:
+        validate_config(cfg, where="a.yaml")
+    message = str(error.value)
+    assert message.startswith("a.yaml: ")
+    assert "\n" not in message
+    return message.removeprefix("a.yaml: ")
+
+
+def test_the_defaults_are_sound():
+    assert validate_config(get_cfg(), where="defaults") == ()
+
+
+@pytest.mark.parametrize("key", [*CHOICES, *BOUNDS])
+def test_every_key_of_the_tables_exists_and_its_default_is_allowed(key):
+    value = get_value(get_cfg(), key)
+    if key in CHOICES:
+        assert value in CHOICES[key]
+    else:
+        low, high = BOUNDS[key]
+        assert low <= value <= high
+
+
+def test_the_tables_know_what_the_model_knows():
+    assert CHOICES["MODEL.RESNETS.DEPTH"] == tuple(sorted(layout.BLOCKS_PER_STAGE))
+    assert CHOICES["MODEL.RESNETS.STEM"] == layout.STEMS
+    assert set(CHOICES["MODEL.RESNETS.NORM"]) == set(norms.NORMS)
+    assert BASIC_DEPTHS == layout.BASIC_DEPTHS
+    assert GN_GROUPS == norms.GN_GROUPS
+    three = [depth for depth, blocks in layout.BLOCKS_PER_STAGE.items() if len(blocks) == 3]
+    assert tuple(three) == THREE_STAGE_DEPTHS
+
+
+@pytest.mark.parametrize("key", CHOICES)
+def test_another_choice_is_refused(key):
+    wrong = 99 if isinstance(CHOICES[key][0], int) else "wrong"
+    message = refusal(DETECTION, **{key: wrong})
+    assert message == f"{key} is {wrong!r}; it can be {', '.join(map(repr, CHOICES[key]))}"
+
+
+@pytest.mark.parametrize("key", BOUNDS)
+def test_below_the_bound_is_refused(key):
+    low = BOUNDS[key][0]
+    message = refusal(DETECTION, **{key: low - 1})
+    assert message.startswith(f"{key} is {low - 1}; it has to be ")
+
+
+def test_not_a_number_is_refused():
+    message = refusal(DETECTION, **{"SOLVER.BASE_LR": float("nan")})
+    assert message == "SOLVER.BASE_LR is nan; it has to be between 0 and 1000000.0"
+
+
+NET = "MODEL.RESNETS."
+DETECTION_CASES = [
+    ({"MODEL.PIXEL_MEAN": [1.0]}, "MODEL.PIXEL_MEAN is [1.0]; it has one number for each of 3"),
+    ({"MODEL.PIXEL_STD": []}, "MODEL.PIXEL_STD is []; it has one number for each of 3"),
+    ({"MODEL.PIXEL_STD": [1.0, 0.0, 1.0]}, "MODEL.PIXEL_STD is [1.0, 0.0, 1.0]; each has to be"),
+    ({"SOLVER.STEPS": [20, 10]}, "SOLVER.STEPS is [20, 10]; the steps have to ascend"),
+    (
+        {NET + "NORM": "GN", NET + "NUM_GROUPS": 2, NET + "WIDTH_PER_GROUP": 40},
+        "MODEL.RESNETS.NORM GN needs widths that 32 divides, but NUM_GROUPS 2 x WIDTH_PER_GROUP 40",
+    ),
+    (
+        {NET + "NORM": "GN", NET + "STEM_OUT_CHANNELS": 40},
+        "MODEL.RESNETS.NORM GN needs widths that 32 divides, but MODEL.RESNETS.STEM_OUT_CHANNELS",
+    ),
+    (
+        {NET + "DEPTH": 18},
+        "MODEL.RESNETS.RES2_OUT_CHANNELS is 256; depth 18 (basic blocks) needs 64",
+    ),
+    (
+        {NET + "DEPTH": 34, NET + "NUM_GROUPS": 32},
+        "MODEL.RESNETS.NUM_GROUPS is 32; depth 34 (basic blocks) needs 1",
+    ),
+    (
+        {NET + "DEPTH": 29},
+        "MODEL.RESNETS.OUT_FEATURES is ['res2', 'res3', 'res4', 'res5']; depth 29 has stem, res2",
+    ),
+    (
+        {NET + "DEPTH": 29, NET + "OUT_FEATURES": ["res4"], NET + "RES5_DILATION": 2},
+        "MODEL.RESNETS.RES5_DILATION is 2; depth 29 has no res5",
+    ),
+    ({NET + "OUT_FEATURES": []}, "MODEL.RESNETS.OUT_FEATURES is []; depth 50 has stem, res2"),
+    ({NET + "OUT_FEATURES": ["res6"]}, "MODEL.RESNETS.OUT_FEATURES is ['res6']; depth 50 has"),
+    (
+        {NET + "ZERO_INIT_RESIDUAL": True},
+        "MODEL.RESNETS.ZERO_INIT_RESIDUAL is True, but MODEL.RESNETS.NORM 'FrozenBN' has no scale",
+    ),
+    ({"INPUT.MIN_SIZE_TRAIN": []}, "INPUT.MIN_SIZE_TRAIN is []; it has at least one size"),
+    ({"INPUT.MIN_SIZE_TRAIN": [0]}, "INPUT.MIN_SIZE_TRAIN is [0]; it has at least one size"),
+    (
+        {"INPUT.MIN_SIZE_TRAIN_SAMPLING": "range"},
+        "INPUT.MIN_SIZE_TRAIN is [640, 672, 704, 736, 768, 800]; with MIN_SIZE_TRAIN_SAMPLING",
+    ),
+    (
+        {"MODEL.ANCHOR_GENERATOR.SIZES": [[32], [64]]},
+        "MODEL.ANCHOR_GENERATOR.SIZES has 2 entries, but MODEL.RPN.IN_FEATURES has 5 (p2, p3, p4",
+    ),
+    (
+        {"MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": []},
+        "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS has 0 entries, but MODEL.RPN.IN_FEATURES has 5",
+    ),
+    (
+        {"MODEL.META_ARCHITECTURE": "RetinaNet", "MODEL.ANCHOR_GENERATOR.SIZES": [[1], [2]]},
+        "MODEL.ANCHOR_GENERATOR.SIZES has 2 entries, but MODEL.RETINANET.IN_FEATURES has 5",
+    ),
+    (
+        {"MODEL.ROI_HEADS.IOU_THRESHOLDS": [0.3, 0.5]},
+        "MODEL.ROI_HEADS.IOU_LABELS is [0, 1]; it has one label more than IOU_THRESHOLDS [0.3",
+    ),
+    (
+        {"MODEL.FPN.IN_FEATURES": []},
+        "MODEL.FPN.IN_FEATURES is []; it takes some of MODEL.RESNETS.OUT_FEATURES ['res2'",
+    ),
+    (
+        {NET + "OUT_FEATURES": ["res4", "res5"]},
+        "MODEL.FPN.IN_FEATURES is ['res2', 'res3', 'res4', 'res5']; it takes some of",
+    ),
+    (
+        {"MODEL.FPN.IN_FEATURES": ["res3", "res4", "res5"]},
+        "MODEL.RPN.IN_FEATURES is ['p2', 'p3', 'p4', 'p5', 'p6']; the FPN has p3, p4, p5, p6",
+    ),
+    (
+        {"MODEL.ROI_HEADS.IN_FEATURES": ["res4"]},
+        "MODEL.ROI_HEADS.IN_FEATURES is ['res4']; the FPN has p2, p3, p4, p5, p6",
+    ),
+]
+IMAGE = "INPUT.CLASSIFICATION."
+CLASSIFICATION_CASES = [
+    (
+        {IMAGE + "TEST_CROP": 320},
+        "INPUT.CLASSIFICATION.TEST_CROP 320 does not fit into RESIZE_TEST 256",
+    ),
+    ({IMAGE + "TRAIN_SCALE": [1.0, 0.1]}, "INPUT.CLASSIFICATION.TRAIN_SCALE is [1.0, 0.1]; it has"),
+    ({IMAGE + "TRAIN_RATIO": [1.0]}, "INPUT.CLASSIFICATION.TRAIN_RATIO is [1.0]; it has"),
+    ({IMAGE + "TRAIN_RATIO": [0.0, 1.0]}, "INPUT.CLASSIFICATION.TRAIN_RATIO is [0.0, 1.0]; it has"),
+    ({"MODEL.META_ARCHITECTURE": "imageclassifier"}, "MODEL.META_ARCHITECTURE: 'imageclassifier'"),
+]
+
+
+@pytest.mark.parametrize(("keys", "message"), DETECTION_CASES)
+def test_refused_for_detection(keys, message):
+    assert refusal(DETECTION, **keys).startswith(message)
+
+
+@pytest.mark.parametrize(("keys", "message"), CLASSIFICATION_CASES)
+def test_refused_for_classification(keys, message):
+    assert refusal(CLASSIFICATION, **keys).startswith(message)
+
+
+def test_a_foreign_backbone_is_not_held_to_our_fpn():
+    cfg = get_cfg()
+    cfg.MODEL.BACKBONE.NAME = "build_somebodys_backbone"
+    cfg.MODEL.RPN.IN_FEATURES = ["c3"]
+    assert validate_config(cfg, where="a.yaml") == ()
+
+
+def test_warnings_name_key_and_value():
+    cfg = get_cfg()
+    cfg.SOLVER.MAX_ITER = 100
+    cfg.SOLVER.BASE_LR = 0.0
+    assert validate_config(cfg, where="a.yaml") == (
+        "a.yaml: SOLVER.STEPS [30000] come after MAX_ITER 100 and have no effect",
+        "a.yaml: SOLVER.BASE_LR is 0, so nothing will be learnt",
+    )
+
+
+def test_steps_do_not_matter_to_a_cosine():
+    cfg = get_cfg()
+    cfg.SOLVER.MAX_ITER = 100
+    cfg.SOLVER.LR_SCHEDULER_NAME = "WarmupCosineLR"
+    assert validate_config(cfg, where="a.yaml") == ()
+
+
+def test_frozen_layers_need_weights():
+    cfg = get_cfg()
+    with pytest.raises(UserError, match=r"MODEL.WEIGHTS is empty and .*FREEZE_AT is 2"):
+        check_weights(cfg)
+    cfg.MODEL.WEIGHTS = "a.pth"
+    check_weights(cfg)
+    cfg.MODEL.WEIGHTS, cfg.MODEL.BACKBONE.FREEZE_AT = "", 0
+    check_weights(cfg)
