@@ -24,10 +24,25 @@ def backbone_from_config(
     Raises:
         UserError: naming the key that cannot be honoured.
     """
-    if out_features is None:
-        out_features = cfg.MODEL.RESNETS.OUT_FEATURES
-    frozen = cfg.MODEL.BACKBONE.FREEZE_AT if freeze_at is None else freeze_at
-    return ResNet(**_architecture(cfg), out_features=out_features, freeze_at=int(frozen))
+    arguments = backbone_arguments(cfg)
+    if out_features is not None:
+        arguments["out_features"] = out_features
+    if freeze_at is not None:
+        arguments["freeze_at"] = freeze_at
+    return ResNet(**arguments)
+
+
+def backbone_arguments(cfg: CfgNode) -> dict[str, Any]:
+    """Returns the arguments of `ResNet` that a config describes.
+
+    Raises:
+        UserError: naming the key that cannot be honoured.
+    """
+    return {
+        **_architecture(cfg),
+        "out_features": cfg.MODEL.RESNETS.OUT_FEATURES,
+        "freeze_at": int(cfg.MODEL.BACKBONE.FREEZE_AT),
+    }
 
 
 def classifier_from_config(cfg: CfgNode) -> Classifier:

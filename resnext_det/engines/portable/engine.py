@@ -58,7 +58,7 @@ class PortableEngine:
                 loop.load_state_dict(start.state)
             _run_loop(loop, model, run, start, writer)
             results = evaluate_model(model, run)
-            if writer is not None:
+            if writer is not None and results:
                 writer.record_evaluation(cfg.SOLVER.MAX_ITER - 1, _flatten(results))
         return results
 

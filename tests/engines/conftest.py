@@ -1,0 +1,134 @@
+"""A tiny detection set and a tiny detector that either engine trains in a second."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from resnext_det.config import load_config
+from resnext_det.data.catalog import DatasetEntry
+from resnext_det.engines.base import Engine, resolve_engine
+from resnext_det.engines.detection import DetectionJob
+
+NUM_IMAGES, WIDTH, HEIGHT = 6, 96, 64
+
+CONFIG = {
+    "MODEL": {
+        "META_ARCHITECTURE": "GeneralizedRCNN",
+        "WEIGHTS": "",
+        "DEVICE": "cpu",
+        "PIXEL_MEAN": [123.675, 116.28, 103.53],
+        "PIXEL_STD": [58.395, 57.12, 57.375],
+        "BACKBONE": {"NAME": "build_resnext_fpn_backbone", "FREEZE_AT": 0},
+        "RESNETS": {
+            "DEPTH": 26,
+            "NUM_GROUPS": 4,
+            "WIDTH_PER_GROUP": 4,
+            "STEM_OUT_CHANNELS": 16,
+            "RES2_OUT_CHANNELS": 32,
+            "NORM": "BN",
+            "STRIDE_IN_1X1": False,
+            "OUT_FEATURES": ["res2", "res3", "res4", "res5"],
+        },
+        "FPN": {"IN_FEATURES": ["res2", "res3", "res4", "res5"], "OUT_CHANNELS": 16},
+        "ANCHOR_GENERATOR": {"SIZES": [[8], [16], [32], [64], [128]]},
+        "RPN": {"IN_FEATURES": ["p2", "p3", "p4", "p5", "p6"], "PRE_NMS_TOPK_TEST": 200},
+        "ROI_HEADS": {"NAME": "StandardROIHeads", "IN_FEATURES": ["p2", "p3", "p4", "p5"]},
+        "ROI_BOX_HEAD": {
+            "NAME": "FastRCNNConvFCHead",
+            "NUM_FC": 2,
+            "FC_DIM": 32,
+            "POOLER_RESOLUTION": 7,
+        },
+    },
+    "INPUT": {
+        "FORMAT": "RGB",
+        "MIN_SIZE_TRAIN": [48, 64],
+        "MAX_SIZE_TRAIN": 128,
+        "MIN_SIZE_TEST": 64,
+        "MAX_SIZE_TEST": 128,
+    },
+    "DATALOADER": {"NUM_WORKERS": 0},
+    "SOLVER": {
+        "IMS_PER_BATCH": 2,
+        "BASE_LR": 0.01,
+        "MAX_ITER": 6,
+        "STEPS": [4],
+        "WARMUP_ITERS": 2,
+        "CHECKPOINT_PERIOD": 3,
+    },
+    "DATASETS": {"TRAIN": ["shapes"], "TEST": ["shapes"]},
+    "SEED": 7,
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a test runs an engine on.
+
+    Attributes:
+        entry: the data set.
+        config: the YAML file.
+        folder: an empty folder for outputs.
+    """
+
+    entry: DatasetEntry
+    config: Path
+    folder: Path
+
+    def job(self, name: str, *overrides: object, resume: bool = False) -> DetectionJob:
+        """Returns a job that writes into `folder / name`."""
+        words = [str(word) for word in overrides]
+        loaded = load_config(str(self.config), ["OUTPUT_DIR", str(self.folder / name), *words])
+        return DetectionJob(loaded, {self.entry.name: self.entry}, resume)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+    return Bench(write_shapes(tmp_path / "shapes"), config, tmp_path / "output")
+
+
+@pytest.fixture(params=["portable", pytest.param("d2", marks=pytest.mark.d2)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Both engines in turn: what holds for one holds for the other."""
+    return resolve_engine(request.param)
+
+
+def write_shapes(folder: Path) -> DatasetEntry:
+    """Writes bright rectangles on noise, two classes by colour, category ids 3 and 8."""
+    random = np.random.RandomState(0)
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for image_id in range(NUM_IMAGES):
+        pixels = random.randint(0, 90, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+        for label in (0, 1):
+            x, y = random.randint(0, 40), random.randint(0, 24)
+            w, h = random.randint(16, 40), random.randint(16, 36)
+            pixels[y : y + h, x : x + w, label] = 255
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": (3, 8)[label],
+                    "bbox": [float(x), float(y), float(w), float(h)],
+                    "area": float(w * h),
+                    "iscrowd": 0,
+                }
+            )
+        Image.fromarray(pixels).save(folder / "images" / f"{image_id}.png")
+        images.append(
+            {"id": image_id, "file_name": f"{image_id}.png", "height": HEIGHT, "width": WIDTH}
+        )
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 3, "name": "red"}, {"id": 8, "name": "green"}],
+    }
+    (folder / "shapes.json").write_text(json.dumps(content))
+    return DatasetEntry("shapes", folder / "shapes.json", folder / "images")
