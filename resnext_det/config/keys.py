@@ -18,6 +18,9 @@ def own_keys() -> dict[str, Any]:
         "MODEL.CLASSIFIER.NUM_CLASSES": 1000,
         # The share of the backbone's parameters that MODEL.WEIGHTS has to fill.
         "MODEL.WEIGHTS_MIN_SHARE": 0.9,
+        # True drops boxes of no size or outside their image, and clips overhanging ones, with one
+        # log line; False refuses the set and names the box. COCO's own sets are always let through.
+        "DATASETS.DROP_BAD_BOXES": False,
         # Random resized crop of training images, as in the paper's section 4 and its code:
         # area 8-100 %, aspect ratio 3/4 to 4/3.
         "INPUT.CLASSIFICATION.TRAIN_CROP": 224,  # px
