@@ -32,8 +32,6 @@ def own_keys() -> dict[str, Any]:
         "INPUT.CLASSIFICATION.TEST_CROP": 224,  # px
         "INPUT.CLASSIFICATION.INTERPOLATION": "bilinear",
         "SOLVER.LABEL_SMOOTHING": 0.0,
-        # Leave out boxes of zero size or outside their image instead of refusing the file.
-        "DATASETS.DROP_BAD_BOXES": False,
     }
 
 
