@@ -1,0 +1,127 @@
+"""The verb that counts parameters, FLOPs and activations. Engine-neutral."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from resnext_det.config import config_root, find_config, load_config, task_of
+from resnext_det.config.sources import SCHEME
+from resnext_det.errors import UserError
+from resnext_det.modeling.complexity import measure_complexity, measure_variant
+from resnext_det.modeling.from_config import backbone_from_config, classifier_from_config
+from resnext_det.modeling.variants import get_variant, list_variants
+
+DESCRIPTION = "Count parameters, FLOPs (two conventions) and activations of variants and configs."
+CAPTION = (
+    "FLOPs: multiply-adds of convolutions and linear layers. FLOPs*: plus 2 per norm and 1 per "
+    "ReLU output element, pooling inputs and linear biases, as published model tables count. "
+    "Activations: outputs of convolutions and linear layers. One image of the size given; of "
+    "a detection config, the backbone alone."
+)
+DETECTION_IMAGE_SIZE = 224  # pixels: the classifiers' size, so that the rows compare
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the verb to `resnext-det`."""
+    parser = subparsers.add_parser("complexity", help=DESCRIPTION, description=DESCRIPTION)
+    what = "a variant or a config file; all variants and all configs by default"
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=what)
+    parser.add_argument("--json", metavar="FILE", help="write the counts there, too")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints the table and writes the JSON.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        UserError: if a name is no variant and no config, or a config cannot be built.
+    """
+    rows = measure_networks(args.networks)
+    Console().print(make_table(rows))
+    if args.json:
+        text = json.dumps(rows, indent=1, sort_keys=True) + "\n"
+        try:
+            Path(args.json).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--json {args.json}: {error.strerror}") from error
+    return 0
+
+
+def measure_networks(names: Sequence[str] = ()) -> dict[str, dict[str, dict[str, Any]]]:
+    """Counts the cost of networks.
+
+    Args:
+        names: variants and config files; empty for all that there are.
+
+    Returns:
+        {"variants": {name: row}, "configs": {file below configs/, or as named: row}}. A row has
+        network ("classifier" or "backbone"), image_size (pixels) and the fields of `Complexity`.
+
+    Raises:
+        UserError: if a name is no variant and no config, or a config cannot be built.
+    """
+    variants = [name for name in names if not _is_config(name)]
+    configs = [name for name in names if _is_config(name)]
+    if not names:
+        variants, configs = list(list_variants()), all_configs()
+    return {
+        "variants": {name: _variant_row(name) for name in variants},
+        "configs": {name.removeprefix(SCHEME): _config_row(name) for name in configs},
+    }
+
+
+def all_configs() -> list[str]:
+    """Returns the name, `resnext_det://…`, of every config file of the package, sorted."""
+    root = config_root()
+    return [f"{SCHEME}{path.relative_to(root).as_posix()}" for path in sorted(root.rglob("*.yaml"))]
+
+
+def make_table(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
+    """Lays out the rows of `measure_networks` as a table: params in M, FLOPs in G."""
+    table = Table(caption=CAPTION, caption_justify="left")
+    table.add_column("network", overflow="fold")
+    table.add_column("part")
+    for title in ("px", "params (M)", "FLOPs (G)", "FLOPs* (G)", "activations (M)"):
+        table.add_column(title, justify="right")
+    for group in rows.values():
+        for name, row in group.items():
+            table.add_row(
+                name,
+                row["network"],
+                str(row["image_size"]),
+                f"{row['params'] / 1e6:.2f}",
+                f"{row['flops'] / 1e9:.3f}",
+                f"{row['flops_table'] / 1e9:.3f}",
+                f"{row['activations'] / 1e6:.2f}",
+            )
+        table.add_section()
+    return table
+
+
+def _is_config(name: str) -> bool:
+    return name.startswith(SCHEME) or name.endswith((".yaml", ".yml"))
+
+
+def _variant_row(name: str) -> dict[str, Any]:
+    counts = measure_variant(name).as_dict()
+    return {"network": "classifier", "image_size": get_variant(name).image_size, **counts}
+
+
+def _config_row(name: str) -> dict[str, Any]:
+    cfg = load_config(str(find_config(name))).cfg
+    classifies = task_of(cfg) == "classification"
+    with torch.device("meta"):
+        network = classifier_from_config(cfg) if classifies else backbone_from_config(cfg)
+    image_size = cfg.INPUT.CLASSIFICATION.TEST_CROP if classifies else DETECTION_IMAGE_SIZE
+    counts = measure_complexity(network, image_size).as_dict()
+    kind = "classifier" if classifies else "backbone"
+    return {"network": kind, "image_size": image_size, **counts}
