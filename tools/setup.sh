@@ -118,7 +118,7 @@ install_checkout() {
     [ -f "$DETECTRON2/setup.py" ] ||
         fail "RESNEXT_DET_DETECTRON2=$DETECTRON2 is no checkout of Detectron2: give its folder, 'auto' or 'skip'."
     rm -rf "$VENV/detectron2-source" && mkdir "$VENV/detectron2-source"
-    tar -C "$DETECTRON2" --exclude=./build --exclude=./.git -cf - . | tar -C "$VENV/detectron2-source" -xf -
+    tar -C "$DETECTRON2" --exclude=./build --exclude=./.git --exclude='*.so' -cf - . | tar -C "$VENV/detectron2-source" -xf -
     build_detectron2 "$VENV/detectron2-source" ||
         fail "the Detectron2 in $DETECTRON2 did not install, see $VENV/detectron2.log"
     rm -rf "$VENV/detectron2-source"
