@@ -21,12 +21,18 @@ from rich.console import Console
 from projects.Quickstart.jobs import SEED, Data, Detector, detectors
 from projects.Quickstart.runner import JobFailedError, run_jobs
 from projects.Quickstart.study import write_study
-from resnext_det.data.scenes import build_quickstart_data
+from resnext_det.data.quickstart import QuickstartData, build_quickstart_data
 from resnext_det.engines.base import detectron2_is_installed
 from resnext_det.errors import UserError
 from resnext_det.reports.html import write_report
 from resnext_det.reports.study import Study, read_study
 from resnext_det.reports.table import rich_table
+
+_DESCRIPTION = (
+    "scikit-learn's handwritten digits at 16 to 80 pixels on parts of its sample photographs. "
+    "The held-out scenes show digits and parts of photographs that no training image shows; "
+    "pretraining was on crops of single digits, made in the same way."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,7 +78,7 @@ def quickstart(output: Path, engine: str, side_by_side: int, console: Console) -
     rows = detectors(data, output, engine)
     fresh = run_jobs(_jobs(rows), side_by_side=side_by_side, console=console)
     seconds = time.monotonic() - begin if fresh else None
-    result = write_study(rows, data, output, description=built.description, seconds=seconds)
+    result = write_study(rows, data, output, description=_DESCRIPTION, seconds=seconds)
     study = read_study(result)
     report = write_report(result)
     _print(study, console)
@@ -86,8 +92,11 @@ def _jobs(rows: Sequence[Detector]) -> list:
     return [*first, *(row.job for row in rows)]
 
 
-def _data(built: object) -> Data:
-    raise NotImplementedError
+def _data(built: QuickstartData) -> Data:
+    """Returns the sets as train_net.py takes them."""
+    scenes = [f"{e.json_file}:{e.image_root}" for e in (built.scenes_train, built.scenes_val)]
+    crops = [str(e.image_root) for e in (built.crops_train, built.crops_val)]
+    return Data(*crops, *scenes)
 
 
 def _print(study: Study, console: Console) -> None:
