@@ -131,7 +131,8 @@ class ResNetBody(nn.Module):
 
     def stages(self) -> list[nn.Sequential]:
         """Returns the residual stages that were built, res2 first."""
-        return [self.get_submodule(name) for name in self.stage_names]  # type: ignore[misc]
+        stages = [self.get_submodule(name) for name in self.stage_names]
+        return [stage for stage in stages if isinstance(stage, nn.Sequential)]
 
     @property
     def size_divisibility(self) -> int:
