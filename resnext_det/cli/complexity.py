@@ -21,7 +21,7 @@ DESCRIPTION = "Count parameters, FLOPs (two conventions) and activations of vari
 CAPTION = (
     "FLOPs: multiply-adds of convolutions and linear layers. FLOPs*: plus 2 per norm and 1 per "
     "ReLU output element, pooling inputs and linear biases, as published model tables count. "
-    "Activations: outputs of convolutions and linear layers. One image of the size given; of "
+    "Act.: activations, the outputs of convolutions and linear layers. One image of the size given; of "
     "a detection config, the backbone alone."
 )
 DETECTION_IMAGE_SIZE = 224  # pixels: the classifiers' size, so that the rows compare
@@ -90,7 +90,7 @@ def make_table(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
     table = Table(caption=CAPTION, caption_justify="left")
     table.add_column("network", overflow="fold")
     table.add_column("part")
-    for title in ("px", "params (M)", "FLOPs (G)", "FLOPs* (G)", "activations (M)"):
+    for title in ("px", "params M", "FLOPs G", "FLOPs* G", "act. M"):
         table.add_column(title, justify="right")
     for group in rows.values():
         for name, row in group.items():
