@@ -21,8 +21,8 @@ DESCRIPTION = "Count parameters, FLOPs (two conventions) and activations of vari
 CAPTION = (
     "FLOPs: multiply-adds of convolutions and linear layers. FLOPs*: plus 2 per norm and 1 per "
     "ReLU output element, pooling inputs and linear biases, as published model tables count. "
-    "Act.: activations, the outputs of convolutions and linear layers. One image of the size given; of "
-    "a detection config, the backbone alone."
+    "act.: activations, outputs of convolutions and linear layers. One image of the size given; "
+    "of a detection config, the backbone alone."
 )
 DETECTION_IMAGE_SIZE = 224  # pixels: the classifiers' size, so that the rows compare
 
