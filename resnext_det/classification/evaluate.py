@@ -14,9 +14,8 @@ from resnext_det.classification.prepare import (
     fetch_weights,
     prepare_classification,
     with_convention,
-    with_values,
 )
-from resnext_det.config import LoadedConfig
+from resnext_det.config import LoadedConfig, with_values
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.image_folder import FolderDataset
 from resnext_det.data.imagenet import build_classification_test_loader

@@ -1,18 +1,17 @@
 """A classification run's config and data, checked before it starts. Engine-neutral."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fvcore.common.config import CfgNode
 
 from resnext_det.classification.honoured import HONOURED
-from resnext_det.config import LoadedConfig, check_honoured, check_weights
-from resnext_det.config.tree import set_value
+from resnext_det.config import LoadedConfig, check_honoured, check_weights, with_values
 from resnext_det.data.catalog import DatasetEntry, find_dataset
 from resnext_det.data.image_folder import FolderDataset, check_same_folders, load_image_folder
 from resnext_det.errors import UserError
-from resnext_det.training.distributed import main_first
+from resnext_det.training.distributed import is_main, main_first
 from resnext_det.weights.sources import Weights, check_convention, resolve_weights
 
 _NUM_CLASSES = "MODEL.CLASSIFIER.NUM_CLASSES"
@@ -82,17 +81,10 @@ def with_convention(job: ClassificationJob, cfg: CfgNode, weights: Weights | Non
         UserError: a key that the user gave contradicts them.
     """
     changes = check_convention(cfg, job.user_given, weights) if weights else {}
-    return with_values(cfg, changes)
-
-
-def with_values(cfg: CfgNode, changes: Mapping[str, Any]) -> CfgNode:
-    """Returns a frozen copy with some dotted keys changed."""
-    changed = cfg.clone()
-    changed.defrost()
     for key, value in changes.items():
-        set_value(changed, key, value)
-    changed.freeze()
-    return changed
+        if is_main():
+            logging.getLogger(__name__).info("%s is set to %s, as the weights want", key, value)
+    return with_values(cfg, changes)
 
 
 def _only_dataset(

@@ -126,7 +126,8 @@ def _train(
             cfg.OUTPUT_DIR,
             config=dump_config(cfg),
             class_names=job.class_names,
-            extra={"matching_heuristics": True},  # for Detectron2's own loader
+            # matching_heuristics is for Detectron2's own loader.
+            extra={"engine": "classification", "matching_heuristics": True},
         )
 
         def evaluate() -> Metrics:

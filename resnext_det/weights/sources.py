@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from resnext_det.errors import UserError
@@ -113,14 +113,14 @@ def _read_file(path: Path, source: str) -> Weights:
         raise UserError(f"MODEL.WEIGHTS {source}: no such file")
     try:
         content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(f"MODEL.WEIGHTS {source}: torn, or no weights file ({reason})") from error
     except pickle.UnpicklingError as error:
         raise UserError(
             f"MODEL.WEIGHTS {source}: torn, or it holds more than tensors, which could run code; "
             "save its state_dict() alone"
         ) from error
+    except Exception as error:  # garbage makes the readers fail in any way, IndexError too
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise UserError(f"MODEL.WEIGHTS {source}: torn, or no weights file ({reason})") from error
     if not isinstance(content, Mapping):
         raise UserError(f"MODEL.WEIGHTS {source}: holds a {type(content).__name__}, no state dict")
     return weights_from_checkpoint(content, source)

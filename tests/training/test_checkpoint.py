@@ -1,0 +1,81 @@
+"""Checkpoint files: whole, safe, and found again. Engine-neutral."""
+
+import pytest
+import torch
+from torch import nn
+
+from resnext_det.errors import UserError
+from resnext_det.training import checkpoint
+from resnext_det.training.checkpoint import (
+    Checkpointer,
+    checkpoint_name,
+    latest_checkpoint,
+    load_checkpoint,
+    restore_model,
+    write_safe,
+)
+
+
+def test_names_are_detectron2s():
+    assert checkpoint_name(4999) == "model_0004999"
+
+
+def test_round_trip_without_pickled_code(tmp_path, tiny_net):
+    checkpointer = Checkpointer(tmp_path, config="SEED: 1\n", class_names=["cat"], extra={"x": 1})
+    path = checkpointer.save("model_0000004", model=tiny_net, iteration=4)
+    content = torch.load(path, weights_only=True)
+    assert content.keys() == {"model", "iteration", "config", "class_names", "x"}
+    assert checkpointer.latest() == latest_checkpoint(tmp_path) == path
+    assert (tmp_path / "last_checkpoint").read_text() == "model_0000004.pth"
+    other = type(tiny_net)()
+    restore_model(other, load_checkpoint(path), path)
+    for key, value in tiny_net.state_dict().items():
+        assert torch.equal(value, other.state_dict()[key])
+
+
+def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "model_final.pth"
+    write_safe(path, {"iteration": 1})
+
+    def torn(content, file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.torch, "save", torn)
+    with pytest.raises(KeyboardInterrupt):
+        write_safe(path, {"iteration": 2})
+    assert load_checkpoint(path) == {"iteration": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["model_final.pth"]
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5])
+def test_a_torn_file_gives_one_line_and_the_mend(tmp_path, tiny_net, keep):
+    checkpointer = Checkpointer(tmp_path)
+    checkpointer.save("model_0000004", model=tiny_net, iteration=4)
+    path = checkpointer.save("model_0000009", model=tiny_net, iteration=9)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data)) if keep < 1 else keep])
+    with pytest.raises(UserError, match=r"torn.*write model_0000004.pth into") as error:
+        load_checkpoint(path)
+    assert "\n" not in str(error.value)
+    assert "model_0000009.pth" in str(error.value)
+
+
+def test_code_in_a_file_is_refused(tmp_path):
+    torch.save({"model": nn.Linear(1, 1)}, tmp_path / "model_final.pth")
+    with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+        load_checkpoint(tmp_path / "model_final.pth")
+
+
+def test_missing_files(tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    with pytest.raises(UserError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "model_final.pth")
+    (tmp_path / "last_checkpoint").write_text("model_final.pth")
+    with pytest.raises(UserError, match=r"names model_final.pth, which is not there"):
+        latest_checkpoint(tmp_path)
+
+
+def test_another_model_is_refused(tmp_path, tiny_net):
+    with pytest.raises(UserError, match="does not fit the model"):
+        restore_model(tiny_net, {"model": nn.Linear(1, 1).state_dict()}, "x.pth")

@@ -1,0 +1,155 @@
+"""The loop: reproducible however it is interrupted, and stopped by a bad loss. Engine-neutral."""
+
+import copy
+import json
+
+import pytest
+import torch
+
+from resnext_det.errors import UserError
+from resnext_det.training.checkpoint import Checkpointer, load_checkpoint
+from resnext_det.training.loop import TrainLoop, checkpoint_hook, evaluation_hook
+from resnext_det.training.optimizer import build_optimizer
+from resnext_det.training.schedule import build_lr_schedule
+from resnext_det.training.writers import RunWriter
+
+
+def squares(model, batch):
+    out = model(batch)
+    return {"loss_a": out.square().mean(), "loss_b": out.abs().mean()}
+
+
+def batches(start, stop=10):
+    for iteration in range(start, stop):
+        generator = torch.Generator().manual_seed(iteration)
+        yield torch.rand(2, 3, 8, 8, generator=generator)
+
+
+def build(cfg, model, losses=squares, writer=None):
+    return TrainLoop(
+        model=model,
+        compute_losses=losses,
+        optimizer=build_optimizer(cfg, model),
+        schedule=build_lr_schedule(cfg),
+        max_iter=cfg.SOLVER.MAX_ITER,
+        seed=cfg.SEED,
+        writer=writer,
+    )
+
+
+def save_every(loop, cfg, period):
+    return checkpoint_hook(Checkpointer(cfg.OUTPUT_DIR), loop, period=period, max_iter=10)
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(cfg, tiny_net):
+    other = copy.deepcopy(tiny_net)
+    build(cfg, tiny_net).run(batches(0))
+
+    class Stop(Exception):
+        pass
+
+    def interrupt(iteration):
+        if iteration == 6:
+            raise Stop
+
+    loop = build(cfg, other)
+    with pytest.raises(Stop):
+        loop.run(batches(0), hooks=[save_every(loop, cfg, 5), interrupt])
+    path = Checkpointer(cfg.OUTPUT_DIR).latest()
+    assert path is not None
+    assert path.name == "model_0000004.pth"
+    state = load_checkpoint(path)
+    other.load_state_dict(state["model"])
+    torch.rand(7)  # whatever was drawn before must not matter
+    again = build(cfg, other)
+    again.load_state_dict(state)
+    again.run(batches(5), 5)
+    for mine, theirs in zip(tiny_net.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_files_of_a_run(cfg, tiny_net, tmp_path):
+    loop = build(cfg, tiny_net)
+    loop.run(batches(0), hooks=[save_every(loop, cfg, 5)])
+    names = sorted(p.name for p in (tmp_path / "run").iterdir())
+    assert names == ["last_checkpoint", "model_0000004.pth", "model_0000009.pth", "model_final.pth"]
+    assert load_checkpoint(tmp_path / "run/model_final.pth")["iteration"] == 9
+
+
+def test_nothing_left_to_do_needs_no_batch(cfg, tiny_net):
+    build(cfg, tiny_net).run(iter(()), start=10)
+
+
+def test_a_bad_loss_names_iteration_and_terms_and_leaves_the_weights(cfg, tiny_net):
+    def losses(model, batch):
+        good = squares(model, batch)
+        return {**good, "loss_b": good["loss_b"] * float("nan")} if model.bad else good
+
+    tiny_net.bad = False
+    seen = {}
+
+    def hook(iteration):
+        tiny_net.bad = iteration == 2
+        seen.update({k: v.clone() for k, v in tiny_net.state_dict().items()})
+
+    with pytest.raises(FloatingPointError, match="iteration 3: loss_b not finite") as error:
+        build(cfg, tiny_net, losses).run(batches(0), hooks=[hook])
+    assert "loss_a" in str(error.value)
+    for key, value in tiny_net.state_dict().items():
+        assert torch.equal(value, seen[key])
+
+
+def test_an_interrupt_says_how_to_go_on(cfg, tiny_net, caplog):
+    def hook(iteration):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(cfg, tiny_net).run(batches(0), hooks=[hook])
+    assert "--resume" in caplog.text
+
+
+def test_evaluation_comes_at_its_period_but_not_at_the_end(cfg, tiny_net, tmp_path):
+    calls = []
+
+    def evaluate():
+        tiny_net.eval()
+        calls.append(len(calls))
+        return {"top1": 50.0, "bbox/AP": None}
+
+    with RunWriter(tmp_path, 0, 10) as writer:
+        loop = build(cfg, tiny_net, writer=writer)
+        hook = evaluation_hook(evaluate, loop, writer, period=5, max_iter=10)
+        loop.run(batches(0), hooks=[hook])
+    assert calls == [0]
+    assert tiny_net.training
+    lines = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
+    assert lines[0] == {"iteration": 4, "top1": 50.0, "bbox/AP": None}
+    keys = {"iteration", "lr", "total_loss", "loss_a", "loss_b", "time", "data_time", "eta_seconds"}
+    assert lines[1].keys() == keys
+    assert lines[1]["iteration"] == 9
+    assert lines[1]["lr"] == build_lr_schedule(cfg).lr_at(9)
+
+
+def test_checkpoints_of_other_runs_are_refused(cfg, tiny_net):
+    loop = build(cfg, tiny_net)
+    with pytest.raises(UserError, match="no optimizer state of this engine"):
+        loop.load_state_dict({"model": {}, "trainer": {}}, "model_final.pth")
+    state = build(cfg, torch.nn.Linear(2, 2)).state_dict()
+    with pytest.raises(UserError, match="trained other parameters"):
+        loop.load_state_dict(state, "model_final.pth")
+
+
+@pytest.mark.gpu
+def test_mixed_precision_trains_and_is_saved(cfg, tiny_net):
+    model = tiny_net.cuda()
+    loop = TrainLoop(
+        model=model,
+        compute_losses=lambda model, batch: squares(model, batch.cuda()),
+        optimizer=build_optimizer(cfg, model),
+        schedule=build_lr_schedule(cfg),
+        max_iter=10,
+        seed=3,
+        mixed_precision=True,
+    )
+    loop.run(batches(0))
+    assert loop.state_dict()["grad_scaler"]["scale"] > 0

@@ -1,0 +1,93 @@
+"""When a run may start, go on, or is over. Engine-neutral."""
+
+import logging
+
+import pytest
+import yaml
+
+from resnext_det.errors import UserError
+from resnext_det.training.checkpoint import Checkpointer
+from resnext_det.training.result import write_result
+from resnext_det.training.run_directory import open_run, settle_seed
+
+
+@pytest.fixture(autouse=True)
+def _no_handlers_left():
+    yield
+    logger = logging.getLogger("resnext_det")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def save(cfg, model, iteration, name="model_0000004", **extra):
+    return Checkpointer(cfg.OUTPUT_DIR, extra=extra).save(name, model=model, iteration=iteration)
+
+
+def test_a_new_run(cfg, tmp_path):
+    start = open_run(cfg, cfg.OUTPUT_DIR, resume=False)
+    assert (start.start_iteration, start.checkpoint, start.finished) == (0, None, False)
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["SEED"] == 3
+
+
+def test_resume_without_a_checkpoint_is_refused(cfg):
+    with pytest.raises(UserError, match=r"--resume: .*run holds no checkpoint.*leave --resume out"):
+        open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+
+
+def test_a_used_folder_without_resume_is_refused_with_both_mends(cfg, tiny_net):
+    save(cfg, tiny_net, 4)
+    with pytest.raises(UserError, match=r"model_0000004.pth.*--resume.*another OUTPUT_DIR"):
+        open_run(cfg, cfg.OUTPUT_DIR, resume=False)
+
+
+def test_resume_continues_after_the_last_iteration(cfg, tiny_net):
+    path = save(cfg, tiny_net, 4, seed=3)
+    start = open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+    assert (start.start_iteration, start.checkpoint, start.finished) == (5, path, False)
+    assert start.state["iteration"] == 4
+
+
+def test_a_finished_run_does_nothing_and_says_so(cfg, tiny_net, caplog, tmp_path):
+    save(cfg, tiny_net, 9, "model_final", seed=3)
+    # Trained but not evaluated yet: only the evaluation is left.
+    start = open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+    assert (start.start_iteration, start.finished) == (10, False)
+    write_result(cfg.OUTPUT_DIR, cfg=cfg, engine="portable", seed=3, metrics={})
+    before = (tmp_path / "run/config.yaml").stat().st_mtime_ns
+    with caplog.at_level(logging.INFO):
+        assert open_run(cfg, cfg.OUTPUT_DIR, resume=True).finished
+    assert "finished" in caplog.text
+    assert (tmp_path / "run/config.yaml").stat().st_mtime_ns == before
+
+
+def test_a_longer_schedule_reopens_a_finished_run(cfg, tiny_net):
+    save(cfg, tiny_net, 9, "model_final")
+    write_result(cfg.OUTPUT_DIR, cfg=cfg, engine="portable", seed=3, metrics={})
+    cfg.SOLVER.MAX_ITER = 20
+    start = open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+    assert (start.start_iteration, start.finished) == (10, False)
+
+
+def test_a_torn_last_checkpoint_is_one_line(cfg, tiny_net):
+    save(cfg, tiny_net, 4).write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"model_0000004.pth.*torn"):
+        open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+
+
+def test_seeds(cfg):
+    assert settle_seed(cfg).SEED == 3
+    assert settle_seed(cfg, earlier=3).SEED == 3
+    with pytest.raises(UserError, match=r"SEED is 3, but .* began with 5"):
+        settle_seed(cfg, earlier=5)
+    cfg.SEED = -1
+    assert settle_seed(cfg, earlier=5).SEED == 5
+    assert settle_seed(cfg).SEED >= 0
+    assert cfg.SEED == -1
+
+
+def test_log_lines_reach_log_txt_once(cfg, tmp_path):
+    open_run(cfg, cfg.OUTPUT_DIR, resume=False)
+    open_run(cfg, cfg.OUTPUT_DIR, resume=False)
+    logging.getLogger("resnext_det.anything").info("hello")
+    assert (tmp_path / "run/log.txt").read_text().count("hello") == 1
