@@ -16,6 +16,8 @@ from resnext_det.errors import UserError
 OVERHANG = 1.0
 """Pixels by which a box may reach beyond its image and still be taken as rounding."""
 
+_HUGE = 1e30
+
 
 @dataclass(frozen=True)
 class BoxVerdict:
@@ -197,11 +199,16 @@ def _box_array(
 ) -> NDArray[np.float64]:
     """Returns (A, 4) boxes after checking that each is four finite numbers."""
     for annotation in annotations:
-        box = annotation["bbox"]
-        numbers = all(isinstance(value, int | float) for value in box)
-        if len(box) != 4 or not numbers or not np.isfinite(np.array(box, dtype=np.float64)).all():
+        if not _four_finite_numbers(annotation["bbox"]):
             raise UserError(_describe(path, annotation, images, "is not four finite numbers"))
     return np.array([a["bbox"] for a in annotations], dtype=np.float64).reshape(-1, 4)
+
+
+def _four_finite_numbers(box: list[Any]) -> bool:
+    # Infinity and nan fail both comparisons; so does a whole number beyond any float.
+    return len(box) == 4 and all(
+        isinstance(value, (int, float)) and -_HUGE < value < _HUGE for value in box
+    )
 
 
 def _has_valid_outline(annotations: list[dict[str, Any]]) -> NDArray[np.bool_]:

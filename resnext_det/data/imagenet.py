@@ -160,5 +160,5 @@ def _finish(cfg: Any, dataset: Any, batches: Any) -> Batches[tuple[Tensor, Tenso
         cfg.DATALOADER.NUM_WORKERS,
         batch_sampler=batches,
         collate=NormalizeCollate(cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD),
-        pin_memory=str(cfg.MODEL.DEVICE).startswith("cuda"),
+        pin_memory=str(cfg.MODEL.DEVICE).startswith("cuda") and torch.cuda.is_available(),
     )
