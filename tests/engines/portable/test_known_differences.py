@@ -240,6 +240,7 @@ def check_uniform(weight: torch.Tensor, bound: float) -> None:
     assert float(weight.std()) == pytest.approx(bound / math.sqrt(3), rel=0.05)
 
 
+@torch.no_grad()
 def test_initialisation_of_heads_and_fpn():
     torch.manual_seed(0)
     model = references.build(TINY_NETS["tiny_resnext"] | {"MODEL.FPN.OUT_CHANNELS": 64})
@@ -256,7 +257,7 @@ def test_initialisation_of_heads_and_fpn():
     check_normal(convolutions.get_parameter("conv1.weight"), math.sqrt(2 / (48 * 9)))
     biases = {n: p for n, p in model.named_parameters() if n.endswith("bias")}
     assert len(biases) == 8 + 3 + 4  # FPN, RPN head, box head and predictor
-    assert all(float(p.detach().abs().max()) == 0 for p in biases.values())
+    assert all(float(p.abs().max()) == 0 for p in biases.values())
 
 
 def sample(height: int, width: int) -> DetectionSample:
