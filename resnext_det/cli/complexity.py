@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: if a name is no variant and no config, or a config cannot be built.
     """
     rows = measure_networks(args.networks)
-    Console().print(make_table(rows))
+    _console().print(make_table(rows))
     if args.json:
         text = json.dumps(rows, indent=1, sort_keys=True) + "\n"
         try:
@@ -105,6 +105,12 @@ def make_table(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
             )
         table.add_section()
     return table
+
+
+def _console() -> Console:
+    """Returns the terminal; a pipe or a file gets lines long enough for every name."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
 
 
 def _is_config(name: str) -> bool:

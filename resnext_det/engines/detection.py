@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from fvcore.common.config import CfgNode
 
-from resnext_det.config import LoadedConfig, dump_config, flatten, with_values
+from resnext_det.config import LoadedConfig, check_weights, dump_config, flatten, with_values
 from resnext_det.data.catalog import DatasetEntry, find_dataset
 from resnext_det.data.coco import CocoDataset, check_same_classes, join_datasets, load_coco
 from resnext_det.engines.base import DetectionRun, Engine, Metrics
@@ -63,6 +63,8 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
         UserError: anything that can be known before the first iteration.
     """
     engine.check_config(job.loaded.cfg)
+    if not job.resume:
+        check_weights(job.loaded.cfg)
     train, tests = _train_set(job), _test_sets(job)
     loaded = _with_classes(job.loaded, (train, *tests.values()))
     start = open_run(loaded.cfg, loaded.cfg.OUTPUT_DIR, resume=job.resume)
