@@ -105,6 +105,12 @@ def test_builds_on_the_meta_device():
     assert all(value.is_meta for value in model.state_dict().values())
 
 
+def test_rpn_loss_weights_multiply():
+    settings = {"MODEL.RPN.LOSS_WEIGHT": 3.0, "MODEL.RPN.BBOX_REG_LOSS_WEIGHT": 5.0}
+    model = detector_from_config(config(settings))
+    assert model.proposal_generator.loss_weights == (3.0, 15.0)
+
+
 def test_freeze_at_reaches_the_backbone():
     frozen = detector_from_config(config({"MODEL.BACKBONE.FREEZE_AT": 2}))
     stages = {

@@ -95,6 +95,15 @@ def test_rpn_losses_are_divided_by_the_sample_size_asked_for():
     assert float(losses["loss_rpn_loc"]) == pytest.approx(0.5 / 10)
 
 
+def test_rpn_loss_weights():
+    anchors, labels = [torch.tensor([[0.0, 0, 8, 8]])], [torch.tensor([1])]
+    targets = [anchors[0] + torch.tensor([4.0, 0, 4, 0])]  # dx = 0.5
+    rpn = small_rpn(batch_size_per_image=1, loss_weights=(3.0, 5.0))
+    losses = rpn.losses(anchors, [torch.zeros(1, 1)], [torch.zeros(1, 1, 4)], labels, targets)
+    assert float(losses["loss_rpn_cls"]) == pytest.approx(3 * math.log(2))
+    assert float(losses["loss_rpn_loc"]) == pytest.approx(5 * 0.5)
+
+
 def test_box_loss_is_divided_by_all_regions():
     predictor = BoxPredictor(4, 2, transform=UNIT)
     boxes = torch.tensor([[0.0, 0, 8, 8]]).repeat(5, 1)
