@@ -1,5 +1,6 @@
 """Starting processes and talking between them, on GPUs or CPUs. Engine-neutral."""
 
+import inspect
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -145,10 +146,10 @@ def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
     """
     if world_size() == 1:
         return model
-    device_ids = [device] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(
-        model, device_ids=device_ids, broadcast_buffers=False
-    )
+    ddp = nn.parallel.DistributedDataParallel
+    new = "forward_sync_buffers" in inspect.signature(ddp.__init__).parameters
+    keep_buffers = {"forward_sync_buffers" if new else "broadcast_buffers": False}  # torch < 2.15
+    return ddp(model, device_ids=[device] if device.type == "cuda" else None, **keep_buffers)
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:

@@ -159,7 +159,7 @@ def _judge(
     if min_share <= 0:
         return
     theirs, ours = infer_architecture(weights.state), infer_architecture(state)
-    # Asked first: 64x4d fits all of 32x8d but its 3x3 convolutions, 93 % of the numbers.
+    # Asked first: 64x4d fits all of 32x8d but its 3x3 convolutions, 88 % of the numbers.
     if theirs and ours and not theirs.fits(ours):
         raise UserError(
             f"{weights.source} is {theirs}, the config says {ours}: set MODEL.RESNETS to the "

@@ -1,0 +1,60 @@
+"""A folder of coloured images and a config small enough to train on. Engine-neutral."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnext_det.config import load_config
+from resnext_det.data.catalog import DatasetEntry
+
+CLASSES = ("blue", "green", "red")
+BASE = "resnext_det://Base-Classification.yaml"
+
+
+def write_folder(root: Path, classes=CLASSES, images_per_class=4) -> None:
+    random = np.random.default_rng(0)
+    for number, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for i in range(images_per_class):
+            pixels = random.integers(0, 60, (40, 48, 3), dtype=np.uint8)
+            pixels[..., 2 - number % 3] += 180
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+
+
+@pytest.fixture
+def datasets(tmp_path):
+    for split in ("toy_train", "toy_val"):
+        write_folder(tmp_path / split)
+    return {name: DatasetEntry(name, None, tmp_path / name) for name in ("toy_train", "toy_val")}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Returns a function from further KEY VALUE pairs to a loaded config."""
+
+    def load(*more, output="run"):
+        keys = {
+            "MODEL.RESNETS.DEPTH": 18, "MODEL.RESNETS.RES2_OUT_CHANNELS": 64,
+            "DATASETS.TRAIN": ["toy_train"], "DATASETS.TEST": ["toy_val"], "SEED": 1,
+            "OUTPUT_DIR": str(tmp_path / output), "DATALOADER.NUM_WORKERS": 0,
+            "SOLVER.IMS_PER_BATCH": 6, "SOLVER.MAX_ITER": 6, "SOLVER.STEPS": [5],
+            "SOLVER.BASE_LR": 0.01, "SOLVER.CHECKPOINT_PERIOD": 2, "TEST.EVAL_PERIOD": 4,
+            "INPUT.CLASSIFICATION.TRAIN_CROP": 32, "INPUT.CLASSIFICATION.RESIZE_TEST": 32,
+            "INPUT.CLASSIFICATION.TEST_CROP": 32,
+        }  # fmt: skip
+        keys.update(zip(more[::2], more[1::2], strict=True))
+        return load_config(BASE, [str(part) for pair in keys.items() for part in pair])
+
+    return load
+
+
+@pytest.fixture(autouse=True)
+def _no_handlers_left():
+    yield
+    logger = logging.getLogger("resnext_det")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,42 @@
+"""Top-k counts against scikit-learn's. Engine-neutral."""
+
+import pytest
+import torch
+
+from resnext_det.evaluation.topk import TopKCounter
+
+sklearn_metrics = pytest.importorskip("sklearn.metrics")
+
+
+def test_equals_sklearn_over_batches():
+    logits = torch.rand(50, 10, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(50) % 10
+    counter = TopKCounter()
+    for start in (0, 20, 40):
+        counter.update(logits[start : start + 20], labels[start : start + 20])
+    for k in (1, 5):
+        expected = sklearn_metrics.top_k_accuracy_score(labels, logits.numpy(), k=k)
+        assert counter.result()[f"top{k}"] == pytest.approx(100 * expected)
+
+
+def test_fewer_than_five_classes_have_no_top5():
+    counter = TopKCounter()
+    counter.update(torch.eye(3), torch.tensor([0, 1, 0]))
+    assert counter.result() == {"top1": pytest.approx(200 / 3), "top5": None}
+
+
+def test_no_images():
+    assert TopKCounter().result() == {"top1": None, "top5": None}
+    counter = TopKCounter()
+    counter.update(torch.zeros(0, 10), torch.zeros(0, dtype=torch.int64))
+    assert counter.result() == {"top1": None, "top5": None}
+
+
+def test_shares_of_processes_add_up():
+    logits, labels = torch.eye(8), torch.tensor([0, 1, 2, 3, 0, 0, 0, 0])
+    parts = [TopKCounter() for _ in range(3)]
+    parts[0].update(logits[:5], labels[:5])
+    parts[1].update(logits[5:], labels[5:])  # the third process had none
+    merged = TopKCounter().merge(parts)
+    assert merged.total == 8
+    assert merged.result()["top1"] == 50.0

@@ -1,0 +1,187 @@
+"""MODEL.WEIGHTS in all its forms, without a network. Engine-neutral."""
+
+import json
+from urllib.error import URLError
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from resnext_det.errors import UserError
+from resnext_det.modeling import build_classifier
+from resnext_det.weights.convention import torchvision_convention
+from resnext_det.weights.sources import resolve_weights, weights_from_state
+
+CONFIG = """
+INPUT: {FORMAT: BGR}
+MODEL: {PIXEL_MEAN: [1.0, 2.0, 3.0], PIXEL_STD: [4.0, 5.0, 6.0], RESNETS: {STRIDE_IN_1X1: true}}
+"""
+
+
+@pytest.fixture(scope="module")
+def state():
+    return build_classifier("resnet18", 2).state_dict()
+
+
+def refused(spec):
+    with pytest.raises(UserError) as error:
+        resolve_weights(str(spec))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_none_means_from_scratch_and_the_log_says_so(caplog):
+    with caplog.at_level("INFO"):
+        assert resolve_weights("") is None
+    assert "training from scratch" in caplog.text
+
+
+def test_our_checkpoint_knows_its_convention_and_classes(tmp_path, state):
+    path = tmp_path / "model_final.pth"
+    torch.save({"model": state, "config": CONFIG, "class_names": ["a", "b"], "iteration": 1}, path)
+    weights = resolve_weights(str(path))
+    assert weights.class_names == ("a", "b")
+    assert weights.convention.format == "BGR"
+    assert weights.convention.mean == (1.0, 2.0, 3.0)
+    assert weights.convention.std == (4.0, 5.0, 6.0)
+    assert weights.convention.stride_in_1x1
+    assert weights.state.keys() == state.keys()
+
+
+def test_safetensors(tmp_path, state):
+    path = tmp_path / "w.safetensors"
+    save_file(state, path, {"config": CONFIG, "class_names": json.dumps(["a", "b"])})
+    weights = resolve_weights(str(path))
+    assert weights.class_names == ("a", "b")
+    assert weights.convention.format == "BGR"
+    assert all(torch.equal(weights.state[k], v) for k, v in state.items())
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s}])
+def test_torchvisions_file_is_known_by_its_keys(tmp_path, wrap):
+    theirs = torchvision.models.resnet18().state_dict()
+    torch.save(wrap({f"module.{k}": v for k, v in theirs.items()}), tmp_path / "r.pth")
+    weights = resolve_weights(str(tmp_path / "r.pth"))
+    assert weights.convention == torchvision_convention()
+    assert torch.equal(weights.state["stem.conv1.weight"], theirs["conv1.weight"])
+
+
+def test_detectron2s_names_without_a_config_have_no_convention(tmp_path, state):
+    torch.save({"model": {f"backbone.bottom_up.{k}": v for k, v in state.items()}}, tmp_path / "d")
+    assert resolve_weights(str(tmp_path / "d")).convention is None
+
+
+def test_torchvision_by_name(monkeypatch):
+    torch.manual_seed(1)
+    theirs = torchvision.models.resnext50_32x4d().state_dict()
+    asked = {}
+
+    def download(url, *args, **kwargs):
+        asked.update(url=url, **kwargs)
+        return theirs
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", download)
+    weights = resolve_weights("torchvision://resnext50_32x4d/IMAGENET1K_V2")
+    entry = torchvision.models.ResNeXt50_32X4D_Weights.IMAGENET1K_V2
+    assert asked["url"] == entry.url
+    assert asked["check_hash"] is True
+    assert torch.equal(weights.state["res2.0.conv2.weight"], theirs["layer1.0.conv2.weight"])
+    assert weights.convention.mean == pytest.approx([255 * m for m in (0.485, 0.456, 0.406)])
+    assert weights.convention.std == pytest.approx([255 * s for s in (0.229, 0.224, 0.225)])
+    assert not weights.convention.stride_in_1x1
+
+
+def test_torchvision_without_a_network(monkeypatch):
+    def download(url, *args, **kwargs):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", download)
+    message = refused("torchvision://resnet50/IMAGENET1K_V1")
+    assert "https://download.pytorch.org/models/resnet50" in message
+    assert "no route to host" in message
+    assert "set MODEL.WEIGHTS to that file" in message
+
+
+@pytest.mark.parametrize(
+    ("spec", "nearest"),
+    [
+        ("torchvision://resnext50_32x4/IMAGENET1K_V1", "'resnext50_32x4d'"),
+        ("torchvision://resnet50/IMAGENET1K_V3", "'IMAGENET1K_V"),
+        ("torchvision://resnet50", "resnet50/IMAGENET1K_V2"),
+        ("torchvision://vgg16/IMAGENET1K_V1", "no ResNet of that name"),
+        ("timm://resnext101_32x4d.gluon_in1", "'resnext101_32x4d.gluon_in1k'"),
+        ("tmm://resnet50", "timm://NAME"),
+        ("detectron2://ImageNetPretrained/MSRA/R-50.pkl", "--engine d2"),
+    ],
+)
+def test_unknown_names_give_the_nearest(spec, nearest):
+    message = refused(spec)
+    assert spec in message
+    assert nearest in message
+
+
+def test_timm_by_name(monkeypatch):
+    real = timm.create_model
+    asked = []
+
+    def create(name, pretrained):
+        asked.append((name, pretrained))
+        torch.manual_seed(2)
+        return real(name, pretrained=False)
+
+    monkeypatch.setattr(timm, "create_model", create)
+    weights = resolve_weights("timm://resnext50_32x4d.a1_in1k")
+    assert asked == [("resnext50_32x4d.a1_in1k", True)]
+    settings = timm.get_pretrained_cfg("resnext50_32x4d.a1_in1k")
+    assert weights.convention.mean == pytest.approx([255 * m for m in settings.mean])
+    assert weights.convention.std == pytest.approx([255 * s for s in settings.std])
+    assert weights.convention.format == "RGB"
+    assert "linear.weight" in weights.state
+
+
+def test_timm_without_a_network(monkeypatch):
+    def create(name, pretrained):
+        raise ConnectionError("offline\nand more")
+
+    monkeypatch.setattr(timm, "create_model", create)
+    message = refused("timm://resnext101_32x4d.gluon_in1k")
+    assert "huggingface.co/timm/resnext101_32x4d.gluon_in1k (offline)" in message
+
+
+def test_an_address_is_downloaded_once(monkeypatch, tmp_path, state):
+    fetched = []
+
+    def download(url, path, **kwargs):
+        fetched.append(url)
+        torch.save(state, path)
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    for _ in range(2):
+        assert resolve_weights("https://host/a/w.pth?x=1").state.keys() == state.keys()
+    assert fetched == ["https://host/a/w.pth?x=1"]
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    assert "no such file" in refused(tmp_path / "none.pth")
+    for name in ("torn.pth", "torn.safetensors"):
+        (tmp_path / name).write_bytes(b"torn")
+        assert "torn" in refused(tmp_path / name)
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "code.pth")
+    assert "could run code" in refused(tmp_path / "code.pth")
+    torch.save([1], tmp_path / "list.pth")
+    assert "holds a list" in refused(tmp_path / "list.pth")
+    torch.save({}, tmp_path / "empty.pth")
+    assert "its names (none …)" in refused(tmp_path / "empty.pth")
+    (tmp_path / "zoo.pkl").write_bytes(b"")
+    assert "--engine d2" in refused(tmp_path / "zoo.pkl")
+
+
+def test_networks_that_are_no_plain_resnet():
+    with pytest.raises(UserError, match=r"neither.*torchvision's"):
+        weights_from_state({"features.0.weight": torch.zeros(1)}, "vgg.pth")
+    foreign = {"layer1.0.conv2.weight": torch.zeros(1), "layer1.0.se.fc1.weight": torch.zeros(1)}
+    with pytest.raises(UserError, match=r"no plain ResNet.*layer1.0.se.fc1.weight"):
+        weights_from_state(foreign, "se.pth")
