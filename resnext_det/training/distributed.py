@@ -148,7 +148,8 @@ def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
         return model
     ddp = nn.parallel.DistributedDataParallel
     new = "forward_sync_buffers" in inspect.signature(ddp.__init__).parameters
-    keep_buffers = {"forward_sync_buffers" if new else "broadcast_buffers": False}  # torch < 2.15
+    name = "forward_sync_buffers" if new else "broadcast_buffers"  # the newer torch's, or older's
+    keep_buffers: dict[str, Any] = {name: False}
     return ddp(model, device_ids=[device] if device.type == "cuda" else None, **keep_buffers)
 
 
