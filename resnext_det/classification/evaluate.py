@@ -10,25 +10,23 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from resnext_det.classification.prepare import (
-    ClassificationJob,
+    ENGINE,
     fetch_weights,
     prepare_classification,
-    with_convention,
 )
-from resnext_det.config import LoadedConfig, with_values
+from resnext_det.config import LoadedConfig
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.image_folder import FolderDataset
 from resnext_det.data.imagenet import build_classification_test_loader
-from resnext_det.errors import UserError
 from resnext_det.evaluation.topk import TopKCounter
 from resnext_det.modeling.from_config import classifier_from_config
-from resnext_det.training.checkpoint import latest_checkpoint
 from resnext_det.training.device import resolve_device
 from resnext_det.training.distributed import all_gather_objects, is_main, rank, world_size
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
-from resnext_det.weights.load import load_weights, require_head
-from resnext_det.weights.sources import Weights
+from resnext_det.training.run_directory import trained_weights
+from resnext_det.weights.convention import apply_convention
+from resnext_det.weights.load import check_class_names, load_weights, require_head
 
 Metrics = dict[str, float | None]
 
@@ -52,16 +50,14 @@ def evaluate_classifier(
     output_dir = Path(loaded.cfg.OUTPUT_DIR)
     start_logging(output_dir)
     job = prepare_classification(loaded, datasets, training=False)
-    cfg = _with_last_checkpoint(job.cfg) if resume else job.cfg
-    weights = fetch_weights(cfg)
-    if weights is None:
-        raise UserError("--eval-only needs MODEL.WEIGHTS, the checkpoint to evaluate")
-    _check_class_names(job, weights)
-    cfg = with_convention(job, cfg, weights)
+    weights = fetch_weights(trained_weights(job.cfg, resume=resume))
+    assert weights is not None
+    assert job.test is not None
+    check_class_names(weights, job.class_names, job.test.entry.image_root)
+    cfg = apply_convention(job.cfg, job.user_given, weights)
     model = classifier_from_config(cfg)
     require_head(load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))
     device = resolve_device(cfg)
-    assert job.test is not None
     metrics = evaluate_model(cfg, model.to(device), job.test, device)
     if not is_main():
         return {}
@@ -69,7 +65,7 @@ def evaluate_classifier(
     return write_result(
         output_dir / "inference",
         cfg=cfg,
-        engine="classification",
+        engine=ENGINE,
         seed=cfg.SEED,
         metrics=metrics,
         **more,
@@ -110,22 +106,3 @@ def count_top_k(
         logits = model(images.to(device, non_blocking=True))
         counter.update(logits.float().cpu(), labels)
     return counter
-
-
-def _with_last_checkpoint(cfg: CfgNode) -> CfgNode:
-    path = latest_checkpoint(cfg.OUTPUT_DIR)
-    if path is None:
-        raise UserError(f"--eval-only --resume: {cfg.OUTPUT_DIR} holds no checkpoint")
-    return with_values(cfg, {"MODEL.WEIGHTS": str(path)})
-
-
-def _check_class_names(job: ClassificationJob, weights: Weights) -> None:
-    if weights.class_names and weights.class_names != job.class_names:
-        raise UserError(
-            f"{weights.source} was trained on the classes {_few(weights.class_names)}, but "
-            f"DATASETS.TEST has {_few(job.class_names)}"
-        )
-
-
-def _few(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''} ({len(names)})"

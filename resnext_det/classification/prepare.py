@@ -1,6 +1,5 @@
 """A classification run's config and data, checked before it starts. Engine-neutral."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,9 +10,10 @@ from resnext_det.config import LoadedConfig, check_honoured, check_weights, with
 from resnext_det.data.catalog import DatasetEntry, find_dataset
 from resnext_det.data.image_folder import FolderDataset, check_same_folders, load_image_folder
 from resnext_det.errors import UserError
-from resnext_det.training.distributed import is_main, main_first
-from resnext_det.weights.sources import Weights, check_convention, resolve_weights
+from resnext_det.training.distributed import main_first
+from resnext_det.weights.sources import Weights, resolve_weights
 
+ENGINE = "classification"  # as checkpoints and result.json name what wrote them
 _NUM_CLASSES = "MODEL.CLASSIFIER.NUM_CLASSES"
 
 
@@ -68,23 +68,10 @@ def prepare_classification(
     return ClassificationJob(cfg, loaded.user_given, train, test)
 
 
-def fetch_weights(cfg: CfgNode) -> Weights | None:
-    """Reads MODEL.WEIGHTS; each machine's first process downloads, the others find the file."""
+def fetch_weights(spec: str) -> Weights | None:
+    """Reads what MODEL.WEIGHTS names; a machine's first process downloads for the others."""
     with main_first():
-        return resolve_weights(cfg.MODEL.WEIGHTS)
-
-
-def with_convention(job: ClassificationJob, cfg: CfgNode, weights: Weights | None) -> CfgNode:
-    """Returns the config with pixel order, mean, std and stride as the weights want them.
-
-    Raises:
-        UserError: a key that the user gave contradicts them.
-    """
-    changes = check_convention(cfg, job.user_given, weights) if weights else {}
-    for key, value in changes.items():
-        if is_main():
-            logging.getLogger(__name__).info("%s is set to %s, as the weights want", key, value)
-    return with_values(cfg, changes)
+        return resolve_weights(spec)
 
 
 def _only_dataset(

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from torch.nn import functional
 
 from resnext_det.classification.evaluate import Metrics, evaluate_model
 from resnext_det.classification.prepare import (
+    ENGINE,
     ClassificationJob,
     fetch_weights,
     prepare_classification,
-    with_convention,
 )
 from resnext_det.config import LoadedConfig, dump_config
 from resnext_det.data.catalog import DatasetEntry
@@ -25,14 +24,13 @@ from resnext_det.data.imagenet import build_classification_train_loader
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.seeding import derive_seed
 from resnext_det.training.checkpoint import Checkpointer, restore_model
-from resnext_det.training.device import mixed_precision, resolve_device
-from resnext_det.training.distributed import is_main, rank, unwrap_model, world_size, wrap_model
-from resnext_det.training.loop import TrainLoop, checkpoint_hook, evaluation_hook
-from resnext_det.training.optimizer import build_gradient_clipper, build_optimizer
+from resnext_det.training.device import resolve_device
+from resnext_det.training.distributed import is_main, rank, world_size
+from resnext_det.training.from_config import build_hooks, build_loop, build_writer
 from resnext_det.training.result import RESULT, write_result
 from resnext_det.training.run_directory import RunStart, open_run, write_config
 from resnext_det.training.schedule import build_lr_schedule
-from resnext_det.training.writers import RunWriter
+from resnext_det.weights.convention import apply_convention
 from resnext_det.weights.load import load_weights
 from resnext_det.weights.sources import weights_from_checkpoint
 
@@ -58,7 +56,7 @@ def train_classifier(
     job = prepare_classification(loaded, datasets, training=True)
     build_lr_schedule(job.cfg)  # its mistakes are reported before the folder is touched
     output_dir = Path(job.cfg.OUTPUT_DIR)
-    start = open_run(job.cfg, output_dir, resume=resume)
+    start = open_run(job.cfg, output_dir, resume=resume, engine=ENGINE)
     if start.finished:
         return json.loads((output_dir / RESULT).read_text())
     cfg, model, device = _build_model(job, start)
@@ -69,7 +67,7 @@ def train_classifier(
     return write_result(
         output_dir,
         cfg=cfg,
-        engine="classification",
+        engine=ENGINE,
         seed=cfg.SEED,
         metrics=metrics,
         class_names=list(job.class_names),
@@ -101,8 +99,8 @@ def _build_model(
     if start.checkpoint:
         weights = weights_from_checkpoint(start.state, str(start.checkpoint))
     else:
-        weights = fetch_weights(start.cfg)
-    cfg = with_convention(job, start.cfg, weights)
+        weights = fetch_weights(start.cfg.MODEL.WEIGHTS)
+    cfg = apply_convention(start.cfg, job.user_given, weights)
     device = resolve_device(cfg)
     torch.manual_seed(derive_seed(cfg.SEED))
     model = classifier_from_config(cfg)
@@ -116,51 +114,29 @@ def _build_model(
 def _train(
     job: ClassificationJob, cfg: CfgNode, start: RunStart, model: nn.Module, device: torch.device
 ) -> Metrics:
-    max_iter, first = cfg.SOLVER.MAX_ITER, start.start_iteration
-    writer = RunWriter(cfg.OUTPUT_DIR, first, max_iter) if is_main() else None
-    with writer or nullcontext():
-        loop = _build_loop(cfg, model, device, writer)
+    first = start.start_iteration
+    checkpointer = Checkpointer(
+        cfg.OUTPUT_DIR,
+        config=dump_config(cfg),
+        class_names=job.class_names,
+        # matching_heuristics is for Detectron2's own loader.
+        extra={"engine": ENGINE, "matching_heuristics": True},
+    )
+
+    def evaluate() -> Metrics:
+        return evaluate_model(cfg, model, job.test, device) if job.test else {}
+
+    with build_writer(cfg, first) as writer:
+        losses = classification_losses(cfg.SOLVER.LABEL_SMOOTHING, device)
+        loop = build_loop(cfg, model, device, losses, writer)
         if start.checkpoint:
             loop.load_state_dict(start.state, start.checkpoint)
-        checkpointer = Checkpointer(
-            cfg.OUTPUT_DIR,
-            config=dump_config(cfg),
-            class_names=job.class_names,
-            # matching_heuristics is for Detectron2's own loader.
-            extra={"engine": "classification", "matching_heuristics": True},
-        )
-
-        def evaluate() -> Metrics:
-            test = job.test
-            return evaluate_model(cfg, unwrap_model(model), test, device) if test else {}
-
-        hooks = [
-            checkpoint_hook(
-                checkpointer, loop, period=cfg.SOLVER.CHECKPOINT_PERIOD, max_iter=max_iter
-            ),
-            evaluation_hook(evaluate, loop, writer, period=cfg.TEST.EVAL_PERIOD, max_iter=max_iter),
-        ]
+        hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer)
         loop.run(_batches(job, cfg, first), first, hooks)
         metrics = evaluate()
         if writer:
-            writer.record_evaluation(max_iter - 1, metrics)
+            writer.record_evaluation(cfg.SOLVER.MAX_ITER - 1, metrics)
     return metrics
-
-
-def _build_loop(
-    cfg: CfgNode, model: nn.Module, device: torch.device, writer: RunWriter | None
-) -> TrainLoop:
-    return TrainLoop(
-        model=wrap_model(model, device),
-        compute_losses=classification_losses(cfg.SOLVER.LABEL_SMOOTHING, device),
-        optimizer=build_optimizer(cfg, model),
-        schedule=build_lr_schedule(cfg),
-        max_iter=cfg.SOLVER.MAX_ITER,
-        seed=cfg.SEED,
-        clip_gradients=build_gradient_clipper(cfg, model),
-        mixed_precision=mixed_precision(cfg, device),
-        writer=writer,
-    )
 
 
 def _batches(job: ClassificationJob, cfg: CfgNode, first: int) -> Iterator[tuple[Tensor, Tensor]]:

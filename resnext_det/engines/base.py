@@ -30,7 +30,8 @@ class DetectionRun:
         cfg: the final config, frozen.
         train: the training set; None when only evaluating.
         tests: the evaluation sets by name, in the order of `DATASETS.TEST`.
-        weights: what `MODEL.WEIGHTS` holds; None when resuming or when it is empty.
+        weights: what to start from or to evaluate: `MODEL.WEIGHTS`, or the checkpoint of the run
+            that is continued; None when training from scratch.
     """
 
     cfg: CfgNode

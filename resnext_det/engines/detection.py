@@ -7,35 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from fvcore.common.config import CfgNode
 
-from resnext_det.config import LoadedConfig, check_weights, dump_config, flatten, with_values
+from resnext_det.config import LoadedConfig, check_weights, with_values
 from resnext_det.data.catalog import DatasetEntry, find_dataset
 from resnext_det.data.coco import CocoDataset, check_same_classes, join_datasets, load_coco
 from resnext_det.engines.base import DetectionRun, Engine, Metrics
 from resnext_det.errors import UserError
-from resnext_det.training.checkpoint import latest_checkpoint, write_text_safe
 from resnext_det.training.distributed import is_main, main_first
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
-from resnext_det.training.run_directory import RunStart, open_run
-from resnext_det.weights.convention import Convention, check_convention, convention_from_config
-from resnext_det.weights.sources import Weights, resolve_weights
+from resnext_det.training.run_directory import open_run, trained_weights, write_config
+from resnext_det.weights.convention import apply_convention
+from resnext_det.weights.load import check_class_names
+from resnext_det.weights.sources import Weights, resolve_weights, weights_from_checkpoint
 
-# The first three say where to compute and start; the others follow the weights.
-FREE_ON_RESUME = frozenset(
-    {
-        "MODEL.DEVICE",
-        "MODEL.WEIGHTS",
-        "MODEL.WEIGHTS_MIN_SHARE",
-        "INPUT.FORMAT",
-        "MODEL.PIXEL_MEAN",
-        "MODEL.PIXEL_STD",
-        "MODEL.RESNETS.STRIDE_IN_1X1",
-        "SEED",
-    }
-)
 NUM_CLASSES_KEYS = ("MODEL.ROI_HEADS.NUM_CLASSES", "MODEL.RETINANET.NUM_CLASSES")
 
 logger = logging.getLogger(__name__)
@@ -67,14 +53,16 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
         check_weights(job.loaded.cfg)
     train, tests = _train_set(job), _test_sets(job)
     loaded = _with_classes(job.loaded, (train, *tests.values()))
-    start = open_run(loaded.cfg, loaded.cfg.OUTPUT_DIR, resume=job.resume)
+    start = open_run(loaded.cfg, loaded.cfg.OUTPUT_DIR, resume=job.resume, engine=engine.name)
     if start.finished:
         return
-    _check_resumable(engine, start)
-    loaded = replace(loaded, cfg=start.cfg)
-    weights = None if start.checkpoint else _read_weights(start.cfg.MODEL.WEIGHTS)
-    loaded = _with_convention(loaded, weights, start)
-    run = DetectionRun(loaded.cfg, train, tests, weights)
+    if start.checkpoint:
+        weights = weights_from_checkpoint(start.state, str(start.checkpoint))
+    else:
+        weights = _read_weights(start.cfg.MODEL.WEIGHTS)
+    cfg = apply_convention(start.cfg, loaded.user_given, weights)
+    write_config(cfg, cfg.OUTPUT_DIR)
+    run = DetectionRun(cfg, train, tests, weights)
     logger.info("Training with the %s engine on %d images", engine.name, len(train.records))
     began = time.perf_counter()
     results = engine.train(run, start)
@@ -95,11 +83,12 @@ def evaluate_detector(engine: Engine, job: DetectionJob) -> None:
         raise UserError("DATASETS.TEST is empty: name a set with --test-data NAME=JSON:IMAGES")
     loaded = _with_classes(job.loaded, tests.values())
     start_logging(loaded.cfg.OUTPUT_DIR)
-    weights = _read_weights(_trained_detector(loaded.cfg, job.resume))
+    weights = _read_weights(trained_weights(loaded.cfg, resume=job.resume))
     assert weights is not None
-    _check_class_names(weights, next(iter(tests.values())))
-    loaded = _with_convention(loaded, weights, None)
-    run = DetectionRun(loaded.cfg, None, tests, weights)
+    first = next(iter(tests.values()))
+    check_class_names(weights, first.class_names, first.entry.json_file)
+    cfg = apply_convention(loaded.cfg, loaded.user_given, weights)
+    run = DetectionRun(cfg, None, tests, weights)
     began = time.perf_counter()
     results = engine.evaluate(run)
     _write(run, engine, results, Path(run.cfg.OUTPUT_DIR) / "inference", began, None)
@@ -145,81 +134,6 @@ def _with_classes(loaded: LoadedConfig, datasets: Iterable[CocoDataset]) -> Load
 def _read_weights(source: str) -> Weights | None:
     with main_first():  # so that several processes download once
         return resolve_weights(source)
-
-
-def _with_convention(
-    loaded: LoadedConfig, weights: Weights | None, start: RunStart | None
-) -> LoadedConfig:
-    """Takes over how the weights' images were normalised, or what a resumed run took over."""
-    changes: dict[str, Any] = {}
-    if weights is not None:
-        changes = check_convention(loaded.cfg, loaded.user_given, weights)
-    elif start is not None and start.checkpoint is not None:
-        earlier = convention_from_config(start.state.get("config", ""))
-        if isinstance(earlier, Convention):
-            resumed = Weights({}, str(start.checkpoint), earlier)
-            changes = check_convention(loaded.cfg, loaded.user_given, resumed)
-    for key, value in changes.items():
-        logger.info("%s is set to %s, which the weights were trained with", key, value)
-    cfg = with_values(loaded.cfg, changes)
-    if start is not None and is_main():
-        write_text_safe(Path(cfg.OUTPUT_DIR) / "config.yaml", cfg.dump())
-    return replace(loaded, cfg=cfg)
-
-
-def _check_resumable(engine: Engine, start: RunStart) -> None:
-    """Refuses to continue another engine's run, or a run of another model.
-
-    Other settings may change, SOLVER.MAX_ITER for example; the log names them.
-    """
-    if start.checkpoint is None:
-        return
-    wrote = start.state.get("engine", engine.name)
-    if wrote != engine.name:
-        raise UserError(
-            f"{start.checkpoint} was written by the {wrote} engine: continue it with --engine "
-            f"{wrote}, or start a new run in another OUTPUT_DIR with MODEL.WEIGHTS "
-            f"{start.checkpoint}"
-        )
-    earlier = dict(flatten(yaml.safe_load(start.state.get("config", "")) or {}))
-    now = dict(flatten(yaml.safe_load(dump_config(start.cfg))))
-    changed = {k: v for k, v in now.items() if k in earlier and earlier[k] != v}
-    for key in changed.keys() - FREE_ON_RESUME:
-        if key.startswith("MODEL."):
-            raise UserError(
-                f"{key} is {now[key]}, but {start.checkpoint} was trained with {earlier[key]}: "
-                "--resume continues the same model; start a new one in another OUTPUT_DIR"
-            )
-        logger.warning("%s was %s before and is %s from here on", key, earlier[key], now[key])
-
-
-def _trained_detector(cfg: CfgNode, resume: bool) -> str:
-    if not resume:
-        if not cfg.MODEL.WEIGHTS:
-            raise UserError(
-                "--eval-only: MODEL.WEIGHTS is empty; name a trained detector, or add --resume "
-                "to take the newest checkpoint in OUTPUT_DIR"
-            )
-        return cfg.MODEL.WEIGHTS
-    latest = latest_checkpoint(cfg.OUTPUT_DIR)
-    if latest is None:
-        raise UserError(f"--eval-only --resume: {cfg.OUTPUT_DIR} holds no checkpoint")
-    return str(latest)
-
-
-def _check_class_names(weights: Weights, dataset: CocoDataset) -> None:
-    pairs = zip(weights.class_names, dataset.class_names, strict=False)
-    differing = next((pair for pair in pairs if pair[0] != pair[1]), None)
-    if differing or len(weights.class_names) not in (0, len(dataset.class_names)):
-        raise UserError(
-            f"{weights.source} was trained on the classes {_few(weights.class_names)}, but "
-            f"{dataset.entry.json_file} has {_few(dataset.class_names)}"
-        )
-
-
-def _few(names: tuple[str, ...], number: int = 5) -> str:
-    shown = ", ".join(names[:number])
-    return f"{shown}, … ({len(names)})" if len(names) > number else shown
 
 
 def _value(cfg: CfgNode, key: str) -> Any:

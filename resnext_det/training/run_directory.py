@@ -2,17 +2,35 @@
 
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from fvcore.common.config import CfgNode
 
+from resnext_det.config import dump_config, flatten
 from resnext_det.errors import UserError
 from resnext_det.training.checkpoint import latest_checkpoint, load_checkpoint, write_text_safe
 from resnext_det.training.distributed import barrier, broadcast_object, is_main
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import RESULT
+
+# The first three say where to compute and start, SEED is settled apart, and the rest
+# follows the weights.
+FREE_ON_RESUME = frozenset(
+    {
+        "MODEL.DEVICE",
+        "MODEL.WEIGHTS",
+        "MODEL.WEIGHTS_MIN_SHARE",
+        "SEED",
+        "INPUT.FORMAT",
+        "MODEL.PIXEL_MEAN",
+        "MODEL.PIXEL_STD",
+        "MODEL.RESNETS.STRIDE_IN_1X1",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -34,16 +52,22 @@ class RunStart:
     finished: bool = False
 
 
-def open_run(cfg: CfgNode, output_dir: str | Path, *, resume: bool) -> RunStart:
+def open_run(cfg: CfgNode, output_dir: str | Path, *, resume: bool, engine: str) -> RunStart:
     """Opens the folder of a training run and says where the run starts.
 
     A finished run is left untouched. Otherwise `log.txt` is opened and `config.yaml`
     written. Training that ended before its result was written starts at MAX_ITER, so
     that only the evaluation is left.
 
+    Args:
+        cfg: the configuration.
+        output_dir: the folder, cfg.OUTPUT_DIR.
+        resume: continue the run there; otherwise there must be none.
+        engine: "portable", "d2" or "classification"; another one's run is not continued.
+
     Raises:
         UserError: `resume` and no checkpoint there; a checkpoint there and no `resume`;
-            a torn checkpoint; a SEED other than the one the run began with.
+            a torn checkpoint; one of another engine, model or SEED.
     """
     folder = Path(output_dir)
     latest = latest_checkpoint(folder)
@@ -55,6 +79,8 @@ def open_run(cfg: CfgNode, output_dir: str | Path, *, resume: bool) -> RunStart:
     if latest and start >= cfg.SOLVER.MAX_ITER and (folder / RESULT).is_file():
         _say("%s: this run is finished (%s), nothing is left to do", folder, latest.name)
         return RunStart(cfg, start, latest, state, finished=True)
+    if latest:
+        check_resumable(cfg, state, str(latest), engine)
     cfg = settle_seed(cfg, state.get("seed"))
     write_config(cfg, folder)
     if latest:
@@ -66,6 +92,57 @@ def write_config(cfg: CfgNode, output_dir: str | Path) -> None:
     """Writes `config.yaml`; again when the weights' convention has changed the configuration."""
     if is_main():
         write_text_safe(Path(output_dir) / "config.yaml", cfg.dump())
+
+
+def check_resumable(cfg: CfgNode, state: Mapping[str, Any], source: str, engine: str) -> None:
+    """Refuses to continue another engine's run, or a run of another model.
+
+    Other settings may change, SOLVER.MAX_ITER for example; the log names them.
+
+    Args:
+        cfg: the configuration now.
+        state: what the checkpoint holds, with its `engine` and its `config` as YAML text.
+        source: the checkpoint's path, for messages.
+        engine: the engine now.
+
+    Raises:
+        UserError: the engine or a key under MODEL has changed.
+    """
+    wrote = state.get("engine", engine)
+    if wrote != engine:
+        raise UserError(
+            f"{source} was written by the {wrote} engine: continue it with --engine {wrote}, or "
+            f"start a new run in another OUTPUT_DIR with MODEL.WEIGHTS {source}"
+        )
+    earlier = dict(flatten(yaml.safe_load(state.get("config", "")) or {}))
+    now = dict(flatten(yaml.safe_load(dump_config(cfg))))
+    changed = {key for key, value in now.items() if key in earlier and earlier[key] != value}
+    for key in sorted(changed - FREE_ON_RESUME):
+        if key.startswith("MODEL."):
+            raise UserError(
+                f"{key} is {now[key]}, but {source} was trained with {earlier[key]}: "
+                "--resume continues the same model; start a new one in another OUTPUT_DIR"
+            )
+        _say("%s was %s before and is %s from here on", key, earlier[key], now[key])
+
+
+def trained_weights(cfg: CfgNode, *, resume: bool) -> str:
+    """Returns what `--eval-only` evaluates: MODEL.WEIGHTS, or with `resume` the newest checkpoint.
+
+    Raises:
+        UserError: there is neither.
+    """
+    if resume:
+        latest = latest_checkpoint(cfg.OUTPUT_DIR)
+        if latest is None:
+            raise UserError(f"--eval-only --resume: {cfg.OUTPUT_DIR} holds no checkpoint")
+        return str(latest)
+    if not cfg.MODEL.WEIGHTS:
+        raise UserError(
+            "--eval-only: MODEL.WEIGHTS is empty; name a trained model, or add --resume to take "
+            "the newest checkpoint in OUTPUT_DIR"
+        )
+    return cfg.MODEL.WEIGHTS
 
 
 def settle_seed(cfg: CfgNode, earlier: int | None = None) -> CfgNode:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from fvcore.common.config import CfgNode
 
+from resnext_det.config import with_values
 from resnext_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,6 +64,25 @@ def convention_from_config(text: str) -> Convention | None:
         )
     except (yaml.YAMLError, KeyError, TypeError, ValueError):
         return None
+
+
+def apply_convention(
+    cfg: CfgNode, user_given: Collection[str], weights: "Weights | None"
+) -> CfgNode:
+    """Returns the configuration with pixel order, mean, std and stride as the weights want them.
+
+    Args:
+        cfg: the configuration; it is not changed.
+        user_given: as for `check_convention`.
+        weights: None leaves everything as it is.
+
+    Raises:
+        UserError: a key that the user gave contradicts the weights.
+    """
+    changes = check_convention(cfg, user_given, weights) if weights else {}
+    for key, value in changes.items():
+        logging.getLogger(__name__).info("%s is set to %s, as the weights want", key, value)
+    return with_values(cfg, changes)
 
 
 def check_convention(

@@ -117,6 +117,25 @@ def require_head(report: LoadReport) -> None:
         )
 
 
+def check_class_names(weights: Weights, class_names: tuple[str, ...], data: object) -> None:
+    """Refuses to evaluate weights on other classes than they were trained for.
+
+    Args:
+        weights: their class names may be unknown, which passes.
+        class_names: the data's, in its order.
+        data: file or folder of the data, for the message.
+
+    Raises:
+        UserError: a name, or their number or order, differs.
+    """
+    if weights.class_names and weights.class_names != class_names:
+        raise UserError(
+            f"{weights.source} was trained on the classes {_few(weights.class_names, 5)} "
+            f"({len(weights.class_names)}), but {data} has {_few(class_names, 5)} "
+            f"({len(class_names)})"
+        )
+
+
 def _longest_ending(name: str, keys: Mapping[str, Tensor]) -> str | None:
     ending = name
     while ending not in keys:

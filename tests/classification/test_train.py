@@ -5,9 +5,10 @@ import json
 import pytest
 import torch
 
-from resnext_det.classification import evaluate_classifier, train, train_classifier
+from resnext_det.classification import evaluate_classifier, train_classifier
 from resnext_det.errors import UserError
 from resnext_det.modeling import build_backbone
+from resnext_det.training import from_config
 from resnext_det.training.distributed import launch
 from resnext_det.weights.load import load_weights
 from resnext_det.weights.sources import resolve_weights
@@ -64,8 +65,8 @@ def test_resume_is_the_uninterrupted_run_to_the_bit(load, datasets, tmp_path, mo
 
         return hook
 
-    checkpoint_hook = train.checkpoint_hook
-    monkeypatch.setattr(train, "checkpoint_hook", interrupted)
+    checkpoint_hook = from_config.checkpoint_hook
+    monkeypatch.setattr(from_config, "checkpoint_hook", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_classifier(load(), datasets)
     monkeypatch.undo()
@@ -125,7 +126,7 @@ def test_sets_with_other_classes_are_refused(load, datasets):
 
 
 def test_evaluation_needs_a_whole_classifier(load, datasets, tmp_path):
-    with pytest.raises(UserError, match=r"--eval-only needs MODEL.WEIGHTS"):
+    with pytest.raises(UserError, match=r"--eval-only: MODEL.WEIGHTS is empty"):
         evaluate_classifier(load(), datasets)
     with pytest.raises(UserError, match="holds no checkpoint"):
         evaluate_classifier(load(), datasets, resume=True)

@@ -111,20 +111,20 @@ def test_finished_run_resumed_does_nothing_and_says_so(
 
 
 def test_resume_without_a_checkpoint_is_refused(engine: Engine, bench: Bench) -> None:
-    with pytest.raises(UserError, match="holds no checkpoint to continue; leave --resume out"):
+    with pytest.raises(UserError, match=r"holds no checkpoint to continue; leave --resume out"):
         train_detector(engine, bench.job("run", resume=True))
 
 
 def test_a_second_start_in_the_same_folder_is_refused(engine: Engine, bench: Bench) -> None:
     train_detector(engine, bench.job("run"))
-    with pytest.raises(UserError, match="already holds a run .* add --resume to continue it"):
+    with pytest.raises(UserError, match=r"already holds a run .* add --resume to continue it"):
         train_detector(engine, bench.job("run"))
 
 
 def test_resume_with_another_model_is_refused(engine: Engine, bench: Bench) -> None:
     train_detector(engine, bench.job("run", "DATASETS.TEST", "[]"))
     job = bench.job("run", "MODEL.FPN.OUT_CHANNELS", 8, "SOLVER.MAX_ITER", 9, resume=True)
-    with pytest.raises(UserError, match="MODEL.FPN.OUT_CHANNELS is 8, but .* trained with 16"):
+    with pytest.raises(UserError, match=r"MODEL\.FPN.OUT_CHANNELS is 8, but .* trained with 16"):
         train_detector(engine, job)
 
 
@@ -163,12 +163,12 @@ def test_evaluating_a_backbone_alone_is_refused(engine: Engine, bench: Bench) ->
     path = bench.folder / "backbone.pth"
     path.parent.mkdir()
     torch.save({"model": state}, path)
-    with pytest.raises(UserError, match="backbone.pth: cannot be evaluated, 30 tensors"):
+    with pytest.raises(UserError, match=r"backbone\.pth: cannot be evaluated, 30 tensors"):
         evaluate_detector(engine, bench.job("run", "MODEL.WEIGHTS", path))
 
 
 def test_evaluating_without_weights_is_refused(engine: Engine, bench: Bench) -> None:
-    with pytest.raises(UserError, match="--eval-only: MODEL.WEIGHTS is empty"):
+    with pytest.raises(UserError, match=r"--eval-only: MODEL.WEIGHTS is empty"):
         evaluate_detector(engine, bench.job("run"))
 
 
@@ -177,7 +177,7 @@ def test_evaluating_on_other_classes_is_refused(engine: Engine, bench: Bench) ->
     annotations = bench.entry.json_file
     assert annotations is not None
     annotations.write_text(annotations.read_text().replace('"red"', '"blue"'))
-    with pytest.raises(UserError, match=r"was trained on the classes red, green, but .* has blue"):
+    with pytest.raises(UserError, match=r"trained on the classes red, green .*has blue"):
         evaluate_detector(engine, bench.job("run", resume=True))
 
 
@@ -185,7 +185,7 @@ def test_number_of_classes_that_contradicts_the_file_is_refused(
     engine: Engine, bench: Bench
 ) -> None:
     job = bench.job("run", "MODEL.ROI_HEADS.NUM_CLASSES", 5)
-    with pytest.raises(UserError, match="NUM_CLASSES is 5, but .*shapes.json has 2 categories"):
+    with pytest.raises(UserError, match=r"NUM_CLASSES is 5, but .*shapes\.json has 2 categories"):
         train_detector(engine, job)
 
 

@@ -25,25 +25,25 @@ def save(cfg, model, iteration, name="model_0000004", **extra):
 
 
 def test_a_new_run(cfg, tmp_path):
-    start = open_run(cfg, cfg.OUTPUT_DIR, resume=False)
+    start = open_run(cfg, cfg.OUTPUT_DIR, resume=False, engine="portable")
     assert (start.start_iteration, start.checkpoint, start.finished) == (0, None, False)
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["SEED"] == 3
 
 
 def test_resume_without_a_checkpoint_is_refused(cfg):
     with pytest.raises(UserError, match=r"--resume: .*run holds no checkpoint.*leave --resume out"):
-        open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+        open_run(cfg, cfg.OUTPUT_DIR, resume=True, engine="portable")
 
 
 def test_a_used_folder_without_resume_is_refused_with_both_mends(cfg, tiny_net):
     save(cfg, tiny_net, 4)
     with pytest.raises(UserError, match=r"model_0000004.pth.*--resume.*another OUTPUT_DIR"):
-        open_run(cfg, cfg.OUTPUT_DIR, resume=False)
+        open_run(cfg, cfg.OUTPUT_DIR, resume=False, engine="portable")
 
 
 def test_resume_continues_after_the_last_iteration(cfg, tiny_net):
     path = save(cfg, tiny_net, 4, seed=3)
-    start = open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+    start = open_run(cfg, cfg.OUTPUT_DIR, resume=True, engine="portable")
     assert (start.start_iteration, start.checkpoint, start.finished) == (5, path, False)
     assert start.state["iteration"] == 4
 
@@ -51,12 +51,12 @@ def test_resume_continues_after_the_last_iteration(cfg, tiny_net):
 def test_a_finished_run_does_nothing_and_says_so(cfg, tiny_net, caplog, tmp_path):
     save(cfg, tiny_net, 9, "model_final", seed=3)
     # Trained but not evaluated yet: only the evaluation is left.
-    start = open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+    start = open_run(cfg, cfg.OUTPUT_DIR, resume=True, engine="portable")
     assert (start.start_iteration, start.finished) == (10, False)
     write_result(cfg.OUTPUT_DIR, cfg=cfg, engine="portable", seed=3, metrics={})
     before = (tmp_path / "run/config.yaml").stat().st_mtime_ns
     with caplog.at_level(logging.INFO):
-        assert open_run(cfg, cfg.OUTPUT_DIR, resume=True).finished
+        assert open_run(cfg, cfg.OUTPUT_DIR, resume=True, engine="portable").finished
     assert "finished" in caplog.text
     assert (tmp_path / "run/config.yaml").stat().st_mtime_ns == before
 
@@ -65,14 +65,14 @@ def test_a_longer_schedule_reopens_a_finished_run(cfg, tiny_net):
     save(cfg, tiny_net, 9, "model_final")
     write_result(cfg.OUTPUT_DIR, cfg=cfg, engine="portable", seed=3, metrics={})
     cfg.SOLVER.MAX_ITER = 20
-    start = open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+    start = open_run(cfg, cfg.OUTPUT_DIR, resume=True, engine="portable")
     assert (start.start_iteration, start.finished) == (10, False)
 
 
 def test_a_torn_last_checkpoint_is_one_line(cfg, tiny_net):
     save(cfg, tiny_net, 4).write_bytes(b"torn")
     with pytest.raises(UserError, match=r"model_0000004.pth.*torn"):
-        open_run(cfg, cfg.OUTPUT_DIR, resume=True)
+        open_run(cfg, cfg.OUTPUT_DIR, resume=True, engine="portable")
 
 
 def test_seeds(cfg):
@@ -87,7 +87,7 @@ def test_seeds(cfg):
 
 
 def test_log_lines_reach_log_txt_once(cfg, tmp_path):
-    open_run(cfg, cfg.OUTPUT_DIR, resume=False)
-    open_run(cfg, cfg.OUTPUT_DIR, resume=False)
+    open_run(cfg, cfg.OUTPUT_DIR, resume=False, engine="portable")
+    open_run(cfg, cfg.OUTPUT_DIR, resume=False, engine="portable")
     logging.getLogger("resnext_det.anything").info("hello")
     assert (tmp_path / "run/log.txt").read_text().count("hello") == 1

@@ -1,11 +1,10 @@
 """The engine contract on torchvision's parts and this project's training loop. Portable."""
 
-import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from fvcore.common.config import CfgNode
-from torch import nn
+from torch import Tensor, nn
 
 from resnext_det.config import check_honoured, dump_config
 from resnext_det.data.loaders import build_detection_train_loader
@@ -15,14 +14,12 @@ from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.engines.portable.from_config import check_values, detector_from_config
 from resnext_det.engines.portable.honoured import HONOURED
 from resnext_det.seeding import derive_seed
-from resnext_det.training.checkpoint import Checkpointer
-from resnext_det.training.device import mixed_precision, resolve_device
-from resnext_det.training.distributed import is_main, rank, world_size, wrap_model
-from resnext_det.training.loop import TrainLoop, checkpoint_hook, evaluation_hook
-from resnext_det.training.optimizer import build_gradient_clipper, build_optimizer
+from resnext_det.structures import DetectionSample
+from resnext_det.training.checkpoint import Checkpointer, restore_model
+from resnext_det.training.device import resolve_device
+from resnext_det.training.distributed import rank, world_size
+from resnext_det.training.from_config import build_hooks, build_loop, build_writer
 from resnext_det.training.run_directory import RunStart
-from resnext_det.training.schedule import build_lr_schedule
-from resnext_det.training.writers import RunWriter
 from resnext_det.weights.load import load_weights, require_head
 
 
@@ -48,15 +45,18 @@ class PortableEngine:
         torch.manual_seed(derive_seed(cfg.SEED))
         model = self.build_model(cfg)
         if start.checkpoint is not None:
-            model.load_state_dict(start.state["model"])
+            restore_model(model, start.state, start.checkpoint)
         elif run.weights is not None:
             load_weights(model, run.weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
         model.to(device)
-        with _writer(cfg, start) as writer:
-            loop = _build_loop(cfg, wrap_model(model, device), device, writer)
+        with build_writer(cfg, start.start_iteration) as writer:
+            loop = build_loop(cfg, model, device, _losses, writer)
             if start.checkpoint is not None:
-                loop.load_state_dict(start.state)
-            _run_loop(loop, model, run, start, writer)
+                loop.load_state_dict(start.state, start.checkpoint)
+            hooks = build_hooks(
+                cfg, loop, _checkpointer(run), lambda: _flatten(evaluate_model(model, run)), writer
+            )
+            loop.run(_batches(run, start), start.start_iteration, hooks)
             results = evaluate_model(model, run)
             if writer is not None and results:
                 writer.record_evaluation(cfg.SOLVER.MAX_ITER - 1, _flatten(results))
@@ -70,61 +70,30 @@ class PortableEngine:
         return evaluate_model(model.to(resolve_device(run.cfg)), run)
 
 
-def _writer(cfg: CfgNode, start: RunStart) -> contextlib.AbstractContextManager[RunWriter | None]:
-    if not is_main():
-        return contextlib.nullcontext()
-    return RunWriter(cfg.OUTPUT_DIR, start.start_iteration, cfg.SOLVER.MAX_ITER)
+def _losses(model: nn.Module, samples: list[DetectionSample]) -> dict[str, Tensor]:
+    return model(samples)
 
 
-def _build_loop(
-    cfg: CfgNode, model: nn.Module, device: torch.device, writer: RunWriter | None
-) -> TrainLoop:
-    return TrainLoop(
-        model=model,
-        compute_losses=lambda detector, samples: detector(samples),
-        optimizer=build_optimizer(cfg, model),
-        schedule=build_lr_schedule(cfg),
-        max_iter=cfg.SOLVER.MAX_ITER,
-        seed=cfg.SEED,
-        clip_gradients=build_gradient_clipper(cfg, model),
-        mixed_precision=mixed_precision(cfg, device),
-        writer=writer,
-    )
-
-
-def _run_loop(
-    loop: TrainLoop,
-    model: FasterRCNN,
-    run: DetectionRun,
-    start: RunStart,
-    writer: RunWriter | None,
-) -> None:
-    cfg, max_iter = run.cfg, run.cfg.SOLVER.MAX_ITER
+def _batches(run: DetectionRun, start: RunStart) -> Iterator[list[DetectionSample]]:
     assert run.train is not None
-    batches = build_detection_train_loader(
-        cfg,
-        run.train,
-        start_iteration=start.start_iteration,
-        rank=rank(),
-        world_size=world_size(),
+    return iter(
+        build_detection_train_loader(
+            run.cfg,
+            run.train,
+            start_iteration=start.start_iteration,
+            rank=rank(),
+            world_size=world_size(),
+        )
     )
-    checkpointer = Checkpointer(
-        cfg.OUTPUT_DIR,
-        config=dump_config(cfg),
+
+
+def _checkpointer(run: DetectionRun) -> Checkpointer:
+    return Checkpointer(
+        run.cfg.OUTPUT_DIR,
+        config=dump_config(run.cfg),
         class_names=run.class_names,
         extra={"engine": PortableEngine.name},
     )
-    hooks = [
-        checkpoint_hook(checkpointer, loop, period=cfg.SOLVER.CHECKPOINT_PERIOD, max_iter=max_iter),
-        evaluation_hook(
-            lambda: _flatten(evaluate_model(model, run)),
-            loop,
-            writer,
-            period=cfg.TEST.EVAL_PERIOD,
-            max_iter=max_iter,
-        ),
-    ]
-    loop.run(iter(batches), start.start_iteration, hooks)
 
 
 def _flatten(results: Mapping[str, Metrics]) -> dict[str, float | None]:

@@ -1,0 +1,81 @@
+"""The training loop that a config describes, and its periodic hooks. Engine-neutral."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import nn
+
+from resnext_det.training.checkpoint import Checkpointer
+from resnext_det.training.device import mixed_precision
+from resnext_det.training.distributed import is_main, wrap_model
+from resnext_det.training.loop import (
+    Hook,
+    Losses,
+    TrainLoop,
+    checkpoint_hook,
+    evaluation_hook,
+)
+from resnext_det.training.optimizer import build_gradient_clipper, build_optimizer
+from resnext_det.training.schedule import build_lr_schedule
+from resnext_det.training.writers import RunWriter
+
+
+def build_writer(cfg: CfgNode, start: int) -> AbstractContextManager[RunWriter | None]:
+    """Returns the main process's writer as a context; nothing in the others.
+
+    Args:
+        cfg: names the folder and the number of iterations.
+        start: the first iteration of this start of the run.
+    """
+    if not is_main():
+        return nullcontext()
+    return RunWriter(cfg.OUTPUT_DIR, start, cfg.SOLVER.MAX_ITER)
+
+
+def build_loop(
+    cfg: CfgNode,
+    model: nn.Module,
+    device: torch.device,
+    compute_losses: Losses,
+    writer: RunWriter | None,
+) -> TrainLoop:
+    """Builds the loop of `SOLVER`, over all processes.
+
+    Args:
+        cfg: the configuration, with SEED settled.
+        model: on its device, not wrapped.
+        device: where the model is.
+        compute_losses: (model, batch) -> name -> 0-d loss.
+        writer: where scalars go.
+
+    Raises:
+        UserError: SOLVER describes no schedule, or no parameter is trainable.
+    """
+    return TrainLoop(
+        model=wrap_model(model, device),
+        compute_losses=compute_losses,
+        optimizer=build_optimizer(cfg, model),
+        schedule=build_lr_schedule(cfg),
+        max_iter=cfg.SOLVER.MAX_ITER,
+        seed=cfg.SEED,
+        clip_gradients=build_gradient_clipper(cfg, model),
+        mixed_precision=mixed_precision(cfg, device),
+        writer=writer,
+    )
+
+
+def build_hooks(
+    cfg: CfgNode,
+    loop: TrainLoop,
+    checkpointer: Checkpointer,
+    evaluate: Callable[[], Mapping[str, float | None]],
+    writer: RunWriter | None,
+) -> list[Hook]:
+    """Builds what happens every CHECKPOINT_PERIOD and every EVAL_PERIOD iterations."""
+    max_iter = cfg.SOLVER.MAX_ITER
+    return [
+        checkpoint_hook(checkpointer, loop, period=cfg.SOLVER.CHECKPOINT_PERIOD, max_iter=max_iter),
+        evaluation_hook(evaluate, loop, writer, period=cfg.TEST.EVAL_PERIOD, max_iter=max_iter),
+    ]
