@@ -89,9 +89,14 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    config = tmp_path / "tiny.yaml"
+    return make_bench(tmp_path)
+
+
+def make_bench(folder: Path) -> Bench:
+    """Writes the data set and the config into an empty folder."""
+    config = folder / "tiny.yaml"
     config.write_text(yaml.safe_dump(CONFIG))
-    return Bench(write_shapes(tmp_path / "shapes"), config, tmp_path / "output")
+    return Bench(write_shapes(folder / "shapes"), config, folder / "output")
 
 
 @pytest.fixture(params=["portable", pytest.param("d2", marks=pytest.mark.d2)])

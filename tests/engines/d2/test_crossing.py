@@ -1,29 +1,22 @@
 """What one engine writes, the other reads, with the same numbers. Detectron2."""
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 
 from resnext_det.engines.base import resolve_engine
-from resnext_det.engines.detection import evaluate_detector, train_detector
+from resnext_det.engines.detection import train_detector
 from tests.engines.conftest import Bench
+from tests.engines.d2.crossing import crossed_metrics, losses_in_step
+from tests.golden.tolerances import AP, FIRST_UPDATE, FOURTH_UPDATE
 
 pytestmark = pytest.mark.d2
-
-LONG = ("SOLVER.MAX_ITER", 150, "SOLVER.STEPS", "[130]", "SOLVER.BASE_LR", 0.02)
 
 
 @pytest.mark.parametrize(("writer", "reader"), [("portable", "d2"), ("d2", "portable")])
 def test_checkpoint_evaluates_to_the_same_ap(writer: str, reader: str, bench: Bench) -> None:
-    train_detector(resolve_engine(writer), bench.job("run", *LONG))
-    checkpoint = bench.folder / "run" / "model_final.pth"
-    evaluate_detector(resolve_engine(reader), bench.job("again", "MODEL.WEIGHTS", checkpoint))
-    ours = _metrics(bench.folder / "run" / "result.json")
-    theirs = _metrics(bench.folder / "again" / "inference" / "result.json")
+    ours, theirs = crossed_metrics(bench, writer, reader)
     assert ours["AP"] > 1.0, "the comparison says nothing about a detector that finds nothing"
-    assert theirs == pytest.approx(ours, abs=0.01)
+    assert theirs == pytest.approx(ours, abs=AP)
 
 
 def test_engines_train_alike_from_the_same_weights(bench: Bench) -> None:
@@ -32,18 +25,9 @@ def test_engines_train_alike_from_the_same_weights(bench: Bench) -> None:
     The first is held to 1e-5 relative as the parity table is. Rounding then grows with
     every update, so the fourth is held to 1e-3.
     """
-    portable, d2 = resolve_engine("portable"), resolve_engine("d2")
-    train_detector(portable, bench.job("start", "DATASETS.TEST", "[]"))
-    weights = bench.folder / "start" / "model_final.pth"
-    losses = {}
-    for engine in (portable, d2):
-        for steps in (1, 4):
-            name = f"{engine.name}{steps}"
-            options = ("MODEL.WEIGHTS", weights, "DATASETS.TEST", "[]", "SOLVER.STEPS", "[]")
-            train_detector(engine, bench.job(name, *options, "SOLVER.MAX_ITER", steps))
-            losses[name] = _losses(bench.folder / name / "metrics.json")
-    assert losses["d21"] == pytest.approx(losses["portable1"], rel=1e-5)
-    assert losses["d24"] == pytest.approx(losses["portable4"], rel=1e-3)
+    losses = losses_in_step(bench)
+    assert losses["d21"] == pytest.approx(losses["portable1"], rel=FIRST_UPDATE)
+    assert losses["d24"] == pytest.approx(losses["portable4"], rel=FOURTH_UPDATE)
 
 
 def test_either_engine_refuses_to_resume_the_others_run(bench: Bench) -> None:
@@ -67,13 +51,3 @@ def test_portable_checkpoint_loads_in_detectron2s_own_model(bench: Bench) -> Non
     loaded = model.state_dict()
     assert loaded.keys() == saved.keys()
     assert all(torch.equal(loaded[name], saved[name]) for name in saved)
-
-
-def _metrics(path: Path) -> dict[str, float]:
-    metrics = json.loads(path.read_text())["metrics"]
-    return {name: -1.0 if value is None else value for name, value in metrics.items()}
-
-
-def _losses(path: Path) -> dict[str, float]:
-    line = json.loads(path.read_text().splitlines()[-1])
-    return {name: value for name, value in line.items() if "loss" in name}
