@@ -23,6 +23,7 @@ from urllib.request import url2pathname
 import torch
 from torch import Tensor
 
+from resnext_det.engines.base import EngineName
 from resnext_det.training.result import versions
 from tests.engines.conftest import make_bench
 from tests.engines.d2.crossing import crossed_metrics, losses_in_step
@@ -85,7 +86,8 @@ def training_gaps() -> list[float]:
         ours, theirs = losses[f"portable{update}"], losses[f"d2{update}"]
         assert ours.keys() == theirs.keys()
         gaps.append(max(abs(theirs[name] / ours[name] - 1) for name in ours))
-    for engines in (("portable", "d2"), ("d2", "portable")):
+    crossings: list[tuple[EngineName, EngineName]] = [("portable", "d2"), ("d2", "portable")]
+    for engines in crossings:
         with tempfile.TemporaryDirectory() as folder:
             ours, theirs = crossed_metrics(make_bench(Path(folder)), *engines)
         assert ours.keys() == theirs.keys()

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from resnext_det.engines.base import Engine, resolve_engine
+from resnext_det.engines.base import Engine, EngineName, resolve_engine
 from resnext_det.engines.detection import evaluate_detector, train_detector
 from tests.engines.conftest import Bench
 
@@ -11,7 +11,7 @@ LONG = ("SOLVER.MAX_ITER", 150, "SOLVER.STEPS", "[130]", "SOLVER.BASE_LR", 0.02)
 
 
 def crossed_metrics(
-    bench: Bench, writer: str, reader: str
+    bench: Bench, writer: EngineName, reader: EngineName
 ) -> tuple[dict[str, float], dict[str, float]]:
     """The metrics that a writer's run ends with, and those of its checkpoint in the reader."""
     train_detector(resolve_engine(writer), bench.job("run", *LONG))

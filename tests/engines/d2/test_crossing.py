@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from resnext_det.engines.base import resolve_engine
+from resnext_det.engines.base import EngineName, resolve_engine
 from resnext_det.engines.detection import train_detector
 from tests.engines.conftest import Bench
 from tests.engines.d2.crossing import crossed_metrics, losses_in_step
@@ -13,7 +13,9 @@ pytestmark = pytest.mark.d2
 
 
 @pytest.mark.parametrize(("writer", "reader"), [("portable", "d2"), ("d2", "portable")])
-def test_checkpoint_evaluates_to_the_same_ap(writer: str, reader: str, bench: Bench) -> None:
+def test_checkpoint_evaluates_to_the_same_ap(
+    writer: EngineName, reader: EngineName, bench: Bench
+) -> None:
     ours, theirs = crossed_metrics(bench, writer, reader)
     assert ours["AP"] > 1.0, "the comparison says nothing about a detector that finds nothing"
     assert theirs == pytest.approx(ours, abs=AP)

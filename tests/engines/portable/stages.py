@@ -137,8 +137,9 @@ def rescaled(reference: Reference) -> dict[str, Pairs]:
     for i, (sample, size) in enumerate(
         zip(reference.samples(), reference.image_sizes(), strict=True)
     ):
-        fields = (reference[f"detected_{name}.{i}"] for name in ("boxes", "scores", "classes"))
-        found.append(rescale_detections(Detections(*fields), size, sample.height, sample.width))
+        boxes, scores = reference[f"detected_boxes.{i}"], reference[f"detected_scores.{i}"]
+        detected = Detections(boxes, scores, reference[f"detected_classes.{i}"])
+        found.append(rescale_detections(detected, size, sample.height, sample.width))
     return _beside(found, reference, "final")
 
 

@@ -54,10 +54,10 @@ def gradients(net: str) -> dict[str, tuple[Tensor, Tensor]]:
     reference = references.live(net)
     ours, theirs = references.portable(net).train(), make_golden.detectron2_model(net).train()
     torch.manual_seed(1)
-    sum(ours(reference.samples()).values()).backward()
+    torch.stack(list(ours(reference.samples()).values())).sum().backward()
     torch.manual_seed(1)
     with EventStorage():
-        sum(theirs(make_golden.detectron2_inputs(net)).values()).backward()
+        torch.stack(list(theirs(make_golden.detectron2_inputs(net)).values())).sum().backward()
     expected, pairs = dict(theirs.named_parameters()), {}
     for name, parameter in ours.named_parameters():
         wanted = expected[name].grad
