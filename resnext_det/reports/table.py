@@ -78,9 +78,14 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
     return columns
 
 
-def markdown_table(rows: Sequence[Row]) -> str:
-    """Returns the table as GitHub Markdown, ending with a newline."""
-    columns = columns_for(rows)
+def markdown_table(rows: Sequence[Row], further: Sequence[Column] = ()) -> str:
+    """Returns the table as GitHub Markdown, ending with a newline.
+
+    Args:
+        rows: its lines.
+        further: columns to put after the usual ones.
+    """
+    columns = [*columns_for(rows), *further]
     lines = [[column.title for column in columns]]
     lines.append(["---:" if column.number else "---" for column in columns])
     lines.extend([column.text(row).replace("|", "\\|") for column in columns] for row in rows)
