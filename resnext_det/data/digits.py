@@ -92,7 +92,10 @@ def ink_extent(alpha: Alpha, threshold: float = 0.5) -> tuple[slice, slice]:
 
 
 def draw_colour(
-    random: np.random.RandomState, background: NDArray[np.floating], contrast: float
+    random: np.random.RandomState,
+    background: NDArray[np.floating],
+    contrast: float,
+    ink: tuple[float, float] = (0.0, 255.0),
 ) -> NDArray[np.float32]:
     """Draws a colour that stands out from what lies under it.
 
@@ -101,6 +104,7 @@ def draw_colour(
         background: (h, w, 3) in 0 … 255.
         contrast: least difference in luminance between ink and mean background; where
             twenty draws do not reach it, the best of them is taken.
+        ink: least and greatest value of each channel.
 
     Returns:
         (3,) float32 in 0 … 255.
@@ -109,7 +113,7 @@ def draw_colour(
     under = float(background.reshape(-1, 3).mean(axis=0) @ weights)
     best, best_gap = np.zeros(3), -1.0
     for _ in range(20):
-        colour = random.uniform(0, 255, size=3)
+        colour = random.uniform(*ink, size=3)
         gap = abs(float(colour @ weights) - under)
         if gap > best_gap:
             best, best_gap = colour, gap

@@ -23,7 +23,7 @@ from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
 
 _MANIFEST = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever the same parameters would give other pictures."""
 
 _SPLITS: tuple[Split, ...] = ("train", "val")
@@ -50,7 +50,7 @@ class QuickstartParams:
     scene: SceneStyle = field(default_factory=SceneStyle)
     crop: SceneStyle = field(
         default_factory=lambda: SceneStyle(
-            size=64, digits=(1, 1), digit_size=(20, 60), cut=(48, 80), centre=True
+            size=32, digits=(1, 1), digit_size=(18, 30), cut=(32, 64), centre=True
         )
     )
     seed: int = 0

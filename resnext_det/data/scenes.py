@@ -36,6 +36,10 @@ class SceneStyle:
             on a logarithmic scale.
         contrast: least difference in luminance (0–255) of a digit to what lies under it.
         opacity: least and greatest opacity of its ink.
+        ink: least and greatest value, 0–255, of each channel of its colour.
+        tone: least and greatest factor on the photograph's brightness. Bright digits on
+            darkened photographs are what a network can learn within minutes; where digits
+            are now darker, now brighter than the ground, it stays at chance for long.
         angle: greatest rotation in degrees, to either side.
         stretch: greatest relative change of its width.
         cut: least and greatest side of the piece of photograph, before resizing.
@@ -47,7 +51,9 @@ class SceneStyle:
     digits: tuple[int, int] = (1, 5)
     digit_size: tuple[int, int] = (16, 80)
     contrast: float = 70.0
-    opacity: tuple[float, float] = (0.8, 1.0)
+    opacity: tuple[float, float] = (0.85, 1.0)
+    ink: tuple[float, float] = (190.0, 255.0)
+    tone: tuple[float, float] = (0.3, 0.6)
     angle: float = 12.0
     stretch: float = 0.2
     cut: tuple[int, int] = (96, 160)
@@ -123,7 +129,7 @@ class ScenePainter:
         canvas = np.asarray(piece, dtype=np.float32)
         if random.uniform() < 0.5:
             canvas = canvas[:, ::-1]
-        tone = random.uniform(0.7, 1.1) * random.uniform(0.9, 1.1, size=3)
+        tone = random.uniform(*style.tone) * random.uniform(0.9, 1.1, size=3)
         return (canvas * tone).clip(0, 255).astype(np.float32)
 
     def _piece(self, random: np.random.RandomState, style: SceneStyle) -> Image.Image:
@@ -189,6 +195,6 @@ def _lay(
 ) -> None:
     """Blends ink into the canvas, in place."""
     under = canvas[box[1] : box[3], box[0] : box[2]]
-    colour = draw_colour(random, under, style.contrast)
+    colour = draw_colour(random, under, style.contrast, style.ink)
     alpha = (ink * random.uniform(*style.opacity))[:, :, None]
     under += alpha * (colour - under)
