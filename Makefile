@@ -8,10 +8,11 @@ BIN := $(VENV)/bin
 
 export VENV PYTHON TORCH TORCHVISION RESNEXT_DET_DETECTRON2
 # One thread per test process: several processes share the cores, and sums keep one order.
-TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg \
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup detectron2 quickstart test test-slow lint format clean clean-venv
+.PHONY: help setup detectron2 quickstart test test-fast test-slow lint format clean clean-venv
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -37,11 +38,14 @@ detectron2:  ## Try again to install Detectron2, where that failed before
 quickstart: setup  ## Run the main job end to end: output/quickstart/report.html
 	$(BIN)/python projects/Quickstart/run.py $(ARGS)
 
-test: setup  ## Run every test of the default tier that this machine can run
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 $(ARGS)
+test: setup  ## Run every test that this machine can run, the slow ones too
+	$(PYTEST) --run-slow $(ARGS)
 
-test-slow: setup  ## The same with the slow tests
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --run-slow $(ARGS)
+test-fast: setup  ## The same without the slow tests
+	$(PYTEST) $(ARGS)
+
+test-slow: setup  ## The slow tests alone
+	$(PYTEST) --run-slow -m slow $(ARGS)
 
 lint: setup  ## Check style, import contracts, types and spelling
 	$(BIN)/ruff check .

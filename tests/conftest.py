@@ -27,7 +27,7 @@ def missing_needs(*, run_slow: bool) -> dict[str, str]:
     if not cuda_is_available():
         reasons["gpu"] = "needs a CUDA device"
     if not run_slow:
-        reasons["slow"] = "takes minutes: give --run-slow"
+        reasons["slow"] = "slow: give --run-slow"
     return reasons
 
 

@@ -7,7 +7,7 @@ from resnext_det.classification import evaluate_classifier, train_classifier
 from resnext_det.cli.errors import report_errors
 from resnext_det.config import LoadedConfig, load_config, task_of
 from resnext_det.data.catalog import DatasetEntry, parse_data_argument
-from resnext_det.engines.base import resolve_engine
+from resnext_det.engines.base import EngineName, resolve_engine
 from resnext_det.engines.detection import DetectionJob, evaluate_detector, train_detector
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import launch
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def run_task(
     loaded: LoadedConfig,
     datasets: Mapping[str, DatasetEntry],
-    engine_name: str,
+    engine_name: EngineName,
     resume: bool,
     eval_only: bool,
 ) -> None:

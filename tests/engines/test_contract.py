@@ -136,9 +136,7 @@ def test_longer_schedule_goes_on_from_the_final_checkpoint(engine: Engine, bench
     assert json.loads((bench.folder / "run" / "result.json").read_text())["start_iteration"] == 6
 
 
-def test_evaluating_the_checkpoint_gives_the_runs_own_metrics(
-    engine: Engine, bench: Bench
-) -> None:
+def test_evaluating_the_checkpoint_gives_the_runs_own_metrics(engine: Engine, bench: Bench) -> None:
     train_detector(engine, bench.job("run"))
     evaluate_detector(engine, bench.job("run", resume=True))
     trained = json.loads((bench.folder / "run" / "result.json").read_text())

@@ -60,7 +60,8 @@ class D2Engine:
         if start.start_iteration < trainer.max_iter:
             trainer.train()
             return trainer.last_results
-        return evaluate_model(cfg, trainer.model, run)
+        # Detectron2 sets the attribute from outside its class.
+        return evaluate_model(cfg, trainer.model, run)  # pyright: ignore[reportAttributeAccessIssue]
 
     def evaluate(self, run: DetectionRun) -> Mapping[str, Metrics]:
         """Evaluates with COCOEvaluator; see `Engine.evaluate`."""
