@@ -20,17 +20,15 @@ class Model:
     Attributes:
         name: for tables.
         tag: as in the config files' names.
-        variant: its name in `resnext_det.list_variants()`.
     """
 
     name: str
     tag: str
-    variant: str
 
 
 MODELS = (
-    Model("ResNet-26", "R_26", "resnet26"),
-    Model("ResNeXt-26 32x4d", "X_26", "resnext26_32x4d"),
+    Model("ResNet-26", "R_26"),
+    Model("ResNeXt-26 30x4d", "X_26"),
 )
 
 

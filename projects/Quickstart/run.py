@@ -28,12 +28,6 @@ from resnext_det.reports.html import write_report
 from resnext_det.reports.study import Study, read_study
 from resnext_det.reports.table import rich_table
 
-_DESCRIPTION = (
-    "scikit-learn's handwritten digits at 16 to 80 pixels on parts of its sample photographs. "
-    "The held-out scenes show digits and parts of photographs that no training image shows; "
-    "pretraining was on crops of single digits, made in the same way."
-)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the quickstart.
@@ -44,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parse(argv)
     console = Console()
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Set for Ctrl-C too: a shell's background job, and all it starts, would ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         study = quickstart(args.output, args.engine, args.jobs, console)
     except UserError as error:
@@ -78,7 +74,7 @@ def quickstart(output: Path, engine: str, side_by_side: int, console: Console) -
     rows = detectors(data, output, engine)
     fresh = run_jobs(_jobs(rows), side_by_side=side_by_side, console=console)
     seconds = time.monotonic() - begin if fresh else None
-    result = write_study(rows, data, output, description=_DESCRIPTION, seconds=seconds)
+    result = write_study(rows, data, output, description=built.description, seconds=seconds)
     study = read_study(result)
     report = write_report(result)
     _print(study, console)

@@ -96,9 +96,19 @@ def flat_config(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _backbone(config: dict[str, Any]) -> torch.nn.Module:
+    """Builds a run's backbone, of the depth of all rows, as its config describes it."""
+    given = config["MODEL"]["RESNETS"]
+    return build_backbone(
+        f"resnet{given['DEPTH']}",
+        num_groups=given["NUM_GROUPS"],
+        width_per_group=given["WIDTH_PER_GROUP"],
+    )
+
+
 def _row(row: Detector, result: dict[str, Any], output: Path, image_size: int) -> dict[str, Any]:
     with torch.device("meta"):
-        cost = measure_complexity(build_backbone(row.model.variant), image_size)
+        cost = measure_complexity(_backbone(result["config"]), image_size)
     more: dict[str, Any] = {}
     if row.pretraining:
         classification = json.loads((row.pretraining.folder / "result.json").read_text())
