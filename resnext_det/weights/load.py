@@ -103,10 +103,11 @@ def match_names(
 
 
 def require_head(report: LoadReport) -> None:
-    """Refuses to evaluate a model of which a part was not loaded.
+    """Refuses to evaluate a model of which a part was not loaded, or weights of another backbone.
 
     Raises:
-        UserError: tensors are missing or of another shape; the head's are named first.
+        UserError: tensors are missing or of another shape, the head's are named first; or the
+            file's backbone has tensors that the model has no place for (its norms, say).
     """
     lacking = sorted((*report.missing, *report.mismatched), key=is_backbone_key)
     if lacking:
@@ -114,6 +115,13 @@ def require_head(report: LoadReport) -> None:
             f"{report.source}: cannot be evaluated, {len(lacking)} tensors of the model are not "
             f"in it or have another shape ({_few(lacking)}): give the weights of a whole trained "
             "model with the same classes"
+        )
+    left_out = [name for name in report.unexpected if is_backbone_key(name)]
+    if left_out:
+        raise UserError(
+            f"{report.source}: cannot be evaluated, {len(left_out)} tensors of its backbone have no "
+            f"place in the model ({_few(left_out)}): does MODEL.RESNETS say what it was trained "
+            "with, NORM too?"
         )
 
 

@@ -164,7 +164,10 @@ def _without_wrapper(key: str) -> str:
 
 def _why_not(spec: str) -> str:
     if spec.endswith(".pkl") or spec.startswith(("detectron2://", "catalog://")):
-        return "only the Detectron2 engine reads .pkl yet (--engine d2)"
+        return (
+            "pickled files are not read, they can hold code: load it with Detectron2 and save the "
+            "model's state_dict() as a .pth"
+        )
     return (
         "give a .pth or .safetensors file, an http(s) address, torchvision://NAME/WEIGHTS "
         "or timm://NAME"

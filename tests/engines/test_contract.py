@@ -237,3 +237,17 @@ def _stamps(folder: Path) -> dict[str, int]:
         for path in folder.rglob("*")
         if path.is_file() and path.name != "log.txt"
     }
+
+
+def test_evaluating_without_the_files_norms_is_refused(engine: Engine, bench: Bench) -> None:
+    train_detector(engine, bench.job("run", "DATASETS.TEST", "[]"))
+    checkpoint = bench.folder / "run" / "model_final.pth"
+    job = bench.job("again", "MODEL.WEIGHTS", checkpoint, "MODEL.RESNETS.NORM", '""')
+    with pytest.raises(UserError, match=r"tensors of its backbone have no place .*NORM too\?"):
+        evaluate_detector(engine, job)
+
+
+def test_misspelt_part_is_refused_with_its_name(engine: Engine, bench: Bench) -> None:
+    job = bench.job("run", "MODEL.ROI_BOX_HEAD.NAME", "FastRCNNConvFCHed")
+    with pytest.raises(UserError, match="FastRCNNConvFCHed"):
+        train_detector(engine, job)

@@ -113,7 +113,7 @@ def test_torchvision_without_a_network(monkeypatch):
         ("torchvision://vgg16/IMAGENET1K_V1", "no ResNet of that name"),
         ("timm://resnext101_32x4d.gluon_in1", "'resnext101_32x4d.gluon_in1k'"),
         ("tmm://resnet50", "timm://NAME"),
-        ("detectron2://ImageNetPretrained/MSRA/R-50.pkl", "--engine d2"),
+        ("detectron2://ImageNetPretrained/MSRA/R-50.pkl", "save the model"),
     ],
 )
 def test_unknown_names_give_the_nearest(spec, nearest):
@@ -176,7 +176,7 @@ def test_files_that_cannot_be_read(tmp_path):
     torch.save({}, tmp_path / "empty.pth")
     assert "its names (none …)" in refused(tmp_path / "empty.pth")
     (tmp_path / "zoo.pkl").write_bytes(b"")
-    assert "--engine d2" in refused(tmp_path / "zoo.pkl")
+    assert "pickled files are not read" in refused(tmp_path / "zoo.pkl")
 
 
 def test_networks_that_are_no_plain_resnet():

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from detectron2.config import CfgNode as Detectron2CfgNode
-from detectron2.modeling import build_model
 from detectron2.utils import comm
 from fvcore.common.config import CfgNode
 from torch import nn
@@ -16,7 +15,8 @@ from resnext_det.engines.base import DetectionRun, Metrics
 from resnext_det.engines.d2.config import to_detectron2_config
 from resnext_det.engines.d2.datasets import register_metadata
 from resnext_det.engines.d2.evaluation import evaluate_model
-from resnext_det.engines.d2.trainer import ResNeXtTrainer
+from resnext_det.engines.d2.honoured import check_honoured_by_trainer
+from resnext_det.engines.d2.trainer import ResNeXtTrainer, build_checked_model
 from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
 from resnext_det.training.device import resolve_device
@@ -27,12 +27,13 @@ from resnext_det.weights.load import load_weights, require_head
 
 
 class D2Engine:
-    """Every detector Detectron2 has; see `resnext_det.engines.base.Engine`."""
+    """Detectron2's box detectors; see `resnext_det.engines.base.Engine`."""
 
     name = "d2"
 
     def check_config(self, cfg: CfgNode) -> None:
-        """Builds nothing: Detectron2 honours every key of its own tree."""
+        """Refuses what is more than boxes; Detectron2 honours the rest of its own tree."""
+        check_honoured_by_trainer(cfg)
 
     def build_model(self, cfg: CfgNode) -> nn.Module:
         """Builds Detectron2's own model, on `MODEL.DEVICE`.
@@ -40,7 +41,7 @@ class D2Engine:
         Raises:
             UserError: a name in the config that Detectron2 has no part for.
         """
-        return _build_model(_prepare(cfg))
+        return build_checked_model(_prepare(cfg))
 
     def train(self, run: DetectionRun, start: RunStart) -> Mapping[str, Metrics]:
         """Trains with a subclass of DefaultTrainer; see `Engine.train`."""
@@ -69,7 +70,7 @@ class D2Engine:
         _share_logs()
         for name, dataset in run.tests.items():
             register_metadata(name, dataset)
-        model = _build_model(cfg)
+        model = build_checked_model(cfg)
         assert run.weights is not None
         require_head(load_weights(model, run.weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))
         return evaluate_model(cfg, model, run)
@@ -88,13 +89,6 @@ def _prepare(cfg: CfgNode) -> Detectron2CfgNode:
     return converted
 
 
-def _build_model(cfg: Detectron2CfgNode) -> nn.Module:
-    try:
-        return build_model(cfg)
-    except KeyError as error:  # Detectron2's registries name what they do not hold
-        raise UserError(f"Detectron2 cannot build this config: {error.args[0]}") from error
-
-
 def _share_logs() -> None:
     """Sends Detectron2's log lines where ours go: the terminal and log.txt."""
     for name in ("detectron2", "fvcore"):
@@ -102,3 +96,10 @@ def _share_logs() -> None:
         logger.setLevel(logging.INFO)
         logger.propagate = False
         logger.handlers = list(logging.getLogger(ROOT).handlers)
+    logging.getLogger("detectron2.engine.train_loop").addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Leaves out Detectron2's traceback of an error that the command prints in one line."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, UserError | FloatingPointError)

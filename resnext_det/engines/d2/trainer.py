@@ -9,6 +9,7 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer
+from detectron2.modeling import build_model
 from detectron2.utils import comm
 
 from resnext_det.config import dump_config
@@ -16,9 +17,25 @@ from resnext_det.data.loaders import build_detection_train_loader
 from resnext_det.engines.base import DetectionRun, Metrics
 from resnext_det.engines.d2.evaluation import evaluate_model, without_missing
 from resnext_det.engines.d2.loader import SeededMapper
+from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
 from resnext_det.training.checkpoint import write_safe
 from resnext_det.training.run_directory import RunStart
+
+
+def build_checked_model(cfg: CfgNode) -> torch.nn.Module:
+    """Builds Detectron2's model.
+
+    Raises:
+        UserError: a name that Detectron2 has no part for, or values that do not fit together.
+    """
+    try:
+        return build_model(cfg)
+    except UserError:
+        raise
+    except (KeyError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
+        raise UserError(f"Detectron2 cannot build this config: {reason}") from error
 
 
 class RunCheckpointer(DetectionCheckpointer):
@@ -64,6 +81,11 @@ class ResNeXtTrainer(DefaultTrainer):
         self.last_results: Mapping[str, Metrics] = {}
         super().__init__(cfg)
         self.start_iter = start.start_iteration
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
+        """Returns Detectron2's model; see `build_checked_model`."""
+        return build_checked_model(cfg)
 
     def build_hooks(self) -> list[Any]:
         """Returns Detectron2's hooks, with checkpoints written by `RunCheckpointer`."""
