@@ -119,9 +119,9 @@ def require_head(report: LoadReport) -> None:
     left_out = [name for name in report.unexpected if is_backbone_key(name)]
     if left_out:
         raise UserError(
-            f"{report.source}: cannot be evaluated, {len(left_out)} tensors of its backbone have no "
-            f"place in the model ({_few(left_out)}): does MODEL.RESNETS say what it was trained "
-            "with, NORM too?"
+            f"{report.source}: cannot be evaluated, {len(left_out)} tensors of its backbone have "
+            f"no place in the model ({_few(left_out)}): does MODEL.RESNETS say what it was "
+            "trained with, NORM too?"
         )
 
 
