@@ -11,14 +11,13 @@ from fvcore.common.config import CfgNode
 from resnext_det.config.coerce import coerce
 from resnext_det.config.sources import find_config, read_yaml
 from resnext_det.config.tree import flatten, get_cfg, nearest, set_value
-from resnext_det.config.validate import validate_config
+from resnext_det.config.validate import COMMAND_LINE, validate_config
 from resnext_det.config.variant import apply_variant
 from resnext_det.errors import UserError
 
 BASE_KEY = "_BASE_"
 # Ours are at most two deep; a longer chain than this is a mistake.
 MAX_DEPTH = 8
-COMMAND_LINE = "command line"
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +58,11 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     for file, tree in read_chain(path):
         user_given = _merge(cfg, flatten(tree), known, str(file))  # the named file comes last
         given |= user_given
-    user_given |= _merge(cfg, _pairs(overrides), known, COMMAND_LINE)
+    from_command_line = _merge(cfg, override_pairs(overrides), known, COMMAND_LINE)
+    user_given |= from_command_line
     given |= user_given
     apply_variant(cfg, frozenset(given))
-    for warning in validate_config(cfg, where=path):
+    for warning in validate_config(cfg, where=path, command_line=from_command_line):
         logger.warning(warning)
     cfg.freeze()
     return LoadedConfig(cfg, path, frozenset(given), frozenset(user_given))
@@ -103,8 +103,12 @@ def _bases(value: Any, path: Path) -> list[str]:
     return bases
 
 
-def _pairs(overrides: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """(key, value) of a flat command-line list."""
+def override_pairs(overrides: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """(key, value) of a flat command-line list.
+
+    Raises:
+        UserError: the last key has no value.
+    """
     if len(overrides) % 2:
         hint = "; write KEY VALUE, without '='" if "=" in str(overrides[-1]) else ""
         raise UserError(f"{COMMAND_LINE}: {overrides[-1]!r} has no value{hint}")

@@ -5,15 +5,18 @@ module: see honoured.py.
 """
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 
 from fvcore.common.config import CfgNode
 
 from resnext_det.config.backbone import backbone_problems
 from resnext_det.config.limits import BOUNDS, CHOICES
+from resnext_det.config.quantities import box_problems, single_value_problem, solver_problems
 from resnext_det.config.tree import get_value, task_of
 from resnext_det.errors import UserError
 
+COMMAND_LINE = "command line"
 FPN_BACKBONES = ("build_resnext_fpn_backbone", "build_resnet_fpn_backbone")
 
 # Detector -> the parts of it that read feature maps by name.
@@ -24,12 +27,16 @@ FPN_USERS = {
 }
 
 
-def validate_config(cfg: CfgNode, *, where: str) -> tuple[str, ...]:
+def validate_config(
+    cfg: CfgNode, *, where: str, command_line: Collection[str] = ()
+) -> tuple[str, ...]:
     """Check the values of a whole tree.
 
     Args:
         cfg: the tree after `apply_variant`.
         where: the config file, for the messages.
+        command_line: dotted keys given there; a message about one of them names the command
+            line instead of the file.
 
     Returns:
         Warnings: what works, but probably not as meant.
@@ -38,8 +45,8 @@ def validate_config(cfg: CfgNode, *, where: str) -> tuple[str, ...]:
         UserError: the first value with which a run would fail.
     """
     for problem in _problems(cfg):
-        raise UserError(f"{where}: {problem}")
-    return tuple(f"{where}: {warning}" for warning in _warnings(cfg))
+        raise UserError(f"{_origin(problem, where, command_line)}: {problem}")
+    return tuple(f"{_origin(line, where, command_line)}: {line}" for line in _warnings(cfg))
 
 
 def check_weights(cfg: CfgNode) -> None:
@@ -56,6 +63,15 @@ def check_weights(cfg: CfgNode) -> None:
         )
 
 
+def _origin(message: str, where: str, command_line: Collection[str]) -> str:
+    """The command line where the message names one of its keys, in full or by its last word."""
+    for key in command_line:
+        last = key.rsplit(".", 1)[-1]
+        if re.search(rf"(?<![\w.])({re.escape(key)}|{re.escape(last)})(?![\w.]*\w)", message):
+            return COMMAND_LINE
+    return where
+
+
 def _problems(cfg: CfgNode) -> Iterator[str]:
     """One line for each value that cannot work."""
     for key, allowed in CHOICES.items():
@@ -69,6 +85,9 @@ def _problems(cfg: CfgNode) -> Iterator[str]:
     yield from backbone_problems(cfg)
     if list(cfg.SOLVER.STEPS) != sorted(cfg.SOLVER.STEPS):
         yield f"SOLVER.STEPS is {list(cfg.SOLVER.STEPS)}; the steps have to ascend"
+    yield from solver_problems(cfg)
+    if not cfg.OUTPUT_DIR.strip():
+        yield "OUTPUT_DIR is empty; name the folder of the run"
     try:
         is_classifier = task_of(cfg) == "classification"
     except UserError as error:
@@ -97,12 +116,19 @@ def _classification_problems(cfg: CfgNode) -> Iterator[str]:
         value = list(image[name])
         if len(value) != 2 or not 0 < value[0] <= value[1]:
             yield f"INPUT.CLASSIFICATION.{name} is {value}; it has to be [low, high] above 0"
+    if problem := single_value_problem(cfg):
+        yield problem
 
 
 def _detection_problems(cfg: CfgNode) -> Iterator[str]:
     sizes = list(cfg.INPUT.MIN_SIZE_TRAIN)
     if cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING == "range" and len(sizes) != 2:
         yield f"INPUT.MIN_SIZE_TRAIN is {sizes}; with MIN_SIZE_TRAIN_SAMPLING range it has two"
+    if cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING == "range" and sizes != sorted(sizes):
+        yield (
+            f"INPUT.MIN_SIZE_TRAIN is {sizes}; with MIN_SIZE_TRAIN_SAMPLING range the two "
+            "have to ascend"
+        )
     if min(sizes, default=0) < 1:
         yield f"INPUT.MIN_SIZE_TRAIN is {sizes}; it has at least one size, each at least 1"
     user = "RETINANET" if cfg.MODEL.META_ARCHITECTURE == "RetinaNet" else "RPN"
@@ -121,6 +147,7 @@ def _detection_problems(cfg: CfgNode) -> Iterator[str]:
                 f"MODEL.{name}.IOU_LABELS is {list(labels)}; it has one label more than "
                 f"IOU_THRESHOLDS {list(thresholds)}"
             )
+    yield from box_problems(cfg)
     yield from _fpn_problems(cfg)
 
 

@@ -186,3 +186,26 @@ def test_a_doubtful_value_is_logged(tmp_path, caplog):
         load_config(path)
     expected = f"{path}: SOLVER.STEPS [100] come after MAX_ITER 50 and have no effect"
     assert [record.getMessage() for record in caplog.records] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["SOLVER.BASE_LR", "-1.0"], "command line: SOLVER.BASE_LR is -1.0; it has to be between"),
+        (["INPUT.FORMAT", "GBR"], "command line: INPUT.FORMAT is 'GBR'; it can be 'BGR', 'RGB'"),
+        (["OUTPUT_DIR", ""], "command line: OUTPUT_DIR is empty"),
+        (["SOLVER.MAX_ITER", "9"], "{path}: INPUT.CLASSIFICATION.HFLIP is 2.0; it has to be"),
+    ],
+)
+def test_a_value_that_cannot_work_names_the_command_line(tmp_path, overrides, expected):
+    own = "INPUT: {CLASSIFICATION: {HFLIP: 2.0}}\n" if "{path}" in expected else ""
+    path = write(tmp_path, "a.yaml", own)
+    assert message_of(path, overrides).startswith(expected.format(path=path))
+
+
+def test_a_contradiction_names_the_command_line_by_the_shorter_name_too(tmp_path):
+    path = write(tmp_path, "a.yaml", "MODEL: {META_ARCHITECTURE: ImageClassifier}\n")
+    message = message_of(path, ["INPUT.CLASSIFICATION.RESIZE_TEST", "200"])
+    assert message == (
+        "command line: INPUT.CLASSIFICATION.TEST_CROP 224 does not fit into RESIZE_TEST 200"
+    )

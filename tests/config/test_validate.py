@@ -129,6 +129,35 @@ DETECTION_CASES = [
         "MODEL.ROI_HEADS.IOU_LABELS is [0, 1]; it has one label more than IOU_THRESHOLDS [0.3",
     ),
     (
+        {"INPUT.MIN_SIZE_TRAIN_SAMPLING": "range", "INPUT.MIN_SIZE_TRAIN": [800, 640]},
+        "INPUT.MIN_SIZE_TRAIN is [800, 640]; with MIN_SIZE_TRAIN_SAMPLING range the two have to",
+    ),
+    ({"SOLVER.MOMENTUM": 1.0}, "SOLVER.MOMENTUM is 1.0; it has to be at least 0 and below 1"),
+    ({"SOLVER.MOMENTUM": -0.1}, "SOLVER.MOMENTUM is -0.1; it has to be at least 0 and below 1"),
+    ({"SOLVER.GAMMA": 0.0}, "SOLVER.GAMMA is 0.0; it has to be above 0"),
+    (
+        {"SOLVER.WEIGHT_DECAY_NORM": -1.0},
+        "SOLVER.WEIGHT_DECAY_NORM is -1.0; it has to be at least 0, or null",
+    ),
+    ({"MODEL.RPN.NMS_THRESH": 1.5}, "MODEL.RPN.NMS_THRESH is 1.5; it has to be between 0 and 1"),
+    ({"OUTPUT_DIR": ""}, "OUTPUT_DIR is empty; name the folder of the run"),
+    (
+        {"MODEL.ANCHOR_GENERATOR.SIZES": [[32], [64], [0], [256], [512]]},
+        "MODEL.ANCHOR_GENERATOR.SIZES is [[32], [64], [0], [256], [512]]; each entry has at least",
+    ),
+    (
+        {"MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": [[]]},
+        "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS is [[]]; each entry has at least one number, and",
+    ),
+    (
+        {"MODEL.RPN.BBOX_REG_WEIGHTS": [1.0, 1.0, 1.0]},
+        "MODEL.RPN.BBOX_REG_WEIGHTS is [1.0, 1.0, 1.0]; it has four numbers above 0, for dx, dy",
+    ),
+    (
+        {"MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS": [[1.0, 1.0, 1.0, 1.0], [1.0]]},
+        "MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS is [[1.0, 1.0, 1.0, 1.0], [1.0]]; each stage",
+    ),
+    (
         {"MODEL.FPN.IN_FEATURES": []},
         "MODEL.FPN.IN_FEATURES is []; it takes some of MODEL.RESNETS.OUT_FEATURES ['res2'",
     ),
@@ -154,6 +183,10 @@ CLASSIFICATION_CASES = [
     ({IMAGE + "TRAIN_SCALE": [1.0, 0.1]}, "INPUT.CLASSIFICATION.TRAIN_SCALE is [1.0, 0.1]; it has"),
     ({IMAGE + "TRAIN_RATIO": [1.0]}, "INPUT.CLASSIFICATION.TRAIN_RATIO is [1.0]; it has"),
     ({IMAGE + "TRAIN_RATIO": [0.0, 1.0]}, "INPUT.CLASSIFICATION.TRAIN_RATIO is [0.0, 1.0]; it has"),
+    (
+        {"SOLVER.IMS_PER_BATCH": 1, IMAGE + "TRAIN_CROP": 32, "MODEL.RESNETS.NORM": "BN"},
+        "SOLVER.IMS_PER_BATCH is 1 and INPUT.CLASSIFICATION.TRAIN_CROP 32, which leaves",
+    ),
     ({"MODEL.META_ARCHITECTURE": "imageclassifier"}, "MODEL.META_ARCHITECTURE: 'imageclassifier'"),
 ]
 
@@ -166,6 +199,14 @@ def test_refused_for_detection(keys, message):
 @pytest.mark.parametrize(("keys", "message"), CLASSIFICATION_CASES)
 def test_refused_for_classification(keys, message):
     assert refusal(CLASSIFICATION, **keys).startswith(message)
+
+
+def test_one_image_at_a_time_is_enough_for_a_larger_map():
+    cfg = load_config(CLASSIFICATION).cfg.clone()
+    cfg.defrost()
+    cfg.SOLVER.IMS_PER_BATCH, cfg.MODEL.RESNETS.NORM = 1, "BN"
+    cfg.INPUT.CLASSIFICATION.TRAIN_CROP = 33
+    validate_config(cfg, where="a.yaml")
 
 
 def test_a_foreign_backbone_is_not_held_to_our_fpn():
