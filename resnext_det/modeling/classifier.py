@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from resnext_det.modeling.resnet import ResNetBody
+from resnext_det.modeling.resnet import ResNetBody, check_num_classes
 
 
 class Classifier(ResNetBody):
@@ -15,6 +15,7 @@ class Classifier(ResNetBody):
 
     def __init__(self, *, num_classes: int, norm: str = "BN", **kwargs: Any) -> None:
         """Builds the network; kwargs: those of `ResNetBody`, without out_features."""
+        check_num_classes(num_classes)  # None would build no linear layer
         super().__init__(num_classes=num_classes, norm=norm, out_features=("linear",), **kwargs)
 
     def forward(self, x: Tensor) -> Tensor:

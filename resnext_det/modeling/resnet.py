@@ -1,6 +1,7 @@
 """ResNet and ResNeXt, the one backbone of the project, in plain PyTorch. Engine-neutral."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import torch
@@ -96,6 +97,8 @@ class ResNetBody(nn.Module):
             res5_dilation=res5_dilation,
         )
         _check_choices(depth, stem, block_form, norm, zero_init_residual)
+        if num_classes is not None:
+            check_num_classes(num_classes)
         self.num_classes = num_classes
         self.activation_checkpointing = activation_checkpointing
         self.out_features = _resolve_out_features(out_features, plan, num_classes)
@@ -116,8 +119,6 @@ class ResNetBody(nn.Module):
         self.freeze(freeze_at)
 
     def _add_linear(self, in_features: int, num_classes: int) -> None:
-        if num_classes < 1:
-            raise UserError(f"num_classes must be at least 1; it is {num_classes}")
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.linear = nn.Linear(in_features, num_classes)
         nn.init.normal_(self.linear.weight, std=0.01)  # arXiv 1706.02677, Section 5.1
@@ -205,6 +206,18 @@ class ResNet(ResNetBody):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Maps (N, 3, H, W) to the features named in out_features; see `features`."""
         return self.features(x)
+
+
+def check_num_classes(num_classes: object) -> None:
+    """Checks that it is a whole number from 1 on, numpy's too.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(num_classes, Integral) or isinstance(num_classes, bool):
+        raise UserError(f"num_classes must be a whole number; it is {num_classes!r}")
+    if num_classes < 1:
+        raise UserError(f"num_classes must be at least 1; it is {num_classes}")
 
 
 def _build_stage(

@@ -77,6 +77,11 @@ def get_variant(name: str) -> Variant:
         UserError: if no variant has that name; the message gives the nearest one.
     """
     by_name = {variant.name: variant for variant in _TABLE}
+    if not isinstance(name, str):
+        raise UserError(
+            f"a variant's name is wanted, such as 'resnext50_32x4d', not {name!r} "
+            f"(list_variants() gives all {len(by_name)})"
+        )
     if name in by_name:
         return by_name[name]
     close = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)

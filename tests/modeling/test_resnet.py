@@ -232,3 +232,18 @@ def test_variants_are_sorted_and_cover_the_paper():
         "resnext29_": ["8x64d", "16x64d"],
     }
     assert {prefix + name for prefix, rest in groups.items() for name in rest} <= set(names)
+
+
+@pytest.mark.parametrize("name", [50, None, b"resnet50", ["resnet50"]])
+def test_a_variant_that_is_no_name(name):
+    for build in (build_backbone, build_classifier):
+        with pytest.raises(
+            UserError, match=r"a variant's name is wanted, such as 'resnext50_32x4d"
+        ):
+            build(name)
+
+
+@pytest.mark.parametrize("number", ["10", 2.0, True, None])
+def test_a_number_of_classes_that_is_none(number):
+    with pytest.raises(UserError, match=f"num_classes must be a whole number; it is {number!r}"):
+        build_classifier("resnet50", number)
