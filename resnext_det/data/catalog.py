@@ -99,7 +99,8 @@ def find_dataset(
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     raise UserError(
         f"data set '{name}' is not known{hint}; name your own with --train-data or "
-        f"--test-data {name}=annotations.json:images/"
+        f"--test-data {name}=annotations.json:images/ (detection) or {name}=folder/ "
+        "(classification)"
     )
 
 

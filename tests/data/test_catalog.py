@@ -42,6 +42,15 @@ def test_named_sets_go_first() -> None:
     assert find_dataset("coco_2017_val", {"coco_2017_val": own}) is own
 
 
+def test_unknown_name_says_how_to_name_either_kind() -> None:
+    with pytest.raises(UserError) as error:
+        find_dataset("pets", {}, Path("d"))
+    assert str(error.value) == (
+        "data set 'pets' is not known; name your own with --train-data or --test-data "
+        "pets=annotations.json:images/ (detection) or pets=folder/ (classification)"
+    )
+
+
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match=r"'coco_2017_trian' is not known .*'coco_2017_train'"):
         find_dataset("coco_2017_trian", {}, Path("d"))
