@@ -77,17 +77,26 @@ def latest_checkpoint(output_dir: str | Path) -> Path | None:
     """Returns the file that `last_checkpoint` in the folder names, or None without one.
 
     Raises:
-        UserError: it names a file that is not there.
+        UserError: it names no file, or one that is not there.
     """
     marker = Path(output_dir) / LAST
-    if not marker.is_file():
+    name = _read_marker(marker)
+    if name is None:
         return None
-    path = marker.parent / marker.read_text().strip()
+    if not name or not name.isprintable():
+        raise UserError(f"{marker} names no file: {_other_checkpoints(marker)}")
+    path = marker.parent / name
     if not path.is_file():
         raise UserError(
             f"{marker} names {path.name}, which is not there: {_other_checkpoints(path)}"
         )
     return path
+
+
+def unmarked_checkpoint(output_dir: str | Path) -> Path | None:
+    """Returns the newest `model_*.pth` of a folder without `last_checkpoint`, else None."""
+    marker = Path(output_dir) / LAST
+    return None if marker.exists() else _newest(marker)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -109,6 +118,25 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
     return content
+
+
+def check_run_state(state: Mapping[str, Any], source: object) -> None:
+    """Checks that a loaded file is a checkpoint of a run, with what resuming needs.
+
+    Raises:
+        UserError: it holds weights alone, or its entries are not what a run writes.
+    """
+    for key, kind in (("model", Mapping), ("iteration", int)):
+        if key not in state:
+            raise UserError(
+                f"{source}: is no checkpoint of a run (it has no entry {key!r}): start from it "
+                f"with MODEL.WEIGHTS {source} in another OUTPUT_DIR"
+            )
+        if not isinstance(state[key], kind):
+            raise UserError(
+                f"{source}: its entry {key!r} is a {type(state[key]).__name__}, which no run "
+                f"writes: {_other_checkpoints(Path(str(source)))}"
+            )
 
 
 def restore_model(model: nn.Module, state: Mapping[str, Any], source: object) -> None:
@@ -152,10 +180,26 @@ def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def _other_checkpoints(path: Path) -> str:
-    names = sorted(p.name for p in path.parent.glob("model_*.pth") if p != path)
-    if not names:
+    newest = _newest(path)
+    if newest is None:
         return f"no other checkpoint is in {path.parent}; start the run anew in another OUTPUT_DIR"
-    return f"to go on from the one before, write {names[-1]} into {path.parent / LAST}"
+    return f"to go on from the one before, write {newest.name} into {path.parent / LAST}"
+
+
+def _newest(path: Path) -> Path | None:
+    """The newest checkpoint beside a file, itself left out."""
+    others = [p for p in path.parent.glob("model_*.pth") if p != path]
+    return max(others, key=lambda p: (p.stat().st_mtime_ns, p.name), default=None)
+
+
+def _read_marker(marker: Path) -> str | None:
+    """What `last_checkpoint` says: None without one, "" where it is no text."""
+    try:
+        return marker.read_text("utf-8").strip() if marker.is_file() else None
+    except UnicodeDecodeError:
+        return ""
+    except OSError as error:
+        raise UserError(f"{marker}: cannot be read ({error.strerror})") from error
 
 
 def _first_line(error: BaseException) -> str:

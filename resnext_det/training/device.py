@@ -5,14 +5,39 @@ import logging
 import torch
 from fvcore.common.config import CfgNode
 
+from resnext_det.errors import UserError
 from resnext_det.training.distributed import is_main, local_rank
+
+
+def check_device(cfg: CfgNode) -> None:
+    """Checks that MODEL.DEVICE is one that torch can compute on here.
+
+    "cuda" always is: without a GPU it means the CPU.
+
+    Raises:
+        UserError: it is none, or is not there; names the usable ones.
+    """
+    name, usable = cfg.MODEL.DEVICE, ["cpu"]
+    if torch.cuda.is_available():
+        usable += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        usable.append("mps")
+    if name not in usable and not _can_compute(name):
+        raise UserError(
+            f"MODEL.DEVICE is {name!r}, on which torch cannot compute here; it can be "
+            f"{', '.join(usable)}"
+        )
 
 
 def resolve_device(cfg: CfgNode) -> torch.device:
     """Returns MODEL.DEVICE, or the CPU (and one line in the log) where there is no GPU.
 
     Among several processes, "cuda" is the GPU of this process. Call it once a run.
+
+    Raises:
+        UserError: as `check_device`.
     """
+    check_device(cfg)
     device = torch.device(cfg.MODEL.DEVICE)
     if device.type != "cuda":
         return device
@@ -23,6 +48,17 @@ def resolve_device(cfg: CfgNode) -> torch.device:
             )
         return torch.device("cpu")
     return torch.device("cuda", local_rank()) if device.index is None else device
+
+
+def _can_compute(name: str) -> bool:
+    """Tells whether a tensor can be made there, for the devices that have no test of their own."""
+    try:
+        device = torch.device(name)
+        if device.type == "cuda" and not torch.cuda.is_available():
+            return True  # any cuda is the CPU there
+        return bool(torch.ones(1, device=device).cpu() == 1)
+    except (RuntimeError, AssertionError, NotImplementedError):  # AssertionError: not compiled in
+        return False
 
 
 def mixed_precision(cfg: CfgNode, device: torch.device) -> bool:

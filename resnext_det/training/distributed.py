@@ -1,6 +1,7 @@
 """Starting processes and talking between them, on GPUs or CPUs. Engine-neutral."""
 
 import inspect
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,11 @@ from resnext_det.errors import UserError
 T = TypeVar("T")
 
 _TIMEOUT = timedelta(minutes=30)
+# What a process sends back in one line instead of a traceback, by name.
+_FORWARDED: Mapping[str, type[Exception]] = {
+    "UserError": UserError,
+    "FloatingPointError": FloatingPointError,
+}
 _TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -48,7 +54,10 @@ def launch(
 
     Raises:
         UserError: numbers that do not fit this machine, or the one that `fn` raised.
+        FloatingPointError: the one that `fn` raised.
     """
+    if num_gpus < 0:
+        raise UserError(f"--num-gpus {num_gpus}: it must be 0 or more")
     if all(name in os.environ for name in _TORCHRUN_VARIABLES):
         return _run_under_torchrun(fn, args)
     per_machine = max(num_gpus, 1)
@@ -60,11 +69,13 @@ def launch(
     messages = mp.get_context("spawn").SimpleQueue()
     first = machine_rank * per_machine
     try:
-        mp.spawn(_worker, (fn, args, first, world, url, messages), nprocs=per_machine)
+        with _quiet(logging.getLogger(mp.spawn.__module__)):
+            mp.spawn(_worker, (fn, args, first, world, url, messages), nprocs=per_machine)
     except (mp.ProcessRaisedException, mp.ProcessExitedException):
-        if not messages.empty():
-            raise UserError(messages.get()) from None
-        raise
+        if messages.empty():
+            raise
+        name, message = messages.get()
+        raise _FORWARDED[name](message) from None
     return None
 
 
@@ -196,10 +207,22 @@ def _worker(
     _join(url, first_rank + local, world)
     try:
         fn(*args)
-    except UserError as error:
-        messages.put(str(error))
+    except tuple(_FORWARDED.values()) as error:
+        name = next(name for name, kind in _FORWARDED.items() if isinstance(error, kind))
+        messages.put((name, str(error)))
         raise
     dist.destroy_process_group()
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Leaves out its warnings: that the other processes are ended is no news to the user."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _join(url: str, process_rank: int | None, world: int | None) -> None:

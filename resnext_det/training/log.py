@@ -2,8 +2,10 @@
 
 import logging
 import sys
+import tempfile
 from pathlib import Path
 
+from resnext_det.errors import UserError
 from resnext_det.training.distributed import is_main, rank
 
 ROOT = "resnext_det"
@@ -15,7 +17,12 @@ def start_logging(output_dir: str | Path | None = None) -> None:
 
     Lines of other processes than the main one go to `log.txt.rank1`, … only. A second
     call replaces what the first one set up.
+
+    Raises:
+        UserError: the folder cannot be made or written to.
     """
+    if output_dir is not None:
+        _make_folder(Path(output_dir))
     logger = logging.getLogger(ROOT)
     logger.setLevel(logging.INFO)
     for handler in [h for h in logger.handlers if isinstance(h, _Terminal | _LogFile)]:
@@ -23,12 +30,24 @@ def start_logging(output_dir: str | Path | None = None) -> None:
         handler.close()
     handlers: list[logging.Handler] = [_Terminal()] if is_main() else []
     if output_dir is not None:
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
         name = "log.txt" if is_main() else f"log.txt.rank{rank()}"
         handlers.append(_LogFile(Path(output_dir) / name))
     for handler in handlers:
         handler.setFormatter(logging.Formatter(_FORMAT, "%m/%d %H:%M:%S"))
         logger.addHandler(handler)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except FileExistsError:
+        raise UserError(f"OUTPUT_DIR {path} is a file; name a folder") from None
+    except OSError as error:
+        raise UserError(
+            f"OUTPUT_DIR {path}: no folder that can be written to ({error.strerror})"
+        ) from error
 
 
 class _Terminal(logging.Handler):

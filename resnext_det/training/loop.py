@@ -98,7 +98,8 @@ class TrainLoop:
             hooks: called with the iteration that has just ended.
 
         Raises:
-            FloatingPointError: a loss is not finite; the weights are those before it.
+            FloatingPointError: a loss, or what the model predicts on the way to it, is not
+                finite; the weights are those before it.
         """
         self.model.train()
         iteration = start
@@ -110,7 +111,7 @@ class TrainLoop:
                 # After the batch: a loader's first one draws from torch's generator.
                 torch.manual_seed(derive_seed(self._seed, iteration, rank()))
                 self._schedule.apply(self.optimizer, iteration)
-                losses = self._backward(batch)
+                losses = self._backward(iteration, batch)
                 values = self._checked(iteration, losses)
                 self._update()
                 times = {"time": time.perf_counter() - began, "data_time": data_time}
@@ -124,9 +125,13 @@ class TrainLoop:
             )
             raise
 
-    def _backward(self, batch: Any) -> Mapping[str, Tensor]:
+    def _backward(self, iteration: int, batch: Any) -> Mapping[str, Tensor]:
         with torch.autocast("cuda", enabled=self._mixed_precision):
-            losses = self._compute_losses(self.model, batch)
+            try:
+                losses = self._compute_losses(self.model, batch)
+            except FloatingPointError as error:  # the model knows neither iteration nor lr
+                message = f"iteration {iteration}: {error}; {self._mend(iteration)}"
+                raise FloatingPointError(message) from error
             total = sum(losses.values(), start=torch.zeros((), device=_device_of(losses)))
         self.optimizer.zero_grad()
         self._scaler.scale(total).backward()
@@ -138,10 +143,14 @@ class TrainLoop:
         bad = [name for name, value in values.items() if not _is_finite(value)]
         if bad:
             raise FloatingPointError(
-                f"iteration {iteration}: {', '.join(bad)} not finite, of {values}; lower "
-                f"SOLVER.BASE_LR (now {self._schedule.lr_at(iteration):.4g} here) or clip gradients"
+                f"iteration {iteration}: {', '.join(bad)} not finite, of {values}; "
+                f"{self._mend(iteration)}"
             )
         return values if "total_loss" in values else {"total_loss": sum(values.values()), **values}
+
+    def _mend(self, iteration: int) -> str:
+        lr = self._schedule.lr_at(iteration)
+        return f"lower SOLVER.BASE_LR (now {lr:.4g} here) or clip gradients"
 
     def _update(self) -> None:
         if self._clip_gradients:

@@ -12,7 +12,14 @@ from fvcore.common.config import CfgNode
 
 from resnext_det.config import dump_config, flatten
 from resnext_det.errors import UserError
-from resnext_det.training.checkpoint import latest_checkpoint, load_checkpoint, write_text_safe
+from resnext_det.training.checkpoint import (
+    LAST,
+    check_run_state,
+    latest_checkpoint,
+    load_checkpoint,
+    unmarked_checkpoint,
+    write_text_safe,
+)
 from resnext_det.training.distributed import barrier, broadcast_object, is_main
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import RESULT
@@ -67,13 +74,16 @@ def open_run(cfg: CfgNode, output_dir: str | Path, *, resume: bool, engine: str)
 
     Raises:
         UserError: `resume` and no checkpoint there; a checkpoint there and no `resume`;
-            a torn checkpoint; one of another engine, model or SEED.
+            a torn checkpoint; one of another engine, model or SEED; a folder that cannot
+            be written to.
     """
     folder = Path(output_dir)
     latest = latest_checkpoint(folder)
     _check_intent(folder, latest, resume)
     state = {} if latest is None else load_checkpoint(latest)
-    start = int(state.get("iteration", -1)) + 1
+    if latest:
+        check_run_state(state, latest)
+    start = state.get("iteration", -1) + 1
     barrier()  # every process has looked at the folder before one changes it
     start_logging(folder)
     if latest and start >= cfg.SOLVER.MAX_ITER and (folder / RESULT).is_file():
@@ -114,7 +124,7 @@ def check_resumable(cfg: CfgNode, state: Mapping[str, Any], source: str, engine:
             f"{source} was written by the {wrote} engine: continue it with --engine {wrote}, or "
             f"start a new run in another OUTPUT_DIR with MODEL.WEIGHTS {source}"
         )
-    earlier = dict(flatten(yaml.safe_load(state.get("config", "")) or {}))
+    earlier = _earlier_config(state.get("config", ""), source)
     now = dict(flatten(yaml.safe_load(dump_config(cfg))))
     changed = {key for key, value in now.items() if key in earlier and earlier[key] != value}
     for key in sorted(changed - FREE_ON_RESUME):
@@ -135,6 +145,7 @@ def trained_weights(cfg: CfgNode, *, resume: bool) -> str:
     if resume:
         latest = latest_checkpoint(cfg.OUTPUT_DIR)
         if latest is None:
+            _refuse_unmarked(Path(cfg.OUTPUT_DIR), resume=True)
             raise UserError(f"--eval-only --resume: {cfg.OUTPUT_DIR} holds no checkpoint")
         return str(latest)
     if not cfg.MODEL.WEIGHTS:
@@ -173,7 +184,39 @@ def settle_seed(cfg: CfgNode, earlier: int | None = None) -> CfgNode:
     return settled
 
 
+def _earlier_config(text: object, source: str) -> dict[str, Any]:
+    """The flat config that a checkpoint carries; empty where it carries none."""
+    try:
+        tree = yaml.safe_load(text) if isinstance(text, str) else text
+    except yaml.YAMLError:
+        tree = text
+    if tree is not None and not isinstance(tree, Mapping):
+        raise UserError(
+            f"{source}: its config is no YAML of config keys, so --resume cannot tell whether it "
+            "fits: go on from another checkpoint, or start from it with MODEL.WEIGHTS"
+        )
+    return dict(flatten(tree or {}))
+
+
+def _refuse_unmarked(folder: Path, *, resume: bool) -> None:
+    """Refuses checkpoints without the file that names the newest: nobody says which counts."""
+    found = unmarked_checkpoint(folder)
+    if found is None:
+        return
+    if resume:
+        raise UserError(
+            f"--resume: {folder} holds {found.name} but no {LAST}: to continue from it, write "
+            f"{found.name} into {folder / LAST}"
+        )
+    raise UserError(
+        f"{folder} already holds {found.name}, but no {LAST}: choose another OUTPUT_DIR to start "
+        f"from MODEL.WEIGHTS, or write {found.name} into {folder / LAST} and add --resume"
+    )
+
+
 def _check_intent(folder: Path, latest: Path | None, resume: bool) -> None:
+    if latest is None:
+        _refuse_unmarked(folder, resume=resume)
     if resume and latest is None:
         raise UserError(
             f"--resume: {folder} holds no checkpoint to continue; leave --resume out to "

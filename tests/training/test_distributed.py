@@ -1,5 +1,6 @@
 """Starting processes, and what they tell each other. Engine-neutral."""
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from resnext_det.cli.errors import report_errors
 from resnext_det.errors import UserError
 from resnext_det.training import distributed
-from resnext_det.training.device import mixed_precision, resolve_device
+from resnext_det.training.device import check_device, mixed_precision, resolve_device
 from resnext_det.training.distributed import launch
 
 
@@ -31,6 +33,10 @@ def refuse() -> None:
     raise UserError("only this line")
 
 
+def diverge() -> None:
+    raise FloatingPointError("iteration 3: loss_cls not finite")
+
+
 def test_two_processes_on_the_cpu(tmp_path):
     assert launch(exchange, num_gpus=2, args=(str(tmp_path),)) is None
     expected = {"all": [0, 1], "main": 10, "mean": {"a": 0.5}, "world": 2}
@@ -41,6 +47,12 @@ def test_two_processes_on_the_cpu(tmp_path):
 def test_a_user_error_in_a_process_comes_back_as_one():
     with pytest.raises(UserError, match=r"^only this line$"):
         launch(refuse, num_gpus=2)
+
+
+def test_a_diverged_process_comes_back_as_one_line_and_status_3(capsys):
+    verb = lambda args: launch(diverge, num_gpus=2) or 0  # noqa: E731
+    assert report_errors(verb, argparse.Namespace()) == 3
+    assert capsys.readouterr().err == "error: iteration 3: loss_cls not finite\n"
 
 
 @pytest.mark.parametrize("num_gpus", [0, 1])
@@ -67,6 +79,7 @@ def test_torchruns_environment_is_honoured(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
+        ({"num_gpus": -1}, "--num-gpus -1: it must be 0 or more"),
         ({"num_machines": 2}, "needs --dist-url"),
         ({"num_machines": 2, "machine_rank": 2, "dist_url": "tcp://h:1"}, "--machine-rank 2"),
     ],
@@ -91,6 +104,29 @@ def test_a_machine_without_a_gpu_says_so_once(cfg, caplog, monkeypatch):
     caplog.clear()
     assert resolve_device(cfg) == torch.device("cpu")
     assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["xyz", "", "meta", "xpu"])
+def test_a_device_that_cannot_compute_is_refused_with_the_usable_ones(cfg, monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    cfg.MODEL.DEVICE = name
+    with pytest.raises(UserError) as error:
+        resolve_device(cfg)
+    expected = f"MODEL.DEVICE is {name!r}, on which torch cannot compute here; it can be cpu"
+    assert str(error.value) == expected
+
+
+def test_mps_where_there_is_none_and_gpus_by_number(cfg, monkeypatch):
+    if torch.backends.mps.is_available():
+        pytest.skip("needs a machine without MPS")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    cfg.MODEL.DEVICE = "mps"
+    with pytest.raises(UserError, match=r"'mps', .* it can be cpu, cuda, cuda:0, cuda:1$"):
+        check_device(cfg)
+    cfg.MODEL.DEVICE = "cuda:1"
+    assert resolve_device(cfg) == torch.device("cuda:1")
 
 
 def test_mixed_precision_is_left_out_off_the_gpu(cfg, caplog):

@@ -99,6 +99,18 @@ def test_a_bad_loss_names_iteration_and_terms_and_leaves_the_weights(cfg, tiny_n
         assert torch.equal(value, seen[key])
 
 
+def test_a_model_that_diverges_says_when_and_what_to_do(cfg, tiny_net):
+    def losses(model, batch):
+        raise FloatingPointError("predicted boxes or scores are not finite")
+
+    with pytest.raises(FloatingPointError) as error:
+        build(cfg, tiny_net, losses).run(batches(4), start=4)
+    assert str(error.value) == (
+        "iteration 4: predicted boxes or scores are not finite; "
+        "lower SOLVER.BASE_LR (now 0.1 here) or clip gradients"
+    )
+
+
 def test_an_interrupt_says_how_to_go_on(cfg, tiny_net, caplog):
     def hook(iteration):
         raise KeyboardInterrupt
