@@ -94,8 +94,7 @@ def job_seconds(folder: Path) -> float | None:
 def _start(job: Job, words: list[str]) -> _Running:
     job.folder.mkdir(parents=True, exist_ok=True)
     if _has_checkpoint(job):
-        at = words.index("--config-file")
-        words = [*words[:at], "--resume", *words[at:]]
+        words = resumed(words)
     earlier = (job_seconds(job.folder) or 0.0) if "--resume" in words else 0.0
     _write_record(job, earlier)
     with (job.folder / _CONSOLE).open("ab") as console:
@@ -108,6 +107,15 @@ def _start(job: Job, words: list[str]) -> _Running:
             start_new_session=True,  # Ctrl-C reaches a job once, from us
         )
     return _Running(job, process, earlier)
+
+
+def resumed(words: list[str]) -> list[str]:
+    """The command that continues a job: its weights are the checkpoint's."""
+    if "MODEL.WEIGHTS" in words:
+        at = words.index("MODEL.WEIGHTS")
+        words = [*words[:at], *words[at + 2 :]]
+    at = words.index("--config-file")
+    return [*words[:at], "--resume", *words[at:]]
 
 
 def _has_ended(entry: _Running, board: Board) -> bool:

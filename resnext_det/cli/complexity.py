@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,11 @@ def run(args: argparse.Namespace) -> int:
         The exit status, 0.
 
     Raises:
-        UserError: if a name is no variant and no config, or a config cannot be built.
+        UserError: if a name is no variant and no config, or a config cannot be built, or
+            the JSON cannot be written.
     """
+    if args.json:
+        _check_writable(Path(args.json))  # measuring everything takes a while
     rows = measure_networks(args.networks)
     _console().print(make_table(rows))
     if args.json:
@@ -105,6 +109,15 @@ def make_table(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
             )
         table.add_section()
     return table
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"--json {path}: is a folder")
+    if not path.parent.is_dir():
+        raise UserError(f"--json {path}: No such file or directory: {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"--json {path}: Permission denied")
 
 
 def _console() -> Console:

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from resnext_det.classification import evaluate_classifier, train_classifier
 from resnext_det.cli.errors import report_errors
-from resnext_det.config import LoadedConfig, load_config, task_of
+from resnext_det.config import LoadedConfig, load_config, override_pairs, task_of
 from resnext_det.data.catalog import DatasetEntry, parse_data_argument
 from resnext_det.engines.base import EngineName, resolve_engine
 from resnext_det.engines.detection import DetectionJob, evaluate_detector, train_detector
 from resnext_det.errors import UserError
+from resnext_det.training.device import check_device
 from resnext_det.training.distributed import launch
 
 DESCRIPTION = "Train or evaluate a classifier or a detector from one config file."
@@ -48,13 +49,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: anything the user can mend, found before training where possible.
     """
-    stray = next((word for word in args.opts[::2] if word.startswith("--")), None)
-    if stray is not None:
-        raise UserError(f"{stray}: no such option, or it stands after KEY VALUE (see --help)")
+    _check_words(args)
     train = [parse_data_argument(text) for text in args.train_data]
     test = [parse_data_argument(text) for text in args.test_data]
     named = _names("DATASETS.TRAIN", train) + _names("DATASETS.TEST", test)
     loaded = load_config(args.config_file, [*args.opts, *named])
+    check_device(loaded.cfg)  # before the data are read, which can take a while
     datasets = {entry.name: entry for entry in (*train, *test)}
     launch(
         run_task,
@@ -91,6 +91,19 @@ def run_task(
     detect(resolve_engine(engine_name), DetectionJob(loaded, datasets, resume))
 
 
+def _check_words(args: argparse.Namespace) -> None:
+    """Checks the user's own KEY VALUE words, before those of the named data join them."""
+    stray = next((word for word in args.opts[::2] if word.startswith("--")), None)
+    if stray is not None:
+        raise UserError(f"{stray}: no such option, or it stands after KEY VALUE (see --help)")
+    given = dict(override_pairs(args.opts))
+    if args.resume and "MODEL.WEIGHTS" in given:
+        raise UserError(
+            f"--resume and MODEL.WEIGHTS {given['MODEL.WEIGHTS']!r} contradict each other: "
+            "--resume takes the newest checkpoint in OUTPUT_DIR; drop one of the two"
+        )
+
+
 def _names(key: str, entries: Sequence[DatasetEntry]) -> list[str]:
     return [key, str([entry.name for entry in entries])] if entries else []
 
@@ -99,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs `train_net.py` with `argv`, or with the process's own arguments.
 
     Returns:
-        0; 2 after a mistake the user can mend; 130 after an interrupt.
+        0; 2 after a mistake the user can mend; 3 when the loss is no longer finite;
+        130 after an interrupt.
     """
     parser = argparse.ArgumentParser(prog="train_net.py", description=DESCRIPTION)
     add_arguments(parser)

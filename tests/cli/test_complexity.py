@@ -53,3 +53,11 @@ def test_unknown_names():
 def test_json_that_cannot_be_written(tmp_path):
     with pytest.raises(UserError, match=r"--json .*No such file or directory"):
         run("resnet18", "--json", str(tmp_path / "missing" / "file.json"))
+
+
+def test_json_is_checked_before_anything_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(complexity, "measure_networks", lambda names: pytest.fail("measured"))
+    with pytest.raises(UserError, match=r"--json .*No such file or directory"):
+        run("resnet18", "--json", str(tmp_path / "missing" / "file.json"))
+    with pytest.raises(UserError, match=r"--json .*: is a folder"):
+        run("resnet18", "--json", str(tmp_path))

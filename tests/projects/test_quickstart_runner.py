@@ -11,7 +11,7 @@ from rich.console import Console
 
 from projects.Quickstart.jobs import Job, command
 from projects.Quickstart.progress import status
-from projects.Quickstart.runner import JobFailedError, job_seconds, run_jobs
+from projects.Quickstart.runner import JobFailedError, job_seconds, resumed, run_jobs
 from resnext_det.errors import UserError
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -89,6 +89,11 @@ def test_a_failing_job_shows_its_last_lines_and_stops_the_others(tmp_path: Path)
 def test_a_job_that_ends_without_a_result_has_failed(tmp_path: Path) -> None:
     with pytest.raises(JobFailedError, match="silent: ended with status 0"):
         run(make_job(tmp_path / "silent", "silent"))
+
+
+def test_a_resumed_job_names_no_weights_which_resume_refuses() -> None:
+    words = ["train_net.py", "--config-file", "a.yaml", "MODEL.WEIGHTS", "", "SEED", "1"]
+    assert resumed(words) == ["train_net.py", "--resume", "--config-file", "a.yaml", "SEED", "1"]
 
 
 def test_an_interrupted_job_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

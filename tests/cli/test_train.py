@@ -1,0 +1,51 @@
+"""What the training command refuses before anything is read or written."""
+
+import pytest
+
+from resnext_det.cli.train import main
+
+CONFIG = "resnext_det://Base-Classification.yaml"
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["--config-file", CONFIG, *words]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    return message.removeprefix("error: ").rstrip()
+
+
+@pytest.mark.parametrize("mode", [["--resume"], ["--resume", "--eval-only"]])
+@pytest.mark.parametrize("weights", ["a.pth", ""])
+def test_resume_with_weights_is_a_contradiction(capsys, mode, weights):
+    assert refusal(capsys, *mode, "SEED", "1", "MODEL.WEIGHTS", weights) == (
+        f"--resume and MODEL.WEIGHTS {weights!r} contradict each other: --resume takes the newest "
+        "checkpoint in OUTPUT_DIR; drop one of the two"
+    )
+
+
+def test_weights_in_the_file_are_where_the_run_began(capsys, tmp_path):
+    config = tmp_path / "a.yaml"
+    config.write_text(f"_BASE_: {CONFIG}\nMODEL: {{WEIGHTS: a.pth, DEVICE: cpu}}\n")
+    words = ["--resume", "OUTPUT_DIR", str(tmp_path / "run"), "DATASETS.TRAIN", "[]"]
+    message = refusal(capsys, "--config-file", str(config), *words, "DATASETS.TEST", "[]")
+    assert "is empty: name a data set" in message
+
+
+def test_a_key_without_a_value_is_named_although_data_are_named(capsys):
+    message = refusal(capsys, "--train-data", "shapes=a.json:b", "SEED", "1", "OUTPUT_DIR")
+    assert message == "command line: 'OUTPUT_DIR' has no value"
+
+
+def test_a_device_that_is_none(capsys):
+    message = refusal(capsys, "--train-data", "shapes=nowhere", "MODEL.DEVICE", "xyz")
+    assert message.startswith("MODEL.DEVICE is 'xyz', on which torch cannot compute here")
+
+
+def test_fewer_processes_than_none(capsys):
+    assert refusal(capsys, "--num-gpus", "-2") == "--num-gpus -2: it must be 0 or more"
+
+
+def test_folder_without_a_name(capsys):
+    message = refusal(capsys, "OUTPUT_DIR", "")
+    assert message == "command line: OUTPUT_DIR is empty; name the folder of the run"
