@@ -83,7 +83,9 @@ def _only_dataset(
             f"DATASETS.{split} names {len(names)} sets ({', '.join(names)}): classification "
             "takes one"
         )
-    return load_image_folder(find_dataset(names[0], datasets)) if names else None
+    if not names:
+        return None
+    return load_image_folder(find_dataset(names[0], datasets), training=split == "TRAIN")
 
 
 def _with_num_classes(

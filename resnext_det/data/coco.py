@@ -1,13 +1,13 @@
 """COCO-format annotation files as plain records. Engine-neutral.
 
 Classes are numbered 0 … K-1 in the order of their category ids, as Detectron2 does.
-`coco_checks` holds what can be wrong with a file.
+`coco_checks`, `coco_values`, `coco_boxes` and `image_headers` hold what can be wrong.
 """
 
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnext_det.data.catalog import DatasetEntry
-from resnext_det.data.coco_checks import (
-    BoxVerdict,
-    check_ids,
-    check_images_exist,
-    check_layout,
-    judge_boxes,
-)
+from resnext_det.data.coco_boxes import BoxVerdict, judge_boxes
+from resnext_det.data.coco_checks import check_ids, check_images_exist, check_layout
+from resnext_det.data.coco_truth import truth_of
+from resnext_det.data.coco_values import check_annotation_values, check_image_values
+from resnext_det.data.image_headers import check_header, spread
 from resnext_det.errors import UserError
 
 
@@ -63,6 +61,7 @@ class CocoDataset:
         class_names: the K names.
         category_ids: class number -> category id of the file.
         dropped_boxes: unusable boxes left out (see `load_coco`).
+        truth: COCO content to score detections against; None for a training set.
     """
 
     entry: DatasetEntry
@@ -70,6 +69,7 @@ class CocoDataset:
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     dropped_boxes: int = 0
+    truth: dict[str, Any] | None = field(default=None, repr=False)
 
 
 def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = False) -> CocoDataset:
@@ -79,6 +79,7 @@ def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = Fal
     them. Boxes of zero size, wholly outside, or overhanging further are refused, unless
     they are crowd regions (never trained on), or the set is a published one, or
     `drop_bad_boxes` is given: then the first two kinds are left out with one log line.
+    The headers of the images are read as `image_headers` says.
 
     Args:
         entry: where the set lies.
@@ -88,7 +89,8 @@ def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = Fal
 
     Raises:
         UserError: a file, folder or image is missing, the file is not COCO, ids repeat or
-            refer to nothing, a box is unusable. One line, naming the first culprit.
+            refer to nothing, a value or box is unusable, an image is broken or of another
+            size. One line, naming the first culprit.
     """
     path = _annotation_path(entry)
     content = _read_json(path)
@@ -96,6 +98,8 @@ def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = Fal
         content.setdefault("annotations", [])
     check_layout(path, content)
     check_ids(path, content)
+    check_image_values(path, content["images"])
+    check_annotation_values(path, content["annotations"])
     check_images_exist(entry, [image["file_name"] for image in content["images"]])
     verdict = judge_boxes(path, content, tolerant=drop_bad_boxes or entry.published)
     if verdict.dropped:
@@ -103,7 +107,9 @@ def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = Fal
     dataset = _assemble(entry, content, verdict)
     if training and not any(record.usable for record in dataset.records):
         raise UserError(f"{path}: no image has a usable box, so there is nothing to train on")
-    return dataset
+    for record in spread(dataset.records, training=training):
+        check_header(record.file_name, (record.height, record.width))
+    return dataset if training else replace(dataset, truth=truth_of(content))
 
 
 def join_datasets(datasets: Sequence[CocoDataset]) -> CocoDataset:
@@ -143,11 +149,6 @@ def _quoted(name: str | None) -> str:
     return "absent" if name is None else f"'{name}'"
 
 
-def _id_order(image_id: int | str) -> tuple[bool, int | str]:
-    """Sorts numbers before text, so that a file may hold both."""
-    return isinstance(image_id, str), image_id
-
-
 def _annotation_path(entry: DatasetEntry) -> Path:
     """Returns the annotation file after checking that it and the image folder exist."""
     if entry.json_file is None:
@@ -183,7 +184,7 @@ def _read_json(path: Path) -> Any:
         raise UserError(
             f"{path}: not JSON, or cut off: {error.msg} at line {error.lineno} column {error.colno}"
         ) from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no text, or a number of thousands of digits
         raise UserError(f"{path}: not a JSON text file ({type(error).__name__})") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
@@ -198,7 +199,7 @@ def _assemble(entry: DatasetEntry, content: dict[str, Any], verdict: BoxVerdict)
     for row in np.flatnonzero(verdict.keep).tolist():
         rows[annotations[row]["image_id"]].append(row)
     classes = np.array([class_of[a["category_id"]] for a in annotations], dtype=np.int64)
-    crowd = np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=np.bool_)
+    crowd = np.array([a.get("iscrowd", 0) for a in annotations], dtype=np.bool_)
     # Detectron2 adds the size to the corner in float32; the sum must round alike.
     boxes = verdict.boxes.astype(np.float32)
     boxes[:, 2:] += boxes[:, :2]
@@ -212,7 +213,7 @@ def _assemble(entry: DatasetEntry, content: dict[str, Any], verdict: BoxVerdict)
             classes=classes[rows[image["id"]]],
             iscrowd=crowd[rows[image["id"]]],
         )
-        for image in sorted(content["images"], key=lambda image: _id_order(image["id"]))
+        for image in sorted(content["images"], key=lambda image: image["id"])
     )
     return CocoDataset(
         entry=entry,

@@ -7,6 +7,7 @@ from pathlib import Path
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.image_headers import check_header, spread
 from resnext_det.errors import UserError
 
 
@@ -25,11 +26,17 @@ class FolderDataset:
     class_names: tuple[str, ...]
 
 
-def load_image_folder(entry: DatasetEntry) -> FolderDataset:
-    """Lists the images of a folder with one subfolder per class.
+def load_image_folder(entry: DatasetEntry, *, training: bool = True) -> FolderDataset:
+    """Lists the images of a folder with one subfolder per class, and reads their headers.
+
+    Args:
+        entry: where the set lies.
+        training: whether it is trained on, which says how many headers are read (see
+            `image_headers`).
 
     Raises:
-        UserError: the folder is missing, has no class folders, or one of them no image.
+        UserError: the folder is missing, has no class folders, or one of them no image; an
+            image that cannot be opened.
     """
     if entry.json_file is not None:
         raise UserError(
@@ -50,6 +57,8 @@ def load_image_folder(entry: DatasetEntry) -> FolderDataset:
     samples = [
         (path, number) for number, name in enumerate(names) for path in _images_in(root / name)
     ]
+    for path, _ in spread(samples, training=training):
+        check_header(path)
     return FolderDataset(entry, tuple(samples), tuple(names))
 
 

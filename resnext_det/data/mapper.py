@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resnext_det.data.coco import CocoRecord
+from resnext_det.data.image_headers import check_image_size
 from resnext_det.data.samplers import SampleKey
 from resnext_det.data.transforms import (
     Boxes64,
@@ -19,7 +20,6 @@ from resnext_det.data.transforms import (
     resize_boxes,
     resize_image,
 )
-from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
 from resnext_det.structures import DetectionSample
 
@@ -74,7 +74,7 @@ class DetectionMapper:
             UserError: the image is unreadable, or its size is not the annotated one.
         """
         pixels = read_image(record.file_name, self._format)
-        _check_size(record, pixels)
+        check_image_size(record.file_name, pixels.shape[:2], (record.height, record.width))
         if key is None:
             length = self._test_resize.lengths[0]
             size = self._test_resize.output_size(record.height, record.width, length)
@@ -121,15 +121,6 @@ def mapper_from_config(cfg: Any, seed: int) -> DetectionMapper:
         test_resize=ResizeShortestEdge((cfg.INPUT.MIN_SIZE_TEST,), cfg.INPUT.MAX_SIZE_TEST),
         flip=RandomFlip(cfg.INPUT.RANDOM_FLIP),
     )
-
-
-def _check_size(record: CocoRecord, pixels: Pixels) -> None:
-    height, width = pixels.shape[:2]
-    if (height, width) != (record.height, record.width):
-        raise UserError(
-            f"{record.file_name}: the image is {width}x{height}, but the annotation file says "
-            f"{record.width}x{record.height} (width x height, after EXIF rotation)"
-        )
 
 
 def _targets(

@@ -5,8 +5,10 @@ that its own `DatasetMapper`, after `np.random.seed` of the same number, gives t
 pixels and boxes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
+_GetExif = Callable[[Any], Image.Exif]
 
 
 def read_image(path: str, pixel_format: str) -> Pixels:
@@ -47,15 +51,47 @@ def read_image(path: str, pixel_format: str) -> Pixels:
     return pixels[:, :, ::-1] if pixel_format == "BGR" else pixels
 
 
+def read_size(path: str, expected: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Reads an image's size from its header, with its EXIF orientation applied.
+
+    PNG may keep its EXIF block behind the pixels, which are decoded to reach it only
+    where the header alone does not give the expected size.
+
+    Args:
+        path: the file.
+        expected: the (height, width) that it should have.
+
+    Returns:
+        (height, width).
+
+    Raises:
+        UserError: the file is missing or no image.
+    """
+    with _readable(path), Image.open(path) as image:
+        is_png = image.format == "PNG"
+        # PNG's own getexif decodes the pixels to look behind them.
+        size = _upright_size(image, Image.Image.getexif if is_png else type(image).getexif)
+    if is_png and expected not in (None, size):
+        decoded = open_rgb(path)
+        return decoded.height, decoded.width
+    return size
+
+
 def open_rgb(path: str) -> Image.Image:
     """Decodes an image file to RGB with its EXIF orientation applied.
 
     Raises:
         UserError: the file is missing, broken, cut off, or no image.
     """
+    with _readable(path), Image.open(path) as image:
+        return _upright(image).convert("RGB")
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Names the image in whatever goes wrong while it is read."""
     try:
-        with Image.open(path) as image:
-            return _upright(image).convert("RGB")
+        yield
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such image") from error
     # Pillow's decoders raise whatever the damage makes them stumble on.
@@ -75,12 +111,21 @@ def check_pixel_format(pixel_format: str) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # a broken EXIF block does not make the pixels unreadable
-        return image
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    method = _rotation(image, type(image).getexif)
     return image if method is None else image.transpose(method)
+
+
+def _upright_size(image: Image.Image, getexif: _GetExif) -> tuple[int, int]:
+    width, height = image.size
+    return (width, height) if _rotation(image, getexif) in _SIDEWAYS else (height, width)
+
+
+def _rotation(image: Image.Image, getexif: _GetExif) -> Image.Transpose | None:
+    try:
+        orientation = getexif(image).get(_EXIF_ORIENTATION)
+    except Exception:  # a broken EXIF block does not make the pixels unreadable
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 @dataclass(frozen=True)

@@ -156,3 +156,12 @@ def test_real_folder_with_grayscale_images(shared: Callable[[str], Path], cfg: C
     cfg.SOLVER.IMS_PER_BATCH = 100
     seen = sum(len(labels) for _, labels in build_classification_test_loader(cfg, val))
     assert seen == 1000
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_files_that_are_no_images_are_named_when_loading(
+    entry: DatasetEntry, training: bool
+) -> None:
+    (entry.image_root / "cat" / "b.png").write_bytes(b"<html>not found</html>")
+    with pytest.raises(UserError, match=r"cat/b\.png: cannot be read as an image"):
+        load_image_folder(entry, training=training)

@@ -1,0 +1,94 @@
+"""Sizes from headers, and images that are refused before a run. Engine-neutral."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.coco import load_coco
+from resnext_det.data.image_headers import TRAINING_IMAGES, spread
+from resnext_det.data.transforms import read_image, read_size
+from resnext_det.errors import UserError
+
+Writer = Callable[..., tuple[Path, Path]]
+ORIENTATION = 274
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+def test_size_is_that_of_the_upright_pixels(suffix: str, orientation: int, tmp_path: Path) -> None:
+    path = str(tmp_path / f"a.{suffix}")
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.new("RGB", (30, 20)).save(path, exif=exif)
+    assert read_size(path) == read_image(path, "RGB").shape[:2]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "I;16"])
+def test_size_does_not_depend_on_the_mode(mode: str, tmp_path: Path) -> None:
+    Image.new(mode, (30, 20)).save(tmp_path / "a.png")
+    assert read_size(str(tmp_path / "a.png")) == (20, 30)
+
+
+def test_png_rotated_behind_its_pixels_has_the_expected_size(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.new("RGB", (30, 20)).save(path, exif=exif)
+    path.write_bytes(_with_exif_last(path.read_bytes()))
+    assert read_image(str(path), "RGB").shape == (30, 20, 3)
+    assert read_size(str(path), (30, 20)) == (30, 20)
+
+
+def test_headers_are_read_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for suffix in ("png", "jpg"):
+        Image.new("RGB", (30, 20)).save(tmp_path / f"a.{suffix}")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", _refuse_to_decode)
+    for suffix in ("png", "jpg"):
+        assert read_size(str(tmp_path / f"a.{suffix}"), (20, 30)) == (20, 30)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
+def test_broken_images_are_named_when_loading(
+    write_coco: Writer, training: bool, content: bytes
+) -> None:
+    path, images = write_coco()
+    (images / "c.png").write_bytes(content)
+    with pytest.raises(UserError, match=r"c\.png: cannot be read as an image"):
+        load_coco(DatasetEntry("set", path, images), training=training)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_images_of_another_size_are_named_when_loading(
+    write_coco: Writer, coco_content: dict[str, Any], training: bool
+) -> None:
+    coco_content["images"][2] |= {"height": 60, "width": 40}
+    entry = DatasetEntry("set", *write_coco(coco_content))
+    with pytest.raises(UserError, match=r"c\.png: the image is 60x40, but .* says 40x60"):
+        load_coco(entry, training=training)
+
+
+@pytest.mark.parametrize("count", [0, 1, TRAINING_IMAGES, TRAINING_IMAGES + 1, 118_287])
+def test_test_sets_are_read_whole_and_training_sets_in_part(count: int) -> None:
+    items = range(count)
+    assert len(spread(items, training=False)) == count
+    part = spread(items, training=True)
+    assert len(part) <= TRAINING_IMAGES
+    assert len(part) >= min(count, TRAINING_IMAGES // 2)
+    assert not count or part[0] == 0
+
+
+def _refuse_to_decode(image: Any) -> None:
+    raise AssertionError(f"{image} is decoded")
+
+
+def _with_exif_last(png: bytes) -> bytes:
+    """Moves the eXIf chunk of a PNG file behind its pixels, before IEND."""
+    start = png.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(png[start : start + 4], "big")
+    without = png[:start] + png[end:]
+    return without[:-12] + png[start:end] + without[-12:]
