@@ -19,8 +19,6 @@ Metrics = dict[str, float | None]
 """Percent by Detectron2's names: AP AP50 AP75 APs APm APl, and AP-CLASS for each of several
 classes; None where there is no ground truth."""
 
-METRIC_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-
 
 @dataclass(frozen=True)
 class DetectionRun:
@@ -105,9 +103,8 @@ def resolve_engine(name: EngineName) -> Engine:
     """
     if name == "d2" and not detectron2_is_installed():
         raise UserError(
-            "--engine d2 needs Detectron2, which is not installed: "
-            "`pip install --no-build-isolation -r requirements-detectron2.txt`, "
-            "or use --engine portable"
+            "--engine d2 needs Detectron2, which is not installed: `make detectron2` tries to "
+            "(or requirements-detectron2.txt by hand); or use --engine portable"
         )
     if name == "portable" or not detectron2_is_installed():
         from resnext_det.engines.portable.engine import PortableEngine

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,8 @@ import numpy as np
 from resnext_det.errors import UserError
 from resnext_det.evaluation.coco_input import GroundTruth, read_ground_truth, result_rows
 from resnext_det.evaluation.results_json import read_results
+
+logger = logging.getLogger(__name__)
 
 Backend = Literal["hotcoco", "pycocotools"]
 
@@ -34,12 +37,15 @@ class _Scores:
 
 
 def evaluate_coco(
-    annotations: Path, results: Path | list[dict[str, Any]], *, backend: Backend = "hotcoco"
+    annotations: Path | GroundTruth,
+    results: Path | list[dict[str, Any]],
+    *,
+    backend: Backend = "hotcoco",
 ) -> dict[str, float | None]:
     """Scores detections against a COCO annotation file.
 
     Args:
-        annotations: COCO JSON with images, annotations and categories.
+        annotations: COCO JSON with images, annotations and categories, or its content.
         results: COCO result records, or the file that holds them; may be empty.
         backend: the library that counts; both give the same numbers.
 
@@ -56,7 +62,10 @@ def evaluate_coco(
 
 
 def evaluate_coco_per_class(
-    annotations: Path, results: Path | list[dict[str, Any]], *, backend: Backend = "hotcoco"
+    annotations: Path | GroundTruth,
+    results: Path | list[dict[str, Any]],
+    *,
+    backend: Backend = "hotcoco",
 ) -> dict[str, dict[str, float | None]]:
     """Scores each class by itself, over all areas and 100 detections per image.
 
@@ -72,7 +81,36 @@ def evaluate_coco_per_class(
     Raises:
         UserError: as for `evaluate_coco`.
     """
-    ground_truth, scores = _score(annotations, results, backend)
+    return _class_table(*_score(annotations, results, backend))
+
+
+def evaluate_boxes(
+    ground_truth: GroundTruth, results: Path | list[dict[str, Any]]
+) -> dict[str, float | None]:
+    """Scores detections under the names that a run reports.
+
+    Args:
+        ground_truth: from `coco_input.ground_truth_of`.
+        results: as for `evaluate_coco`.
+
+    Returns:
+        AP AP50 AP75 APs APm APl, and with several classes AP-CLASS for each, as Detectron2
+        does; in percent, None where there is no ground truth to find.
+
+    Raises:
+        UserError: as for `evaluate_coco`.
+    """
+    if not ground_truth.dataset["annotations"]:
+        logger.warning("%s: no annotations, so nothing is scored", ground_truth.path)
+    _, scores = _score(ground_truth, results, "hotcoco")
+    metrics = {name: _percent(scores.stats[index]) for index, name in enumerate(METRICS[:6])}
+    if len(ground_truth.class_names) > 1:
+        table = _class_table(ground_truth, scores)
+        metrics |= {f"AP-{name}": row["AP"] for name, row in table.items()}
+    return metrics
+
+
+def _class_table(ground_truth: GroundTruth, scores: _Scores) -> dict[str, dict[str, float | None]]:
     table = {}
     for index, name in enumerate(ground_truth.class_names):
         precision = scores.precision[:, :, index, 0, 2]  # (10, 101): all areas, 100 detections
@@ -85,9 +123,12 @@ def evaluate_coco_per_class(
 
 
 def _score(
-    annotations: Path, results: Path | list[dict[str, Any]], backend: Backend
+    annotations: Path | GroundTruth, results: Path | list[dict[str, Any]], backend: Backend
 ) -> tuple[GroundTruth, _Scores]:
-    ground_truth = read_ground_truth(Path(annotations))
+    if isinstance(annotations, GroundTruth):
+        ground_truth = annotations
+    else:
+        ground_truth = read_ground_truth(Path(annotations))
     if isinstance(results, list):
         name, records = "results", results
     else:

@@ -7,7 +7,7 @@ order of images, on which tied scores depend.
 
 import json
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,24 @@ def read_ground_truth(path: Path) -> GroundTruth:
         UserError: the file is missing, is not JSON, or is not COCO.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())  # as bytes, so that UTF-8 with BOM and UTF-16 pass
     except FileNotFoundError:
         raise UserError(f"{path}: no such annotation file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as COCO annotation JSON ({error})") from None
+    return ground_truth_of(path, content)
+
+
+def ground_truth_of(path: Path, content: Any) -> GroundTruth:
+    """Prepares the content of a COCO annotation file for counting.
+
+    Args:
+        path: the file, for messages.
+        content: what it holds.
+
+    Raises:
+        UserError: the content is not COCO.
+    """
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise UserError(f"{path}: not a COCO annotation file, it has no list {key!r}")
@@ -63,27 +76,46 @@ def _dense_ground_truth(path: Path, content: dict[str, Any]) -> GroundTruth:
     names = {category["id"]: str(category["name"]) for category in content["categories"]}
     annotations = []
     for number, annotation in enumerate(content["annotations"], start=1):
-        x, y, width, height = map(float, annotation["bbox"])
-        annotations.append(
-            {
-                "id": number,
-                "image_id": image_rank[annotation["image_id"]],
-                "category_id": category_rank[annotation["category_id"]],
-                "bbox": [x, y, width, height],
-                "area": float(annotation.get("area", width * height)),
-                "iscrowd": int(annotation.get("iscrowd", 0)),
-            }
-        )
+        try:
+            annotations.append(_dense_annotation(number, annotation, image_rank, category_rank))
+        except (KeyError, TypeError, ValueError) as error:
+            name = annotation.get("id", number) if isinstance(annotation, dict) else number
+            raise UserError(
+                f"{path}: not a COCO annotation file: annotation {name} cannot be used ({error!r})"
+            ) from None
     dataset = {
         "images": [{"id": rank} for rank in image_rank.values()],
         "categories": [{"id": rank, "name": names[key]} for key, rank in category_rank.items()],
         "annotations": annotations,
     }
-    repeated = {name for name, count in Counter(names.values()).items() if count > 1}
-    class_names = tuple(
-        f"{name} (id {key})" if (name := names[key]) in repeated else name for key in category_rank
-    )
+    class_names = distinct_names(list(category_rank), [names[key] for key in category_rank])
     return GroundTruth(path, dataset, image_rank, category_rank, class_names)
+
+
+def _dense_annotation(
+    number: int,
+    annotation: dict[str, Any],
+    image_rank: Mapping[Hashable, int],
+    category_rank: Mapping[Hashable, int],
+) -> dict[str, Any]:
+    x, y, width, height = map(float, annotation["bbox"])
+    return {
+        "id": number,
+        "image_id": image_rank[annotation["image_id"]],
+        "category_id": category_rank[annotation["category_id"]],
+        "bbox": [x, y, width, height],
+        "area": float(annotation.get("area", width * height)),
+        "iscrowd": int(annotation.get("iscrowd", 0)),
+    }
+
+
+def distinct_names(category_ids: Sequence[Hashable], names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the class names, those that occur twice with their category id: "red (id 3)"."""
+    counts = Counter(names)
+    return tuple(
+        f"{name} (id {key})" if counts[name] > 1 else name
+        for key, name in zip(category_ids, names, strict=True)
+    )
 
 
 def _ranks(ids: Iterable[Any]) -> dict[Hashable, int]:

@@ -150,6 +150,7 @@ def test_detector_that_finds_nothing_scores_zero(engine: Engine, bench: Bench) -
     overall = {name: result["metrics"][name] for name in ("AP", "AP50", "AP75", "APs")}
     assert overall == dict.fromkeys(overall, 0.0)
     assert result["metrics"]["APl"] is None
+    assert set(result["metrics"]) == {*overall, "APm", "APl", "AP-red", "AP-green"}
     found = bench.folder / "run" / "inference" / "coco_instances_results.json"
     assert json.loads(found.read_text()) == []
 

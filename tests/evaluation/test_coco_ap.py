@@ -10,7 +10,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from resnext_det.errors import UserError
-from resnext_det.evaluation.coco_ap import METRICS, evaluate_coco, evaluate_coco_per_class
+from resnext_det.evaluation.coco_ap import (
+    METRICS,
+    evaluate_boxes,
+    evaluate_coco,
+    evaluate_coco_per_class,
+)
+from resnext_det.evaluation.coco_input import ground_truth_of
 
 VECTORS = Path(__file__).parents[3] / "shared" / "data" / "evaluator"
 VECTOR_NAMES = sorted(p.parent.name for p in VECTORS.glob("*/expected.json"))
@@ -142,6 +148,37 @@ def test_classes_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     assert list(per_class) == ["cell (id 3)", "cell (id 9)"]
 
 
+def test_boxes_are_scored_under_the_names_of_a_run(make_vector: Vectors) -> None:
+    files = make_vector(seed=1)
+    truth = ground_truth_of(files[0], json.loads(files[0].read_text()))
+    overall, per_class = evaluate_coco(*files), evaluate_coco_per_class(*files)
+    expected = {name: overall[name] for name in METRICS[:6]}
+    expected |= {f"AP-{name}": row["AP"] for name, row in per_class.items()}
+    assert evaluate_boxes(truth, files[1]) == expected
+
+
+def test_one_class_has_no_line_of_its_own(tmp_path: Path) -> None:
+    truth = ground_truth_of(tmp_path / "gt.json", one_box())
+    assert tuple(evaluate_boxes(truth, [])) == METRICS[:6]
+
+
+def test_want_of_annotations_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    truth = ground_truth_of(tmp_path / "gt.json", {**one_box(), "annotations": []})
+    with caplog.at_level("WARNING"):
+        metrics = evaluate_boxes(truth, [GOOD])
+    assert metrics == dict.fromkeys(METRICS[:6])
+    assert [line.split("gt.json")[1] for line in caplog.messages] == [
+        ": no annotations, so nothing is scored"
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_json_in_other_encodings_is_scored(encoding: str, tmp_path: Path) -> None:
+    gt = tmp_path / "gt.json"
+    gt.write_bytes(json.dumps(one_box()).encode(encoding))
+    assert evaluate_coco(gt, [GOOD])["AP"] == pytest.approx(100.0)
+
+
 GOOD = {"image_id": 1, "category_id": 3, "bbox": [0, 0, 40, 40], "score": 0.5}
 
 
@@ -175,7 +212,8 @@ def test_malformed_results_are_one_clear_line(records: object, words: str, tmp_p
         ([], "it has no list 'images'"),
         ({"images": [], "annotations": []}, "it has no list 'categories'"),
         (one_box(image_id=5), "not a COCO annotation file"),
-        (one_box(bbox=[1, 2]), "not a COCO annotation file"),
+        (one_box(bbox=[1, 2]), "not a COCO annotation file: annotation 1 cannot be used"),
+        (one_box(area=None), "not a COCO annotation file: annotation 1 cannot be used"),
     ],
 )
 def test_malformed_annotations_are_one_clear_line(

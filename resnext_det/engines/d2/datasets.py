@@ -1,5 +1,8 @@
 """A checked data set as Detectron2 knows it. Detectron2."""
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 from detectron2.data import MetadataCatalog
@@ -8,15 +11,20 @@ from detectron2.structures import BoxMode
 from resnext_det.data.coco import CocoDataset, CocoRecord
 
 
-def register_metadata(name: str, dataset: CocoDataset) -> None:
+def register_metadata(name: str, dataset: CocoDataset, json_file: Path | None = None) -> None:
     """Tells Detectron2 the classes and the annotation file of a test set.
 
     What Detectron2 may have known under that name is replaced.
+
+    Args:
+        name: the name of the test set.
+        dataset: the test set.
+        json_file: the annotations to score against; the data set's own by default.
     """
     if name in MetadataCatalog.list():
         MetadataCatalog.remove(name)
     MetadataCatalog.get(name).set(
-        json_file=str(dataset.entry.json_file),
+        json_file=str(json_file or dataset.entry.json_file),
         image_root=str(dataset.entry.image_root),
         evaluator_type="coco",
         thing_classes=list(dataset.class_names),
@@ -24,6 +32,18 @@ def register_metadata(name: str, dataset: CocoDataset) -> None:
             category_id: index for index, category_id in enumerate(dataset.category_ids)
         },
     )
+
+
+def write_truth(path: Path, dataset: CocoDataset) -> None:
+    """Writes the checked annotations of a test set, for Detectron2's evaluator to read.
+
+    The file that the user gave may be in an encoding, lack keys, or number its annotations in a
+    way that the evaluator breaks off on.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(dataset.truth))
+    os.replace(partial, path)
 
 
 def to_dataset_dict(record: CocoRecord) -> dict[str, Any]:

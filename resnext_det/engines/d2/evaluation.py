@@ -12,32 +12,42 @@ from torch import nn
 
 from resnext_det.data.coco import CocoDataset
 from resnext_det.data.loaders import build_detection_test_loader
-from resnext_det.engines.base import METRIC_NAMES, DetectionRun, Metrics
+from resnext_det.engines.base import DetectionRun, Metrics
+from resnext_det.engines.d2.datasets import register_metadata, write_truth
 from resnext_det.engines.d2.loader import SeededMapper
-from resnext_det.evaluation.coco_ap import evaluate_coco
+from resnext_det.evaluation.coco_ap import evaluate_boxes
+from resnext_det.evaluation.coco_input import ground_truth_of
 
 
 class BoxEvaluator(COCOEvaluator):
-    """COCOEvaluator for boxes; no detections score 0.0 and no ground truth gives None.
+    """COCOEvaluator for boxes, with the names and the empty cases of the portable engine.
+
+    No detections score 0.0, no ground truth gives None. All ranks construct it together.
 
     Args:
-        name: the registered name of the data set.
-        dataset: its records, for the annotation file.
-        output_dir: where `coco_instances_results.json` goes.
+        name: the name of the data set, which is registered anew.
+        dataset: its checked annotations.
+        output_dir: where `coco_instances_results.json` goes, and the checked annotations.
     """
 
     def __init__(self, name: str, dataset: CocoDataset, output_dir: Path) -> None:
+        # Detectron2's name for annotations that it converts.
+        json_file = output_dir / f"{name}_coco_format.json"
+        if comm.is_main_process():
+            write_truth(json_file, dataset)
+        comm.synchronize()
+        register_metadata(name, dataset, json_file)
         super().__init__(name, tasks=("bbox",), output_dir=str(output_dir))
         self.dataset = dataset
 
     def _derive_coco_results(
         self, coco_eval: Any, iou_type: str, class_names: Any = None
     ) -> dict[str, Any]:
-        if coco_eval is None:
-            assert self.dataset.entry.json_file is not None
-            nothing = evaluate_coco(self.dataset.entry.json_file, [])
-            return {metric: nothing[metric] for metric in METRIC_NAMES}
-        derived = super()._derive_coco_results(coco_eval, iou_type, class_names)
+        assert self.dataset.entry.json_file is not None
+        truth = ground_truth_of(self.dataset.entry.json_file, self.dataset.truth)
+        if coco_eval is None or not truth.dataset["annotations"]:
+            return evaluate_boxes(truth, [])
+        derived = super()._derive_coco_results(coco_eval, iou_type, list(truth.class_names))
         return {k: None if math.isnan(v) else v for k, v in derived.items()}
 
 

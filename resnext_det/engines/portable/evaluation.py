@@ -8,9 +8,10 @@ import torch
 
 from resnext_det.data.coco import CocoDataset
 from resnext_det.data.loaders import build_detection_test_loader
-from resnext_det.engines.base import METRIC_NAMES, DetectionRun, Metrics
+from resnext_det.engines.base import DetectionRun, Metrics
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
-from resnext_det.evaluation.coco_ap import evaluate_coco, evaluate_coco_per_class
+from resnext_det.evaluation.coco_ap import evaluate_boxes
+from resnext_det.evaluation.coco_input import ground_truth_of
 from resnext_det.evaluation.results_json import RESULTS_FILE, detections_to_coco, write_results
 from resnext_det.training.distributed import all_gather_objects, is_main, rank, world_size
 
@@ -42,12 +43,7 @@ def evaluate_model(model: FasterRCNN, run: DetectionRun) -> dict[str, Metrics]:
 def score(dataset: CocoDataset, records: list[dict[str, Any]]) -> Metrics:
     """Returns AP and its kin, and with several classes the AP of each, as Detectron2 does."""
     assert dataset.entry.json_file is not None
-    overall = evaluate_coco(dataset.entry.json_file, records)
-    metrics: Metrics = {name: overall[name] for name in METRIC_NAMES}
-    if len(dataset.class_names) > 1:
-        per_class = evaluate_coco_per_class(dataset.entry.json_file, records)
-        metrics |= {f"AP-{name}": values["AP"] for name, values in per_class.items()}
-    return metrics
+    return evaluate_boxes(ground_truth_of(dataset.entry.json_file, dataset.truth), records)
 
 
 @torch.no_grad()
