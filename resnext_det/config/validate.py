@@ -50,13 +50,21 @@ def validate_config(
 
 
 def check_weights(cfg: CfgNode) -> None:
-    """Check, before training or testing, that layers kept frozen have weights to keep.
+    """Check, before training, that what is kept frozen has weights to keep.
 
     Raises:
-        UserError: `MODEL.WEIGHTS` is empty while `MODEL.BACKBONE.FREEZE_AT` is above 0.
+        UserError: `MODEL.WEIGHTS` is empty while `MODEL.BACKBONE.FREEZE_AT` is above 0, or
+            while `MODEL.RESNETS.NORM` has statistics that never change.
     """
+    if cfg.MODEL.WEIGHTS:
+        return
     frozen = cfg.MODEL.BACKBONE.FREEZE_AT
-    if not cfg.MODEL.WEIGHTS and frozen > 0:
+    if cfg.MODEL.RESNETS.NORM == "FrozenBN":
+        raise UserError(
+            "MODEL.WEIGHTS is empty and MODEL.RESNETS.NORM is FrozenBN, which would never learn; "
+            "give MODEL.WEIGHTS a file, or set NORM BN and FREEZE_AT 0 to train from scratch"
+        )
+    if frozen > 0:
         raise UserError(
             f"MODEL.WEIGHTS is empty and MODEL.BACKBONE.FREEZE_AT is {frozen}, so frozen layers "
             "would stay random; give MODEL.WEIGHTS a file, or FREEZE_AT 0 to train from scratch"

@@ -87,7 +87,7 @@ def _not_fetched(spec: str, url: str, error: Exception) -> str:
     reason = (str(error).splitlines() or [type(error).__name__])[0][:120].strip(" .")
     return (
         f"MODEL.WEIGHTS {spec}: could not fetch {url} ({reason}); fetch it elsewhere and set "
-        'MODEL.WEIGHTS to that file, or to "" to train from scratch'
+        "MODEL.WEIGHTS to that file"
     )
 
 

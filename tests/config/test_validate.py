@@ -233,8 +233,18 @@ def test_steps_do_not_matter_to_a_cosine():
     assert validate_config(cfg, where="a.yaml") == ()
 
 
+def test_frozen_norms_need_weights():
+    cfg = get_cfg()
+    cfg.MODEL.BACKBONE.FREEZE_AT = 0
+    with pytest.raises(UserError, match=r"MODEL.WEIGHTS is empty and .*NORM is FrozenBN"):
+        check_weights(cfg)
+    cfg.MODEL.WEIGHTS = "a.pth"
+    check_weights(cfg)
+
+
 def test_frozen_layers_need_weights():
     cfg = get_cfg()
+    cfg.MODEL.RESNETS.NORM = "BN"
     with pytest.raises(UserError, match=r"MODEL.WEIGHTS is empty and .*FREEZE_AT is 2"):
         check_weights(cfg)
     cfg.MODEL.WEIGHTS = "a.pth"
