@@ -1,11 +1,10 @@
 """The config keys that training and evaluating a classifier heed. Engine-neutral."""
 
-HONOURED = frozenset(
+from resnext_det.training.honoured import SHARED_KEYS
+
+HONOURED = SHARED_KEYS | frozenset(
     {
         "DATALOADER.ASPECT_RATIO_GROUPING",  # all crops are square: there is nothing to group
-        "DATALOADER.NUM_WORKERS",
-        "DATASETS.TEST",
-        "DATASETS.TRAIN",
         "INPUT.CLASSIFICATION.HFLIP",
         "INPUT.CLASSIFICATION.INTERPOLATION",
         "INPUT.CLASSIFICATION.RESIZE_TEST",
@@ -13,58 +12,7 @@ HONOURED = frozenset(
         "INPUT.CLASSIFICATION.TRAIN_CROP",
         "INPUT.CLASSIFICATION.TRAIN_RATIO",
         "INPUT.CLASSIFICATION.TRAIN_SCALE",
-        "INPUT.FORMAT",
-        "MODEL.BACKBONE.FREEZE_AT",
-        "MODEL.BACKBONE.NAME",  # there is one; a classifier is it with a linear layer
         "MODEL.CLASSIFIER.NUM_CLASSES",
-        "MODEL.DEVICE",
-        "MODEL.META_ARCHITECTURE",
-        "MODEL.PIXEL_MEAN",
-        "MODEL.PIXEL_STD",
-        "MODEL.RESNETS.ACTIVATION_CHECKPOINTING",
-        "MODEL.RESNETS.BLOCK_FORM",
-        "MODEL.RESNETS.DEPTH",
-        "MODEL.RESNETS.NORM",
-        "MODEL.RESNETS.NUM_GROUPS",
-        "MODEL.RESNETS.OUT_FEATURES",  # a classifier's output is its logits
-        "MODEL.RESNETS.RES2_OUT_CHANNELS",
-        "MODEL.RESNETS.RES5_DILATION",
-        "MODEL.RESNETS.STEM",
-        "MODEL.RESNETS.STEM_OUT_CHANNELS",
-        "MODEL.RESNETS.STRIDE_IN_1X1",
-        "MODEL.RESNETS.VARIANT",
-        "MODEL.RESNETS.WIDTH_PER_GROUP",
-        "MODEL.RESNETS.ZERO_INIT_RESIDUAL",
-        "MODEL.WEIGHTS",
-        "MODEL.WEIGHTS_MIN_SHARE",
-        "OUTPUT_DIR",
-        "SEED",
-        "SOLVER.AMP.ENABLED",
-        "SOLVER.BASE_LR",
-        "SOLVER.BASE_LR_END",
-        "SOLVER.BIAS_LR_FACTOR",
-        "SOLVER.CHECKPOINT_PERIOD",
-        "SOLVER.CLIP_GRADIENTS.CLIP_TYPE",
-        "SOLVER.CLIP_GRADIENTS.CLIP_VALUE",
-        "SOLVER.CLIP_GRADIENTS.ENABLED",
-        "SOLVER.CLIP_GRADIENTS.NORM_TYPE",
-        "SOLVER.GAMMA",
-        "SOLVER.IMS_PER_BATCH",
         "SOLVER.LABEL_SMOOTHING",
-        "SOLVER.LR_SCHEDULER_NAME",
-        "SOLVER.MAX_ITER",
-        "SOLVER.MOMENTUM",
-        "SOLVER.NESTEROV",
-        "SOLVER.NUM_DECAYS",
-        "SOLVER.RESCALE_INTERVAL",
-        "SOLVER.STEPS",
-        "SOLVER.WARMUP_FACTOR",
-        "SOLVER.WARMUP_ITERS",
-        "SOLVER.WARMUP_METHOD",
-        "SOLVER.WEIGHT_DECAY",
-        "SOLVER.WEIGHT_DECAY_BIAS",
-        "SOLVER.WEIGHT_DECAY_NORM",
-        "TEST.EVAL_PERIOD",
-        "VERSION",
     }
 )

@@ -1,30 +1,10 @@
 """The config keys that the portable engine acts upon; any other must keep its default. Portable."""
 
+from resnext_det.training.honoured import SHARED_KEYS
+
 MODEL_KEYS = frozenset(
     f"MODEL.{key}"
     for key in (
-        "DEVICE",
-        "META_ARCHITECTURE",
-        "PIXEL_MEAN",
-        "PIXEL_STD",
-        "WEIGHTS",
-        "WEIGHTS_MIN_SHARE",
-        "BACKBONE.FREEZE_AT",
-        "BACKBONE.NAME",
-        "RESNETS.ACTIVATION_CHECKPOINTING",
-        "RESNETS.BLOCK_FORM",
-        "RESNETS.DEPTH",
-        "RESNETS.NORM",
-        "RESNETS.NUM_GROUPS",
-        "RESNETS.OUT_FEATURES",
-        "RESNETS.RES2_OUT_CHANNELS",
-        "RESNETS.RES5_DILATION",
-        "RESNETS.STEM",
-        "RESNETS.STEM_OUT_CHANNELS",
-        "RESNETS.STRIDE_IN_1X1",
-        "RESNETS.VARIANT",
-        "RESNETS.WIDTH_PER_GROUP",
-        "RESNETS.ZERO_INIT_RESIDUAL",
         "FPN.FUSE_TYPE",
         "FPN.IN_FEATURES",
         "FPN.NORM",
@@ -94,11 +74,7 @@ DATA_KEYS = frozenset(
     {
         "DATALOADER.ASPECT_RATIO_GROUPING",
         "DATALOADER.FILTER_EMPTY_ANNOTATIONS",
-        "DATALOADER.NUM_WORKERS",
         "DATASETS.DROP_BAD_BOXES",
-        "DATASETS.TEST",
-        "DATASETS.TRAIN",
-        "INPUT.FORMAT",
         "INPUT.MAX_SIZE_TEST",
         "INPUT.MAX_SIZE_TRAIN",
         "INPUT.MIN_SIZE_TEST",
@@ -108,39 +84,6 @@ DATA_KEYS = frozenset(
     }
 )
 
-TRAINER_KEYS = frozenset(
-    {
-        "CUDNN_BENCHMARK",
-        "OUTPUT_DIR",
-        "SEED",
-        "SOLVER.AMP.ENABLED",
-        "SOLVER.BASE_LR",
-        "SOLVER.BASE_LR_END",
-        "SOLVER.BIAS_LR_FACTOR",
-        "SOLVER.CHECKPOINT_PERIOD",
-        "SOLVER.CLIP_GRADIENTS.CLIP_TYPE",
-        "SOLVER.CLIP_GRADIENTS.CLIP_VALUE",
-        "SOLVER.CLIP_GRADIENTS.ENABLED",
-        "SOLVER.CLIP_GRADIENTS.NORM_TYPE",
-        "SOLVER.GAMMA",
-        "SOLVER.IMS_PER_BATCH",
-        "SOLVER.LR_SCHEDULER_NAME",
-        "SOLVER.MAX_ITER",
-        "SOLVER.MOMENTUM",
-        "SOLVER.NESTEROV",
-        "SOLVER.NUM_DECAYS",
-        "SOLVER.RESCALE_INTERVAL",
-        "SOLVER.STEPS",
-        "SOLVER.WARMUP_FACTOR",
-        "SOLVER.WARMUP_ITERS",
-        "SOLVER.WARMUP_METHOD",
-        "SOLVER.WEIGHT_DECAY",
-        "SOLVER.WEIGHT_DECAY_BIAS",
-        "SOLVER.WEIGHT_DECAY_NORM",
-        "TEST.DETECTIONS_PER_IMAGE",
-        "TEST.EVAL_PERIOD",
-        "VERSION",
-    }
-)
+OTHER_KEYS = frozenset({"CUDNN_BENCHMARK", "TEST.DETECTIONS_PER_IMAGE"})
 
-HONOURED: frozenset[str] = MODEL_KEYS | INERT_KEYS | DATA_KEYS | TRAINER_KEYS
+HONOURED: frozenset[str] = SHARED_KEYS | MODEL_KEYS | INERT_KEYS | DATA_KEYS | OTHER_KEYS
