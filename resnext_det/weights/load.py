@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from resnext_det.errors import UserError
@@ -64,7 +65,8 @@ def load_weights(model: nn.Module, weights: Weights, *, min_share: float) -> Loa
 
     Raises:
         UserError: the file is of another architecture, fills less than `min_share` of
-            the backbone, or one of its names fits several of the model's.
+            the backbone, holds numbers that are not finite, or one of its names fits several
+            of the model's.
     """
     state = model.state_dict()
     pairs = match_names(state, weights.state, weights.source)
@@ -74,6 +76,7 @@ def load_weights(model: nn.Module, weights: Weights, *, min_share: float) -> Loa
         del fitting[name]
     report = _account(state, weights, pairs, set(fitting), mismatched)
     _judge(state, weights, report, min_share)
+    _check_finite(fitting, weights.source)
     model.load_state_dict(fitting, strict=False)
     logging.getLogger(__name__).info("%s", report)
     return report
@@ -198,6 +201,19 @@ def _judge(
             f"less than MODEL.WEIGHTS_MIN_SHARE ({min_share:.0%}): missing "
             f"{_few(report.missing) or 'none'}; of another shape "
             f"{_few(report.mismatched) or 'none'}"
+        )
+
+
+def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    bad = [
+        name
+        for name, value in tensors.items()
+        if value.is_floating_point() and not torch.isfinite(value).all()
+    ]
+    if bad:
+        raise UserError(
+            f"{source}: {len(bad)} tensors hold NaN or infinity ({_few(bad)}): a run that "
+            "diverged wrote it; take an earlier checkpoint"
         )
 
 

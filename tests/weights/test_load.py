@@ -68,6 +68,13 @@ def test_a_head_for_other_classes_starts_anew():
         require_head(report)
 
 
+def test_numbers_that_are_not_finite_are_refused():
+    weights = weights_of(Detector())
+    weights.state["cls_score.bias"][1] = float("nan")
+    with pytest.raises(UserError, match=r"x.pth: 1 tensors hold NaN or infinity \(cls_score.bias"):
+        load_weights(Detector(), weights, min_share=0.9)
+
+
 def test_whole_detectors_pass():
     require_head(load_weights(Detector(), weights_of(Detector()), min_share=1.0))
 
