@@ -4,7 +4,15 @@ from resnext_det.config.honoured import changed_keys, check_honoured
 from resnext_det.config.keys import add_keys
 from resnext_det.config.loader import LoadedConfig, load_config, override_pairs
 from resnext_det.config.sources import config_root, find_config
-from resnext_det.config.tree import dump_config, flatten, get_cfg, nearest, task_of, with_values
+from resnext_det.config.tree import (
+    dump_config,
+    flatten,
+    get_cfg,
+    get_value,
+    nearest,
+    task_of,
+    with_values,
+)
 from resnext_det.config.validate import check_weights, validate_config
 from resnext_det.config.variant import apply_variant
 
@@ -20,6 +28,7 @@ __all__ = [
     "find_config",
     "flatten",
     "get_cfg",
+    "get_value",
     "load_config",
     "nearest",
     "override_pairs",

@@ -5,11 +5,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from fvcore.common.config import CfgNode
-
-from resnext_det.config import LoadedConfig, check_weights, with_values
+from resnext_det.config import LoadedConfig, check_weights, get_value, with_values
 from resnext_det.data.catalog import DatasetEntry, find_dataset
 from resnext_det.data.coco import CocoDataset, check_same_classes, join_datasets, load_coco
 from resnext_det.engines.base import DetectionRun, Engine, Metrics
@@ -120,7 +117,7 @@ def _with_classes(loaded: LoadedConfig, datasets: Iterable[CocoDataset]) -> Load
         check_same_classes(first, other)
     num_classes = len(first.class_names)
     for key in NUM_CLASSES_KEYS:
-        given = _value(loaded.cfg, key)
+        given = get_value(loaded.cfg, key)
         if key in loaded.user_given and given != num_classes:
             raise UserError(
                 f"{key} is {given}, but {first.entry.json_file} has {num_classes} categories: "
@@ -134,13 +131,6 @@ def _with_classes(loaded: LoadedConfig, datasets: Iterable[CocoDataset]) -> Load
 def _read_weights(source: str) -> Weights | None:
     with main_first():  # so that several processes download once
         return resolve_weights(source)
-
-
-def _value(cfg: CfgNode, key: str) -> Any:
-    node: Any = cfg
-    for part in key.split("."):
-        node = node[part]
-    return node
 
 
 def _write(

@@ -2,14 +2,14 @@
 
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from fvcore.common.config import CfgNode
 
-from resnext_det.config import with_values
+from resnext_det.config import get_value, with_values
 from resnext_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def check_convention(
         return {}
     changes = {}
     for key, theirs in weights.convention.as_keys().items():
-        ours = _value(cfg, key)
+        ours = get_value(cfg, key)
         if _same(ours, theirs):
             continue
         if key in user_given:
@@ -119,13 +119,6 @@ def check_convention(
             )
         changes[key] = theirs
     return changes
-
-
-def _value(cfg: Mapping[str, Any], key: str) -> Any:
-    node: Any = cfg
-    for part in key.split("."):
-        node = node[part]
-    return node
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from detectron2.structures import BoxMode
 from resnext_det.data.coco import CocoDataset, CocoRecord
 
 
-def register_metadata(name: str, dataset: CocoDataset, json_file: Path | None = None) -> None:
+def register_metadata(name: str, dataset: CocoDataset, json_file: Path) -> None:
     """Tells Detectron2 the classes and the annotation file of a test set.
 
     What Detectron2 may have known under that name is replaced.
@@ -19,12 +19,12 @@ def register_metadata(name: str, dataset: CocoDataset, json_file: Path | None = 
     Args:
         name: the name of the test set.
         dataset: the test set.
-        json_file: the annotations to score against; the data set's own by default.
+        json_file: the annotations to score against.
     """
     if name in MetadataCatalog.list():
         MetadataCatalog.remove(name)
     MetadataCatalog.get(name).set(
-        json_file=str(json_file or dataset.entry.json_file),
+        json_file=str(json_file),
         image_root=str(dataset.entry.image_root),
         evaluator_type="coco",
         thing_classes=list(dataset.class_names),

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from detectron2.config import CfgNode as Detectron2CfgNode
@@ -13,7 +12,6 @@ from torch import nn
 from resnext_det.engines import d2  # noqa: F401  registers the backbones
 from resnext_det.engines.base import DetectionRun, Metrics
 from resnext_det.engines.d2.config import to_detectron2_config
-from resnext_det.engines.d2.datasets import register_metadata
 from resnext_det.engines.d2.evaluation import evaluate_model
 from resnext_det.engines.d2.honoured import check_honoured_by_trainer
 from resnext_det.engines.d2.trainer import ResNeXtTrainer, build_checked_model
@@ -47,8 +45,6 @@ class D2Engine:
         """Trains with a subclass of DefaultTrainer; see `Engine.train`."""
         cfg = _prepare(run.cfg)
         _share_logs()
-        for name, dataset in run.tests.items():
-            register_metadata(name, dataset)
         torch.manual_seed(derive_seed(run.cfg.SEED))
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
         trainer = ResNeXtTrainer(cfg, run, start)
@@ -68,8 +64,6 @@ class D2Engine:
         """Evaluates with COCOEvaluator; see `Engine.evaluate`."""
         cfg = _prepare(run.cfg)
         _share_logs()
-        for name, dataset in run.tests.items():
-            register_metadata(name, dataset)
         model = build_checked_model(cfg)
         assert run.weights is not None
         require_head(load_weights(model, run.weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))
@@ -81,7 +75,6 @@ def _prepare(cfg: CfgNode) -> Detectron2CfgNode:
     converted = to_detectron2_config(cfg)
     converted.defrost()
     converted.MODEL.DEVICE = str(resolve_device(cfg))
-    converted.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR))
     converted.freeze()
     if world_size() > 1 and comm._LOCAL_PROCESS_GROUP is None:
         per_machine = torch.cuda.device_count() or world_size()

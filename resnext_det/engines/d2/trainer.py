@@ -19,7 +19,7 @@ from resnext_det.engines.d2.evaluation import evaluate_model, without_missing
 from resnext_det.engines.d2.loader import SeededMapper
 from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
-from resnext_det.training.checkpoint import write_safe
+from resnext_det.training.checkpoint import LAST, write_safe, write_text_safe
 from resnext_det.training.run_directory import RunStart
 
 
@@ -63,7 +63,7 @@ class RunCheckpointer(DetectionCheckpointer):
         states = {key: part.state_dict() for key, part in self.checkpointables.items()}
         content = {"model": self.model.state_dict(), **states, **self.carried, **kwargs}
         write_safe(Path(self.save_dir) / f"{name}.pth", content)
-        self.tag_last_checkpoint(f"{name}.pth")
+        write_text_safe(Path(self.save_dir) / LAST, f"{name}.pth")
 
 
 class ResNeXtTrainer(DefaultTrainer):

@@ -5,6 +5,7 @@ from typing import Any
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from resnext_det.config import get_value
 from resnext_det.engines.portable.anchors import AnchorGenerator
 from resnext_det.engines.portable.box_head import BoxHead, BoxPredictor
 from resnext_det.engines.portable.box_regression import BOX_LOSSES, BoxTransform
@@ -80,7 +81,7 @@ def check_values(cfg: CfgNode) -> None:
         UserError: naming key, value, and the supported ones.
     """
     for key, supported in SUPPORTED.items():
-        value = _value(cfg, key)
+        value = get_value(cfg, key)
         if value not in supported:
             options = ", ".join(repr(option) for option in supported)
             raise UserError(
@@ -89,15 +90,8 @@ def check_values(cfg: CfgNode) -> None:
             )
 
 
-def _value(cfg: CfgNode, key: str) -> Any:
-    node: Any = cfg
-    for part in key.split("."):
-        node = node[part]
-    return node
-
-
 def _maps(cfg: CfgNode, key: str, shapes: dict[str, ShapeSpec]) -> dict[str, ShapeSpec]:
-    names = _value(cfg, key)
+    names = get_value(cfg, key)
     missing = [name for name in names if name not in shapes]
     if missing or not names:
         raise UserError(f"{key} is {list(names)}, but the FPN gives {list(shapes)}")
