@@ -167,6 +167,31 @@ def build_detection_test_loader(
     return make_batches(test, cfg.DATALOADER.NUM_WORKERS, batch_sampler=[[i] for i in share])
 
 
+def build_validation_loader(
+    cfg: Any,
+    dataset: CocoDataset,
+    mapper: Callable[[CocoRecord, SampleKey | None], Any],
+    rank: int = 0,
+    world_size: int = 1,
+) -> Batches[list[Any]]:
+    """Builds the loader of a test set's images with their ground truth, one by one.
+
+    The ranks take contiguous shares. Each image has the key of its place in the set at
+    iteration 0, so that what is drawn for it is always the same.
+
+    Args:
+        cfg: the config tree; reads `DATALOADER.*`.
+        dataset: a test set.
+        mapper: makes a training sample of a record, without augmentation.
+        rank: this process, 0 … world_size - 1.
+        world_size: how many processes share the images.
+    """
+    records = trainable_records(dataset, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    keys = [[SampleKey(0, i, i)] for i in rank_chunk(len(records), rank, world_size)]
+    images = TrainDataset(PackedList(records), mapper)
+    return make_batches(images, cfg.DATALOADER.NUM_WORKERS, batch_sampler=keys)
+
+
 def trainable_records(dataset: CocoDataset, filter_empty: bool) -> Sequence[CocoRecord]:
     """Returns the records to train on.
 

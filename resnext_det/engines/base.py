@@ -1,23 +1,26 @@
 """What a detection engine must do, and which one runs. Engine-neutral."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from resnext_det.data.coco import CocoDataset
+from resnext_det.config import with_values
+from resnext_det.data.coco import CocoDataset, CocoRecord
 from resnext_det.errors import UserError
-from resnext_det.training.run_directory import RunStart
+from resnext_det.structures import Detections
+from resnext_det.training.loop import Losses, Stateful
+from resnext_det.training.writers import Note
 from resnext_det.weights.sources import Weights
 
 EngineName = Literal["auto", "d2", "portable"]
 Metrics = dict[str, float | None]
-"""Percent by Detectron2's names: AP AP50 AP75 APs APm APl, and AP-CLASS for each of several
-classes; None where there is no ground truth."""
+"""Percent by Detectron2's names. Boxes: AP AP50 AP75 APs APm APl, and AP-CLASS for each of
+several classes; other tasks with their prefix, segm/AP. None where there is no ground truth."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,10 @@ class DetectionRun:
 
 
 class Engine(Protocol):
-    """The contract of both detection engines: same config, same files, same numbers."""
+    """The contract of both detection engines: same config, same files, same numbers.
+
+    An engine makes the parts; `resnext_det.engines.detection` trains and evaluates with them.
+    """
 
     name: str
 
@@ -63,31 +69,82 @@ class Engine(Protocol):
         ...
 
     def build_model(self, cfg: CfgNode) -> nn.Module:
-        """Returns the detector with Detectron2's parameter names, newly initialised."""
-        ...
+        """Returns the detector with Detectron2's parameter names, newly initialised, on the CPU.
 
-    def train(self, run: DetectionRun, start: RunStart) -> Mapping[str, Metrics]:
-        """Trains up to `SOLVER.MAX_ITER`, evaluates, and writes Detectron2's files.
-
-        Args:
-            run: the checked inputs.
-            start: the iteration and the checkpoint to begin from.
-
-        Returns:
-            The final metrics by test set name; empty on ranks other than the first.
+        Raises:
+            UserError: a name or value in the config that no part can be built from.
         """
         ...
 
-    def evaluate(self, run: DetectionRun) -> Mapping[str, Metrics]:
-        """Evaluates `run.weights` on every test set and writes `inference/`.
+    def build_losses(self, note: Note | None) -> Losses:
+        """Returns the function from (model, batch) to losses by name, 0-d tensors.
+
+        Args:
+            note: where scalars beside the losses go; None where nobody listens.
+        """
+        ...
+
+    def stateful(self, model: nn.Module) -> Mapping[str, Stateful]:
+        """Returns what a checkpoint keeps beside weights and optimizer, by entry."""
+        ...
+
+    def train_batches(self, run: DetectionRun, start_iteration: int) -> Iterator[Any]:
+        """Yields this process's batches of the iterations from `start_iteration` on."""
+        ...
+
+    def validation_batches(self, run: DetectionRun, name: str) -> Iterator[Any]:
+        """Yields this process's images of a test set one by one, with their ground truth.
+
+        They are resized as for testing, and nothing is drawn but anchors and regions.
+        """
+        ...
+
+    def evaluate(self, model: nn.Module, run: DetectionRun) -> Mapping[str, Metrics]:
+        """Scores the detector on every test set and writes `inference/`.
+
+        Args:
+            model: on its device, not wrapped; its mode afterwards is the caller's to set.
+            run: the config and the test sets.
 
         Returns:
             The metrics by test set name; empty on ranks other than the first.
-
-        Raises:
-            UserError: the weights hold no whole detector of this config.
         """
         ...
+
+    def detect(
+        self, model: nn.Module, run: DetectionRun, records: Sequence[CocoRecord]
+    ) -> list[Detections]:
+        """Returns the boxes found in each image, in pixels of the image on disk."""
+        ...
+
+
+def as_validation(cfg: CfgNode) -> CfgNode:
+    """Returns the config under which training inputs are resized as test inputs, and no more."""
+    return with_values(
+        cfg,
+        {
+            "INPUT.MIN_SIZE_TRAIN": [cfg.INPUT.MIN_SIZE_TEST],
+            "INPUT.MAX_SIZE_TRAIN": cfg.INPUT.MAX_SIZE_TEST,
+            "INPUT.MIN_SIZE_TRAIN_SAMPLING": "choice",
+            "INPUT.RANDOM_FLIP": "none",
+            "INPUT.CROP.ENABLED": False,
+        },
+    )
+
+
+def flat_metrics(results: Mapping[str, Metrics]) -> Metrics:
+    """Names metrics as Detectron2's metrics.json does: bbox/AP, or NAME/bbox/AP for several."""
+    return {
+        f"{'' if len(results) == 1 else f'{name}/'}{_with_task(metric)}": value
+        for name, metrics in results.items()
+        for metric, value in metrics.items()
+    }
+
+
+def _with_task(metric: str) -> str:
+    # A class name may hold a slash: AP-CLASS is a box metric all the same.
+    task, slash, _ = metric.partition("/")
+    return metric if slash and not task.startswith("AP") else f"bbox/{metric}"
 
 
 def detectron2_is_installed() -> bool:

@@ -6,17 +6,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resnext_det.config import LoadedConfig, check_weights, get_value, with_values
+import torch
+from torch import nn
+
+from resnext_det.config import (
+    LoadedConfig,
+    check_weights,
+    dump_config,
+    get_value,
+    with_values,
+)
 from resnext_det.data.catalog import DatasetEntry, find_dataset
 from resnext_det.data.coco import CocoDataset, check_same_classes, join_datasets, load_coco
-from resnext_det.engines.base import DetectionRun, Engine, Metrics
+from resnext_det.engines.base import DetectionRun, Engine, Metrics, flat_metrics
 from resnext_det.errors import UserError
+from resnext_det.seeding import derive_seed
+from resnext_det.training.checkpoint import Checkpointer, restore_model
+from resnext_det.training.device import resolve_device
 from resnext_det.training.distributed import is_main, main_first
+from resnext_det.training.from_config import build_hooks, build_loop, build_writer
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
-from resnext_det.training.run_directory import open_run, trained_weights, write_config
+from resnext_det.training.run_directory import RunStart, open_run, trained_weights, write_config
 from resnext_det.weights.convention import apply_convention
-from resnext_det.weights.load import check_class_names
+from resnext_det.weights.load import check_class_names, load_weights, require_head
 from resnext_det.weights.sources import Weights, resolve_weights, weights_from_checkpoint
 
 NUM_CLASSES_KEYS = ("MODEL.ROI_HEADS.NUM_CLASSES", "MODEL.RETINANET.NUM_CLASSES")
@@ -62,7 +75,7 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
     run = DetectionRun(cfg, train, tests, weights)
     logger.info("Training with the %s engine on %d images", engine.name, len(train.records))
     began = time.perf_counter()
-    results = engine.train(run, start)
+    results = _train(engine, run, start)
     _write(run, engine, results, Path(run.cfg.OUTPUT_DIR), began, start.start_iteration)
 
 
@@ -87,8 +100,52 @@ def evaluate_detector(engine: Engine, job: DetectionJob) -> None:
     cfg = apply_convention(loaded.cfg, loaded.user_given, weights)
     run = DetectionRun(cfg, None, tests, weights)
     began = time.perf_counter()
-    results = engine.evaluate(run)
+    model = engine.build_model(cfg)
+    require_head(load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))
+    results = engine.evaluate(model.to(resolve_device(cfg)), run)
     _write(run, engine, results, Path(run.cfg.OUTPUT_DIR) / "inference", began, None)
+
+
+def _train(engine: Engine, run: DetectionRun, start: RunStart) -> Mapping[str, Metrics]:
+    """Trains up to `SOLVER.MAX_ITER` and evaluates.
+
+    Returns:
+        The final metrics by test set name; empty on ranks other than the first.
+    """
+    cfg, first = run.cfg, start.start_iteration
+    device = resolve_device(cfg)
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+    model = _start_model(engine, run, start).to(device)
+    checkpointer = Checkpointer(
+        cfg.OUTPUT_DIR,
+        config=dump_config(cfg),
+        class_names=run.class_names,
+        extra={"engine": engine.name},
+    )
+    with build_writer(cfg, first) as writer:
+        losses = engine.build_losses(writer.note if writer else None)
+        loop = build_loop(cfg, model, device, losses, writer, engine.stateful(model))
+        if start.checkpoint is not None:
+            loop.load_state_dict(start.state, start.checkpoint)
+        hooks = build_hooks(
+            cfg, loop, checkpointer, lambda: flat_metrics(engine.evaluate(model, run)), writer
+        )
+        loop.run(engine.train_batches(run, first), first, hooks)
+        results = engine.evaluate(model, run)
+        if writer is not None and results:
+            writer.record_evaluation(cfg.SOLVER.MAX_ITER - 1, flat_metrics(results))
+    return results
+
+
+def _start_model(engine: Engine, run: DetectionRun, start: RunStart) -> nn.Module:
+    """Builds the detector and fills it from the checkpoint, MODEL.WEIGHTS, or the seed alone."""
+    torch.manual_seed(derive_seed(run.cfg.SEED))
+    model = engine.build_model(run.cfg)
+    if start.checkpoint is not None:
+        restore_model(model, start.state, start.checkpoint)
+    elif run.weights is not None:
+        load_weights(model, run.weights, min_share=run.cfg.MODEL.WEIGHTS_MIN_SHARE)
+    return model
 
 
 def _train_set(job: DetectionJob) -> CocoDataset:

@@ -13,6 +13,7 @@ from resnext_det.training.distributed import is_main, wrap_model
 from resnext_det.training.loop import (
     Hook,
     Losses,
+    Stateful,
     TrainLoop,
     checkpoint_hook,
     evaluation_hook,
@@ -40,6 +41,7 @@ def build_loop(
     device: torch.device,
     compute_losses: Losses,
     writer: RunWriter | None,
+    stateful: Mapping[str, Stateful] | None = None,
 ) -> TrainLoop:
     """Builds the loop of `SOLVER`, over all processes.
 
@@ -49,6 +51,7 @@ def build_loop(
         device: where the model is.
         compute_losses: (model, batch) -> name -> 0-d loss.
         writer: where scalars go.
+        stateful: what else the checkpoints keep, by entry.
 
     Raises:
         UserError: SOLVER describes no schedule, or no parameter is trainable.
@@ -62,6 +65,7 @@ def build_loop(
         seed=cfg.SEED,
         clip_gradients=build_gradient_clipper(cfg, model),
         mixed_precision=mixed_precision(cfg, device),
+        stateful=stateful,
         writer=writer,
     )
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,18 @@ Losses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
 Hook = Callable[[int], None]
 
 
+class Stateful(Protocol):
+    """Something whose state goes into a checkpoint and comes back from it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns tensors, numbers and strings."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        """Takes back what `state_dict` gave."""
+        ...
+
+
 class TrainLoop:
     """Trains a model from any iteration on, the same way however it got there.
 
@@ -32,6 +44,7 @@ class TrainLoop:
         seed: the run's seed; torch is seeded from (seed, iteration, rank) each iteration.
         clip_gradients: called between the backward pass and the update.
         mixed_precision: float16 autocast with a gradient scaler; needs a GPU.
+        stateful: what else a checkpoint keeps, by entry.
         writer: where scalars go; only the main process has one.
     """
 
@@ -46,6 +59,7 @@ class TrainLoop:
         seed: int,
         clip_gradients: GradientClipper | None = None,
         mixed_precision: bool = False,
+        stateful: Mapping[str, Stateful] | None = None,
         writer: RunWriter | None = None,
     ) -> None:
         self.model = model
@@ -57,6 +71,7 @@ class TrainLoop:
         self._clip_gradients = clip_gradients
         self._mixed_precision = mixed_precision
         self._scaler = torch.amp.GradScaler("cuda", enabled=mixed_precision)
+        self._stateful = stateful or {}
         self._writer = writer
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,6 +80,7 @@ class TrainLoop:
             "optimizer": self.optimizer.state_dict(),
             "grad_scaler": self._scaler.state_dict(),
             "seed": self._seed,
+            **{name: part.state_dict() for name, part in self._stateful.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any], source: object = "checkpoint") -> None:
@@ -76,8 +92,8 @@ class TrainLoop:
         """
         if "optimizer" not in state:
             raise UserError(
-                f"{source}: has no optimizer state of this engine (did Detectron2's trainer write "
-                "it?): resume with the engine that wrote it, or start from it with MODEL.WEIGHTS"
+                f"{source}: has no optimizer state (did Detectron2's own trainer write it?): start "
+                "from it with MODEL.WEIGHTS"
             )
         try:
             self.optimizer.load_state_dict(state["optimizer"])
@@ -88,6 +104,9 @@ class TrainLoop:
             ) from error
         if self._mixed_precision and state["grad_scaler"]:
             self._scaler.load_state_dict(state["grad_scaler"])
+        for name, part in self._stateful.items():
+            if name in state:
+                part.load_state_dict(state[name])
 
     def run(self, batches: Iterator[Any], start: int = 0, hooks: Sequence[Hook] = ()) -> None:
         """Does the iterations `start` … `max_iter` - 1, calling each hook after each.

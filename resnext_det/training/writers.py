@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from resnext_det.training.result import finite_or_null
 
 PERIOD = 20  # iterations between lines, and the window of the median, as in Detectron2
+Note = Callable[[Mapping[str, float]], None]
 _UNSMOOTHED = ("lr", "iteration", "eta_seconds")
 
 
@@ -36,6 +37,7 @@ class RunWriter:
     ) -> None:
         self._max_iter = max_iter
         self._history: dict[str, HistoryBuffer] = {}
+        self._noted: dict[str, float] = {}
         self._metrics = _open_metrics(Path(output_dir) / "metrics.json", start)
         self._board = _open_tensorboard(output_dir, start)
         console = console or Console(stderr=True)
@@ -53,11 +55,16 @@ class RunWriter:
         if self._board:
             self._board.close()
 
+    def note(self, scalars: Mapping[str, float]) -> None:
+        """Takes scalars beside the losses, which the next `record` adds to its own."""
+        self._noted.update(scalars)
+
     def record(self, iteration: int, scalars: Mapping[str, float]) -> None:
         """Takes one iteration's scalars: lr, total_loss, each loss, time, data_time."""
-        for name, value in scalars.items():
+        for name, value in {**self._noted, **scalars}.items():
             history = self._history.setdefault(name, HistoryBuffer(max_length=1000))
             history.update(value, iteration)
+        self._noted.clear()
         if self._bar:
             self._bar.advance(iteration + 1, scalars)
         if (iteration + 1) % PERIOD == 0 or iteration + 1 == self._max_iter:

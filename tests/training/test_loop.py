@@ -144,7 +144,7 @@ def test_evaluation_comes_at_its_period_but_not_at_the_end(cfg, tiny_net, tmp_pa
 
 def test_checkpoints_of_other_runs_are_refused(cfg, tiny_net):
     loop = build(cfg, tiny_net)
-    with pytest.raises(UserError, match="no optimizer state of this engine"):
+    with pytest.raises(UserError, match="has no optimizer state"):
         loop.load_state_dict({"model": {}, "trainer": {}}, "model_final.pth")
     state = build(cfg, torch.nn.Linear(2, 2)).state_dict()
     with pytest.raises(UserError, match="trained other parameters"):

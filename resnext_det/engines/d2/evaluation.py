@@ -17,6 +17,7 @@ from resnext_det.engines.d2.datasets import register_metadata, write_truth
 from resnext_det.engines.d2.loader import SeededMapper
 from resnext_det.evaluation.coco_ap import evaluate_boxes
 from resnext_det.evaluation.coco_input import ground_truth_of
+from resnext_det.structures import Detections
 
 
 class BoxEvaluator(COCOEvaluator):
@@ -78,13 +79,9 @@ def evaluate_model(cfg: CfgNode, model: nn.Module, run: DetectionRun) -> dict[st
     return results
 
 
-def without_missing(results: Mapping[str, Metrics]) -> dict[str, Any]:
-    """Returns results as Detectron2's hooks take them: {"bbox": {metric: float}}.
-
-    One test set stands without its name, as in Detectron2; a metric without a value is left out.
-    """
-    by_name = {
-        name: {"bbox": {k: v for k, v in metrics.items() if v is not None}}
-        for name, metrics in results.items()
-    }
-    return next(iter(by_name.values())) if len(by_name) == 1 else by_name
+def to_detections(output: Mapping[str, Any], class_names: tuple[str, ...]) -> Detections:
+    """Returns the boxes in a Detectron2 model's output for one image, on the CPU."""
+    if "instances" not in output:
+        return Detections.empty(class_names)
+    found = output["instances"].to("cpu")
+    return Detections(found.pred_boxes.tensor, found.scores, found.pred_classes, class_names)

@@ -34,13 +34,16 @@ class SeededMapper:
     def __call__(self, record: CocoRecord, key: SampleKey | None) -> dict[str, Any]:
         """Returns Detectron2's input dict of one image; without a key nothing is drawn.
 
+        With one, the dict also holds the "iteration".
+
         Raises:
             UserError: the image cannot be read, or is not of the annotated size.
         """
         if key is not None:
             np.random.seed(derive_seed(self.seed, key.iteration, key.position))
+        place = {} if key is None else {"iteration": key.iteration}
         try:
-            return self.mapper(to_dataset_dict(record))
+            return self.mapper(to_dataset_dict(record)) | place
         except (OSError, SizeMismatchError, SyntaxError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{record.file_name}: cannot be used: {reason}") from error

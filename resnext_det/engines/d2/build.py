@@ -1,0 +1,60 @@
+"""Detectron2's models from a config of this project. Detectron2."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from detectron2.config import CfgNode as Detectron2CfgNode
+from detectron2.modeling import build_model
+from detectron2.modeling.meta_arch.dense_detector import DenseDetector
+from fvcore.common.config import CfgNode
+from torch import nn
+
+from resnext_det.engines.d2.config import to_detectron2_config
+from resnext_det.errors import UserError
+
+
+def build_checked_model(cfg: CfgNode) -> nn.Module:
+    """Builds Detectron2's model on the CPU.
+
+    Raises:
+        UserError: a name that Detectron2 has no part for, or values that do not fit together.
+    """
+    try:
+        return build_model(on_cpu(cfg))
+    except UserError:
+        raise
+    except (KeyError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
+        raise UserError(f"Detectron2 cannot build this config: {reason}") from error
+
+
+def on_cpu(cfg: CfgNode) -> Detectron2CfgNode:
+    """Returns Detectron2's config; the caller moves the model to where the run computes."""
+    converted = to_detectron2_config(cfg)
+    converted.defrost()
+    converted.MODEL.DEVICE = "cpu"
+    converted.freeze()
+    return converted
+
+
+class LossNormalizers:
+    """The running numbers of foreground anchors by which RetinaNet and FCOS divide their losses.
+
+    Detectron2 keeps them outside the state dict, so that its own resumed runs start them anew.
+
+    Args:
+        model: the detector.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._detectors = {n: m for n, m in model.named_modules() if isinstance(m, DenseDetector)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the number of each dense detector that has one, by module name."""
+        found = {n: getattr(m, "loss_normalizer", None) for n, m in self._detectors.items()}
+        return {name: float(value) for name, value in found.items() if value is not None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Sets the numbers again."""
+        for name, value in state.items():
+            self._detectors[name].loss_normalizer = value
