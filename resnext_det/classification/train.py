@@ -56,7 +56,7 @@ def train_classifier(
     job = prepare_classification(loaded, datasets, training=True)
     build_lr_schedule(job.cfg)  # its mistakes are reported before the folder is touched
     output_dir = Path(job.cfg.OUTPUT_DIR)
-    start = open_run(job.cfg, output_dir, resume=resume, engine=ENGINE)
+    start = open_run(job.cfg, output_dir, resume=resume, engine=ENGINE, notes=loaded.notes)
     if start.finished:
         return json.loads((output_dir / RESULT).read_text())
     cfg, model, device = _build_model(job, start)

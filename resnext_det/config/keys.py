@@ -32,6 +32,31 @@ def own_keys() -> dict[str, Any]:
         "INPUT.CLASSIFICATION.TEST_CROP": 224,  # px
         "INPUT.CLASSIFICATION.INTERPOLATION": "bilinear",
         "SOLVER.LABEL_SMOOTHING": 0.0,
+        **_trainer_keys(),
+    }
+
+
+def _trainer_keys() -> dict[str, Any]:
+    """How to train, whatever is trained."""
+    return {
+        # The images per update that learning rates, lengths and periods are written for; they
+        # are scaled to IMS_PER_BATCH (see batch_scaling.py). 0: taken as they stand.
+        "SOLVER.REFERENCE_BATCH": 0,
+        # Passes that an update's images are split into; IMS_PER_BATCH stays the images of one
+        # update, over all passes and processes.
+        "SOLVER.GRADIENT_ACCUMULATION": 1,
+        "SOLVER.AMP.DTYPE": "float16",  # Detectron2's; or bfloat16, or auto: what the GPU does best
+        # An exponential moving average of the weights, which is what is evaluated and exported.
+        "SOLVER.EMA.ENABLED": False,
+        "SOLVER.EMA.DECAY": 0.999,  # of each update
+        "SOLVER.KEEP_CHECKPOINTS": 0,  # newest periodic ones that are kept; 0: all
+        # As metrics.json names it, "bbox/AP" or "top1": model_best.pth is kept by it. Names that
+        # contain "loss" are minimised.
+        "TEST.BEST_METRIC": "",
+        "TEST.PATIENCE": 0,  # evaluations without a better BEST_METRIC that end the run; 0: never
+        "TEST.VALIDATION_LOSS": False,  # the losses on the test sets, at each evaluation
+        "TEST.PICTURES": 0,  # pictures of predictions in TensorBoard at each evaluation
+        "WANDB.PROJECT": "",  # of Weights & Biases; empty: nothing is sent
     }
 
 

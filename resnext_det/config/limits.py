@@ -23,6 +23,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     ),
     "SOLVER.WARMUP_METHOD": ("linear", "constant"),
     "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": ("value", "norm"),
+    "SOLVER.AMP.DTYPE": ("float16", "bfloat16", "auto"),
     "FLOAT32_PRECISION": ("", "highest", "high", "medium"),
 }
 
@@ -58,6 +59,11 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "SOLVER.WEIGHT_DECAY": (0, math.inf),
     "SOLVER.CHECKPOINT_PERIOD": (1, math.inf),
     "SOLVER.LABEL_SMOOTHING": (0, 1),
+    "SOLVER.REFERENCE_BATCH": (0, math.inf),
+    "SOLVER.GRADIENT_ACCUMULATION": (1, math.inf),
+    "SOLVER.KEEP_CHECKPOINTS": (0, math.inf),
     "TEST.EVAL_PERIOD": (0, math.inf),
+    "TEST.PATIENCE": (0, math.inf),
+    "TEST.PICTURES": (0, math.inf),
     "TEST.DETECTIONS_PER_IMAGE": (1, math.inf),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
+from resnext_det.config.batch_scaling import scale_to_batch, users_own_keys
 from resnext_det.config.coerce import coerce
 from resnext_det.config.sources import find_config, read_yaml
 from resnext_det.config.tree import flatten, get_cfg, nearest, set_value
@@ -31,16 +32,18 @@ class LoadedConfig:
         path: the file as the user named it.
         given: dotted keys set in the file, in one of its bases or on the command line.
         user_given: dotted keys set in the named file itself or on the command line.
+        notes: what was changed and why, for the log of a run.
     """
 
     cfg: CfgNode
     path: str
     given: frozenset[str]
     user_given: frozenset[str]
+    notes: tuple[str, ...] = ()
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Load, merge, complete and check a config.
+    """Load, merge, complete and check a config, and scale it to its batch.
 
     Args:
         path: a file, or `resnext_det://` and its place under configs/.
@@ -53,19 +56,19 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     """
     cfg = get_cfg()
     known = dict(flatten(cfg))
-    given: set[str] = set()
-    user_given: set[str] = set()
-    for file, tree in read_chain(path):
-        user_given = _merge(cfg, flatten(tree), known, str(file))  # the named file comes last
-        given |= user_given
+    files = [(f, _merge(cfg, flatten(tree), known, str(f))) for f, tree in read_chain(path)]
     from_command_line = _merge(cfg, override_pairs(overrides), known, COMMAND_LINE)
-    user_given |= from_command_line
-    given |= user_given
+    user_given = files[-1][1] | from_command_line  # the named file comes last
+    given = from_command_line.union(*(keys for _, keys in files))
     apply_variant(cfg, frozenset(given))
-    for warning in validate_config(cfg, where=path, command_line=from_command_line):
+    warnings = validate_config(cfg, where=path, command_line=from_command_line)
+    cfg, notes = scale_to_batch(cfg, users_own_keys(files, from_command_line))
+    if notes:
+        warnings = validate_config(cfg, where=path, command_line=from_command_line)
+    for warning in warnings:
         logger.warning(warning)
     cfg.freeze()
-    return LoadedConfig(cfg, path, frozenset(given), frozenset(user_given))
+    return LoadedConfig(cfg, path, frozenset(given), frozenset(user_given), notes)
 
 
 def read_chain(name: str) -> list[tuple[Path, dict[str, Any]]]:

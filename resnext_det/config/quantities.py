@@ -26,6 +26,32 @@ def solver_problems(cfg: CfgNode) -> Iterator[str]:
     for name in ("WEIGHT_DECAY_NORM", "WEIGHT_DECAY_BIAS"):
         if solver[name] is not None and not solver[name] >= 0:
             yield f"SOLVER.{name} is {solver[name]}; it has to be at least 0, or null"
+    if not 0 <= solver.EMA.DECAY < 1:
+        yield f"SOLVER.EMA.DECAY is {solver.EMA.DECAY}; it has to be at least 0 and below 1"
+    if solver.IMS_PER_BATCH % solver.GRADIENT_ACCUMULATION:
+        yield (
+            f"SOLVER.IMS_PER_BATCH is {solver.IMS_PER_BATCH}, which SOLVER.GRADIENT_ACCUMULATION "
+            f"{solver.GRADIENT_ACCUMULATION} does not divide"
+        )
+
+
+def evaluation_problems(cfg: CfgNode) -> Iterator[str]:
+    """One line for each wish of `TEST` that lacks what it works on."""
+    test = cfg.TEST
+    if test.PATIENCE and not test.BEST_METRIC:
+        yield (
+            f"TEST.PATIENCE is {test.PATIENCE} and TEST.BEST_METRIC empty; name the metric that "
+            "has to get better"
+        )
+    if test.PATIENCE and not test.EVAL_PERIOD:
+        yield (
+            f"TEST.PATIENCE is {test.PATIENCE} and TEST.EVAL_PERIOD 0, so nothing is evaluated "
+            "before the end; give EVAL_PERIOD a number of iterations"
+        )
+    wishes = ("BEST_METRIC", "VALIDATION_LOSS", "PICTURES")
+    for name in wishes if not cfg.DATASETS.TEST else ():
+        if test[name]:
+            yield f"TEST.{name} is {test[name]} and DATASETS.TEST empty; name a test set"
 
 
 def box_problems(cfg: CfgNode) -> Iterator[str]:
@@ -54,11 +80,13 @@ def single_value_problem(cfg: CfgNode) -> str | None:
     net, crop = cfg.MODEL.RESNETS, cfg.INPUT.CLASSIFICATION.TRAIN_CROP
     stride = 4 if net.STEM == "cifar" else 32 // net.RES5_DILATION
     batch_norm = net.NORM == "BN" and cfg.MODEL.BACKBONE.FREEZE_AT < 5  # frozen, it takes any
-    if cfg.SOLVER.IMS_PER_BATCH > 1 or not batch_norm or crop > stride:
+    batch, passes = cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.GRADIENT_ACCUMULATION
+    if batch > passes or not batch_norm or crop > stride:
         return None
+    images = "1" if passes == 1 else f"{batch} in {passes} passes"
     return (
-        f"SOLVER.IMS_PER_BATCH is 1 and INPUT.CLASSIFICATION.TRAIN_CROP {crop}, which leaves "
-        "MODEL.RESNETS.NORM BN one value for each channel; take a larger batch or crop"
+        f"SOLVER.IMS_PER_BATCH is {images} and INPUT.CLASSIFICATION.TRAIN_CROP {crop}, which "
+        "leaves MODEL.RESNETS.NORM BN one value for each channel; take a larger batch or crop"
     )
 
 

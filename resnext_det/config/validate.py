@@ -12,7 +12,12 @@ from fvcore.common.config import CfgNode
 
 from resnext_det.config.backbone import backbone_problems
 from resnext_det.config.limits import BOUNDS, CHOICES
-from resnext_det.config.quantities import box_problems, single_value_problem, solver_problems
+from resnext_det.config.quantities import (
+    box_problems,
+    evaluation_problems,
+    single_value_problem,
+    solver_problems,
+)
 from resnext_det.config.tree import get_value, task_of
 from resnext_det.errors import UserError
 
@@ -94,6 +99,7 @@ def _problems(cfg: CfgNode) -> Iterator[str]:
     if list(cfg.SOLVER.STEPS) != sorted(cfg.SOLVER.STEPS):
         yield f"SOLVER.STEPS is {list(cfg.SOLVER.STEPS)}; the steps have to ascend"
     yield from solver_problems(cfg)
+    yield from evaluation_problems(cfg)
     if not cfg.OUTPUT_DIR.strip():
         yield "OUTPUT_DIR is empty; name the folder of the run"
     try:

@@ -63,7 +63,8 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
         check_weights(job.loaded.cfg)
     train, tests = _train_set(job), _test_sets(job)
     loaded = _with_classes(job.loaded, (train, *tests.values()))
-    start = open_run(loaded.cfg, loaded.cfg.OUTPUT_DIR, resume=job.resume, engine=engine.name)
+    where = loaded.cfg.OUTPUT_DIR
+    start = open_run(loaded.cfg, where, resume=job.resume, engine=engine.name, notes=loaded.notes)
     if start.finished:
         return
     if start.checkpoint:

@@ -46,6 +46,7 @@ SHARED_KEYS = frozenset(
         "SOLVER.MOMENTUM",
         "SOLVER.NESTEROV",
         "SOLVER.NUM_DECAYS",
+        "SOLVER.REFERENCE_BATCH",
         "SOLVER.RESCALE_INTERVAL",
         "SOLVER.STEPS",
         "SOLVER.WARMUP_FACTOR",

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,15 @@ from resnext_det.training.distributed import barrier, broadcast_object, is_main
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import RESULT
 
-# The first three say where to compute and start, SEED is settled apart, and the rest
-# follows the weights.
+# The first three say where to compute and start, SEED is settled apart, REFERENCE_BATCH follows
+# IMS_PER_BATCH, and the rest follows the weights.
 FREE_ON_RESUME = frozenset(
     {
         "MODEL.DEVICE",
         "MODEL.WEIGHTS",
         "MODEL.WEIGHTS_MIN_SHARE",
         "SEED",
+        "SOLVER.REFERENCE_BATCH",
         "INPUT.FORMAT",
         "MODEL.PIXEL_MEAN",
         "MODEL.PIXEL_STD",
@@ -59,7 +60,14 @@ class RunStart:
     finished: bool = False
 
 
-def open_run(cfg: CfgNode, output_dir: str | Path, *, resume: bool, engine: str) -> RunStart:
+def open_run(
+    cfg: CfgNode,
+    output_dir: str | Path,
+    *,
+    resume: bool,
+    engine: str,
+    notes: Sequence[str] = (),
+) -> RunStart:
     """Opens the folder of a training run and says where the run starts.
 
     A finished run is left untouched. Otherwise `log.txt` is opened and `config.yaml`
@@ -71,6 +79,7 @@ def open_run(cfg: CfgNode, output_dir: str | Path, *, resume: bool, engine: str)
         output_dir: the folder, cfg.OUTPUT_DIR.
         resume: continue the run there; otherwise there must be none.
         engine: "portable", "d2" or "classification"; another one's run is not continued.
+        notes: `LoadedConfig.notes`, logged once there is a log.
 
     Raises:
         UserError: `resume` and no checkpoint there; a checkpoint there and no `resume`;
@@ -91,6 +100,8 @@ def open_run(cfg: CfgNode, output_dir: str | Path, *, resume: bool, engine: str)
         return RunStart(cfg, start, latest, state, finished=True)
     if latest:
         check_resumable(cfg, state, str(latest), engine)
+    for note in notes:
+        _say("%s", note)
     cfg = settle_seed(cfg, state.get("seed"))
     write_config(cfg, folder)
     if latest:

@@ -151,3 +151,16 @@ def test_two_processes_train_the_same_weights_as_one(load, datasets, tmp_path):
         assert (two[key] - value).abs().max() <= 2e-3 * update, key
     results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("one", "two")]
     assert results[0]["metrics"] == results[1]["metrics"]
+
+
+def test_numbers_scaled_to_the_batch_are_logged_and_stay_on_resume(load, datasets, tmp_path):
+    scaled = ("SOLVER.REFERENCE_BATCH", 12, "TEST.EVAL_PERIOD", 0)
+    loaded = load(*scaled)
+    assert loaded.cfg.SOLVER.BASE_LR == 0.01  # the command line's, so kept
+    train_classifier(loaded, datasets)
+    train_classifier(load(*scaled, "SOLVER.MAX_ITER", 7), datasets, resume=True)
+    lines = (tmp_path / "run/log.txt").read_text().splitlines()
+    said = [line for line in lines if "SOLVER.REFERENCE_BATCH is 12 and IMS_PER_BATCH 6" in line]
+    assert len(said) == 2
+    changed = [line for line in lines if " before and is " in line]
+    assert ["MAX_ITER was 6 before" in line for line in changed] == [True]

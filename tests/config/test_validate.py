@@ -76,6 +76,27 @@ DETECTION_CASES = [
     ({"MODEL.PIXEL_STD": []}, "MODEL.PIXEL_STD is []; it has one number for each of 3"),
     ({"MODEL.PIXEL_STD": [1.0, 0.0, 1.0]}, "MODEL.PIXEL_STD is [1.0, 0.0, 1.0]; each has to be"),
     ({"SOLVER.STEPS": [20, 10]}, "SOLVER.STEPS is [20, 10]; the steps have to ascend"),
+    ({"SOLVER.EMA.DECAY": 1.0}, "SOLVER.EMA.DECAY is 1.0; it has to be at least 0 and below 1"),
+    (
+        {"SOLVER.GRADIENT_ACCUMULATION": 3},
+        "SOLVER.IMS_PER_BATCH is 16, which SOLVER.GRADIENT_ACCUMULATION 3 does not divide",
+    ),
+    (
+        {"TEST.PATIENCE": 2, "TEST.EVAL_PERIOD": 10},
+        "TEST.PATIENCE is 2 and TEST.BEST_METRIC empty; name the metric that has to get better",
+    ),
+    (
+        {"TEST.PATIENCE": 2, "TEST.BEST_METRIC": "bbox/AP"},
+        "TEST.PATIENCE is 2 and TEST.EVAL_PERIOD 0, so nothing is evaluated before the end; give",
+    ),
+    (
+        {"TEST.BEST_METRIC": "bbox/AP", "DATASETS.TEST": []},
+        "TEST.BEST_METRIC is bbox/AP and DATASETS.TEST empty; name a test set",
+    ),
+    (
+        {"TEST.VALIDATION_LOSS": True, "DATASETS.TEST": []},
+        "TEST.VALIDATION_LOSS is True and DATASETS.TEST empty; name a test set",
+    ),
     (
         {NET + "NORM": "GN", NET + "NUM_GROUPS": 2, NET + "WIDTH_PER_GROUP": 40},
         "MODEL.RESNETS.NORM GN needs widths that 32 divides, but NUM_GROUPS 2 x WIDTH_PER_GROUP 40",
@@ -186,6 +207,10 @@ CLASSIFICATION_CASES = [
     (
         {"SOLVER.IMS_PER_BATCH": 1, IMAGE + "TRAIN_CROP": 32, "MODEL.RESNETS.NORM": "BN"},
         "SOLVER.IMS_PER_BATCH is 1 and INPUT.CLASSIFICATION.TRAIN_CROP 32, which leaves",
+    ),
+    (
+        {"SOLVER.IMS_PER_BATCH": 4, "SOLVER.GRADIENT_ACCUMULATION": 4, IMAGE + "TRAIN_CROP": 32},
+        "SOLVER.IMS_PER_BATCH is 4 in 4 passes and INPUT.CLASSIFICATION.TRAIN_CROP 32, which",
     ),
     ({"MODEL.META_ARCHITECTURE": "imageclassifier"}, "MODEL.META_ARCHITECTURE: 'imageclassifier'"),
 ]
