@@ -26,7 +26,12 @@ from resnext_det.seeding import derive_seed
 from resnext_det.training.checkpoint import Checkpointer, restore_model
 from resnext_det.training.device import resolve_device
 from resnext_det.training.distributed import is_main, rank, world_size
-from resnext_det.training.from_config import build_hooks, build_loop, build_writer
+from resnext_det.training.from_config import (
+    build_hooks,
+    build_loop,
+    build_writer,
+    solver_from_config,
+)
 from resnext_det.training.result import RESULT, write_result
 from resnext_det.training.run_directory import RunStart, open_run, write_config
 from resnext_det.training.schedule import build_lr_schedule
@@ -128,7 +133,7 @@ def _train(
 
     with build_writer(cfg, first) as writer:
         losses = classification_losses(cfg.SOLVER.LABEL_SMOOTHING, device)
-        loop = build_loop(cfg, model, device, losses, writer)
+        loop = build_loop(cfg, model, device, losses, writer, solver=solver_from_config(cfg, model))
         if start.checkpoint:
             loop.load_state_dict(start.state, start.checkpoint)
         hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
@@ -14,6 +15,7 @@ from resnext_det.data.coco import CocoDataset, CocoRecord
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
 from resnext_det.training.loop import Losses, Stateful
+from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import Note
 from resnext_det.weights.sources import Weights
 
@@ -73,6 +75,16 @@ class Engine(Protocol):
 
         Raises:
             UserError: a name or value in the config that no part can be built from.
+        """
+        ...
+
+    def build_solver(
+        self, cfg: CfgNode, model: nn.Module
+    ) -> tuple[torch.optim.Optimizer, LRSchedule]:
+        """Returns what updates the model, and the learning rate of each iteration.
+
+        Raises:
+            UserError: SOLVER describes no schedule, or no parameter is trainable.
         """
         ...
 

@@ -125,7 +125,15 @@ def _train(engine: Engine, run: DetectionRun, start: RunStart) -> Mapping[str, M
     )
     with build_writer(cfg, first) as writer:
         losses = engine.build_losses(writer.note if writer else None)
-        loop = build_loop(cfg, model, device, losses, writer, engine.stateful(model))
+        loop = build_loop(
+            cfg,
+            model,
+            device,
+            losses,
+            writer,
+            solver=engine.build_solver(cfg, model),
+            stateful=engine.stateful(model),
+        )
         if start.checkpoint is not None:
             loop.load_state_dict(start.state, start.checkpoint)
         hooks = build_hooks(

@@ -19,7 +19,7 @@ from resnext_det.training.loop import (
     evaluation_hook,
 )
 from resnext_det.training.optimizer import build_gradient_clipper, build_optimizer
-from resnext_det.training.schedule import build_lr_schedule
+from resnext_det.training.schedule import LRSchedule, build_lr_schedule
 from resnext_det.training.writers import RunWriter
 
 
@@ -35,12 +35,23 @@ def build_writer(cfg: CfgNode, start: int) -> AbstractContextManager[RunWriter |
     return RunWriter(cfg.OUTPUT_DIR, start, cfg.SOLVER.MAX_ITER)
 
 
+def solver_from_config(cfg: CfgNode, model: nn.Module) -> tuple[torch.optim.Optimizer, LRSchedule]:
+    """Builds the optimizer and the learning-rate schedule of `SOLVER`.
+
+    Raises:
+        UserError: SOLVER describes no schedule, or no parameter is trainable.
+    """
+    return build_optimizer(cfg, model), build_lr_schedule(cfg)
+
+
 def build_loop(
     cfg: CfgNode,
     model: nn.Module,
     device: torch.device,
     compute_losses: Losses,
     writer: RunWriter | None,
+    *,
+    solver: tuple[torch.optim.Optimizer, LRSchedule],
     stateful: Mapping[str, Stateful] | None = None,
 ) -> TrainLoop:
     """Builds the loop of `SOLVER`, over all processes.
@@ -51,16 +62,15 @@ def build_loop(
         device: where the model is.
         compute_losses: (model, batch) -> name -> 0-d loss.
         writer: where scalars go.
+        solver: the optimizer, whose groups carry `initial_lr`, and the schedule.
         stateful: what else the checkpoints keep, by entry.
-
-    Raises:
-        UserError: SOLVER describes no schedule, or no parameter is trainable.
     """
+    optimizer, schedule = solver
     return TrainLoop(
         model=wrap_model(model, device),
         compute_losses=compute_losses,
-        optimizer=build_optimizer(cfg, model),
-        schedule=build_lr_schedule(cfg),
+        optimizer=optimizer,
+        schedule=schedule,
         max_iter=cfg.SOLVER.MAX_ITER,
         seed=cfg.SEED,
         clip_gradients=build_gradient_clipper(cfg, model),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from detectron2.data import DatasetMapper
 from detectron2.utils import comm
 from fvcore.common.config import CfgNode
 from torch import nn
@@ -20,8 +21,10 @@ from resnext_det.engines.d2.loader import SeededMapper
 from resnext_det.engines.d2.losses import StoredLosses
 from resnext_det.structures import Detections
 from resnext_det.training.distributed import rank, world_size
+from resnext_det.training.from_config import solver_from_config
 from resnext_det.training.log import ROOT
 from resnext_det.training.loop import Losses, Stateful
+from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import Note
 
 
@@ -38,6 +41,20 @@ class D2Engine:
         """Builds Detectron2's own model on the CPU; see `Engine.build_model`."""
         _join_run()
         return build_checked_model(cfg)
+
+    def build_mapper(self, cfg: CfgNode, *, is_train: bool) -> SeededMapper:
+        """Returns Detectron2's mapper, for training or for testing."""
+        return SeededMapper(DatasetMapper(on_cpu(cfg), is_train), cfg.SEED)
+
+    def build_validation_mapper(self, cfg: CfgNode) -> SeededMapper:
+        """Returns the mapper that reads the ground truth and augments nothing."""
+        return self.build_mapper(as_validation(cfg), is_train=True)
+
+    def build_solver(
+        self, cfg: CfgNode, model: nn.Module
+    ) -> tuple[torch.optim.Optimizer, LRSchedule]:
+        """Returns the optimizer and the schedule of `SOLVER`."""
+        return solver_from_config(cfg, model)
 
     def build_losses(self, note: Note | None) -> Losses:
         """Returns the model's own losses; what it says beside them is noted."""
@@ -56,7 +73,7 @@ class D2Engine:
             build_detection_train_loader(
                 run.cfg,
                 run.train,
-                mapper=SeededMapper(on_cpu(run.cfg), is_train=True),
+                mapper=self.build_mapper(run.cfg, is_train=True),
                 start_iteration=start_iteration,
                 rank=rank(),
                 world_size=world_size(),
@@ -65,19 +82,19 @@ class D2Engine:
 
     def validation_batches(self, run: DetectionRun, name: str) -> Iterator[list[dict[str, Any]]]:
         """Yields lists of one input dict; see `Engine.validation_batches`."""
-        mapper = SeededMapper(on_cpu(as_validation(run.cfg)), is_train=True)
+        mapper = self.build_validation_mapper(run.cfg)
         return iter(build_validation_loader(run.cfg, run.tests[name], mapper, rank(), world_size()))
 
     def evaluate(self, model: nn.Module, run: DetectionRun) -> Mapping[str, Metrics]:
         """Scores with COCOEvaluator; see `Engine.evaluate`."""
-        return evaluate_model(on_cpu(run.cfg), model, run)
+        return evaluate_model(model, run, self.build_mapper(run.cfg, is_train=False))
 
     @torch.no_grad()
     def detect(
         self, model: nn.Module, run: DetectionRun, records: Sequence[CocoRecord]
     ) -> list[Detections]:
         """Returns the boxes found in each image; see `Engine.detect`."""
-        mapper = SeededMapper(on_cpu(run.cfg), is_train=False)
+        mapper = self.build_mapper(run.cfg, is_train=False)
         model.eval()
         outputs = [model([mapper(record, None)])[0] for record in records]
         return [to_detections(output, run.class_names) for output in outputs]

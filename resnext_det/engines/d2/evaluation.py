@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detectron2.config import CfgNode
 from detectron2.evaluation import COCOEvaluator, inference_on_dataset
 from detectron2.utils import comm
 from torch import nn
@@ -52,13 +51,13 @@ class BoxEvaluator(COCOEvaluator):
         return {k: None if math.isnan(v) else v for k, v in derived.items()}
 
 
-def evaluate_model(cfg: CfgNode, model: nn.Module, run: DetectionRun) -> dict[str, Metrics]:
+def evaluate_model(model: nn.Module, run: DetectionRun, mapper: SeededMapper) -> dict[str, Metrics]:
     """Runs the detector over every registered test set.
 
     Args:
-        cfg: Detectron2's config.
         model: the detector, on its device.
-        run: the test sets, registered under their names.
+        run: the config and the test sets.
+        mapper: makes the input of an image.
 
     Returns:
         Metrics by test set name; empty on ranks other than the first.
@@ -68,7 +67,7 @@ def evaluate_model(cfg: CfgNode, model: nn.Module, run: DetectionRun) -> dict[st
         loader = build_detection_test_loader(
             run.cfg,
             dataset,
-            mapper=SeededMapper(cfg, is_train=False),
+            mapper=mapper,
             rank=comm.get_rank(),
             world_size=comm.get_world_size(),
         )

@@ -8,7 +8,6 @@ iteration alone.
 from typing import Any
 
 import numpy as np
-from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper
 from detectron2.data.detection_utils import SizeMismatchError
 
@@ -23,13 +22,13 @@ class SeededMapper:
     """Detectron2's `DatasetMapper`, drawing from the place of a sample in the run.
 
     Args:
-        cfg: Detectron2's config.
-        is_train: whether to augment and to read annotations.
+        mapper: Detectron2's, for training or for testing.
+        seed: the run's seed; a mapper that draws nothing needs none.
     """
 
-    def __init__(self, cfg: CfgNode, is_train: bool) -> None:
-        self.mapper = DatasetMapper(cfg, is_train)
-        self.seed = cfg.SEED
+    def __init__(self, mapper: DatasetMapper, seed: int = 0) -> None:
+        self.mapper = mapper
+        self.seed = seed
 
     def __call__(self, record: CocoRecord, key: SampleKey | None) -> dict[str, Any]:
         """Returns Detectron2's input dict of one image; without a key nothing is drawn.

@@ -17,7 +17,9 @@ from resnext_det.engines.portable.from_config import check_values, detector_from
 from resnext_det.engines.portable.honoured import HONOURED
 from resnext_det.structures import Detections, DetectionSample
 from resnext_det.training.distributed import rank, world_size
+from resnext_det.training.from_config import solver_from_config
 from resnext_det.training.loop import Losses, Stateful
+from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import Note
 
 
@@ -34,6 +36,12 @@ class PortableEngine:
     def build_model(self, cfg: CfgNode) -> FasterRCNN:
         """Builds the detector on the CPU."""
         return detector_from_config(cfg)
+
+    def build_solver(
+        self, cfg: CfgNode, model: nn.Module
+    ) -> tuple[torch.optim.Optimizer, LRSchedule]:
+        """Returns the optimizer and the schedule of `SOLVER`."""
+        return solver_from_config(cfg, model)
 
     def build_losses(self, note: Note | None) -> Losses:
         """Returns the model's own losses; there is nothing to note beside them."""
