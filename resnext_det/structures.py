@@ -31,6 +31,8 @@ class DetectionSample:
         file_name: path of the image, for messages.
         gt_boxes: (G, 4) float32, xyxy, pixels of the resized image; None when evaluating.
         gt_classes: (G,) int64 in 0 … K-1; None when evaluating.
+        sampling_seed: what its anchors and regions are drawn from (`seeding.image_seed`);
+            None when evaluating, or to draw from torch's global generator.
     """
 
     image: Tensor
@@ -40,6 +42,7 @@ class DetectionSample:
     file_name: str
     gt_boxes: Tensor | None = None
     gt_classes: Tensor | None = None
+    sampling_seed: int | None = None
 
 
 @dataclass

@@ -20,7 +20,7 @@ from resnext_det.data.transforms import (
     resize_boxes,
     resize_image,
 )
-from resnext_det.seeding import derive_seed
+from resnext_det.seeding import derive_seed, image_seed
 from resnext_det.structures import DetectionSample
 
 _EMPTY = 1e-5
@@ -90,6 +90,7 @@ class DetectionMapper:
             pixels, boxes = self._flip.apply(pixels, boxes)
         sample = self._sample(record, pixels)
         sample.gt_boxes, sample.gt_classes = _targets(boxes, record.classes[objects], size)
+        sample.sampling_seed = image_seed(self._seed, key.iteration, key.position)
         return sample
 
     @staticmethod

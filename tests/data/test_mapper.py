@@ -14,6 +14,7 @@ from resnext_det.data.coco import CocoRecord, load_coco
 from resnext_det.data.mapper import mapper_from_config
 from resnext_det.data.samplers import SampleKey
 from resnext_det.errors import UserError
+from resnext_det.seeding import image_seed
 
 Writer = Callable[..., tuple[Path, Path]]
 KEY = SampleKey(4, 1, 0)
@@ -62,6 +63,12 @@ def test_test_sample_has_no_ground_truth(write_coco: Writer, cfg: CfgNode) -> No
     assert sample.image.shape == (3, 96, 64)
     assert sample.gt_boxes is None
     assert sample.gt_classes is None
+    assert sample.sampling_seed is None
+
+
+def test_sampling_seed_is_of_the_place_in_the_run(write_coco: Writer, cfg: CfgNode) -> None:
+    sample = mapper_from_config(cfg, 7)(records(write_coco)[0], KEY)
+    assert sample.sampling_seed == image_seed(7, KEY.iteration, KEY.position)
 
 
 def test_image_without_boxes(write_coco: Writer, cfg: CfgNode) -> None:

@@ -10,17 +10,18 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from resnext_det.engines.d2.config import to_detectron2_config
+from resnext_det.engines.d2.seeding import seed_draws
 from resnext_det.errors import UserError
 
 
 def build_checked_model(cfg: CfgNode) -> nn.Module:
-    """Builds Detectron2's model on the CPU.
+    """Builds Detectron2's model on the CPU; it draws from the images' seeds.
 
     Raises:
         UserError: a name that Detectron2 has no part for, or values that do not fit together.
     """
     try:
-        return build_model(on_cpu(cfg))
+        return seed_draws(build_model(on_cpu(cfg)))
     except UserError:
         raise
     except (KeyError, ValueError, AssertionError) as error:

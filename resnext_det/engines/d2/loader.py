@@ -14,8 +14,9 @@ from detectron2.data.detection_utils import SizeMismatchError
 from resnext_det.data.coco import CocoRecord
 from resnext_det.data.samplers import SampleKey
 from resnext_det.engines.d2.datasets import to_dataset_dict
+from resnext_det.engines.d2.seeding import SAMPLING_SEED
 from resnext_det.errors import UserError
-from resnext_det.seeding import derive_seed
+from resnext_det.seeding import derive_seed, image_seed
 
 
 class SeededMapper:
@@ -33,14 +34,16 @@ class SeededMapper:
     def __call__(self, record: CocoRecord, key: SampleKey | None) -> dict[str, Any]:
         """Returns Detectron2's input dict of one image; without a key nothing is drawn.
 
-        With one, the dict also holds the "iteration".
+        With one, the dict also holds the "iteration" and the "sampling_seed".
 
         Raises:
             UserError: the image cannot be read, or is not of the annotated size.
         """
+        place = {}
         if key is not None:
             np.random.seed(derive_seed(self.seed, key.iteration, key.position))
-        place = {} if key is None else {"iteration": key.iteration}
+            seed = image_seed(self.seed, key.iteration, key.position)
+            place = {"iteration": key.iteration, SAMPLING_SEED: seed}
         try:
             return self.mapper(to_dataset_dict(record)) | place
         except (OSError, SizeMismatchError, SyntaxError) as error:

@@ -64,8 +64,11 @@ class FasterRCNN(nn.Module):
         gt_boxes, gt_classes = self._ground_truth(samples)
         images, sizes = self.preprocess(samples)
         features = self.backbone(images)
-        proposals, rpn_losses = self.proposal_generator(features, sizes, gt_boxes)
-        roi_losses = self.roi_heads.training_losses(features, proposals, gt_boxes, gt_classes)
+        seeds = [sample.sampling_seed for sample in samples]
+        proposals, rpn_losses = self.proposal_generator(features, sizes, gt_boxes, seeds)
+        roi_losses = self.roi_heads.training_losses(
+            features, proposals, gt_boxes, gt_classes, seeds
+        )
         return roi_losses | rpn_losses
 
     def detect(self, samples: Sequence[DetectionSample]) -> list[Detections]:

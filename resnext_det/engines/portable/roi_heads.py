@@ -10,7 +10,8 @@ from resnext_det.engines.portable.matching import Matcher, pairwise_iou
 from resnext_det.engines.portable.pooling import RoIPooler
 from resnext_det.engines.portable.postprocess import select_detections
 from resnext_det.engines.portable.proposals import Proposals
-from resnext_det.engines.portable.sampling import sample_labels
+from resnext_det.engines.portable.sampling import generator_of, sample_labels
+from resnext_det.seeding import REGIONS
 from resnext_det.structures import Detections
 
 
@@ -65,6 +66,7 @@ class RoIHeads(nn.Module):
         proposals: Sequence[Proposals],
         gt_boxes: Sequence[Tensor],
         gt_classes: Sequence[Tensor],
+        seeds: Sequence[int | None] | None = None,
     ) -> dict[str, Tensor]:
         """Samples regions and returns loss_cls and loss_box_reg.
 
@@ -73,9 +75,11 @@ class RoIHeads(nn.Module):
             proposals: of each image.
             gt_boxes: per image (G, 4) xyxy, pixels of the resized image.
             gt_classes: per image (G,) int64 in 0 … K-1.
+            seeds: the samples' sampling seeds; None draws from torch's global generator.
         """
-        images = zip(proposals, gt_boxes, gt_classes, strict=True)
-        regions = [self.sample_regions(p.boxes, b, c) for p, b, c in images]
+        seeds = [None] * len(proposals) if seeds is None else seeds
+        images = zip(proposals, gt_boxes, gt_classes, seeds, strict=True)
+        regions = [self.sample_regions(p.boxes, b, c, seed) for p, b, c, seed in images]
         logits, deltas = self.predict(features, [r.boxes for r in regions])
         return self.box_predictor.losses(
             logits,
@@ -122,13 +126,16 @@ class RoIHeads(nn.Module):
         )
 
     @torch.no_grad()
-    def sample_regions(self, boxes: Tensor, gt_boxes: Tensor, gt_classes: Tensor) -> Regions:
+    def sample_regions(
+        self, boxes: Tensor, gt_boxes: Tensor, gt_classes: Tensor, seed: int | None = None
+    ) -> Regions:
         """Labels the proposals of one image and samples those that the losses see.
 
         Args:
             boxes: (P, 4) proposals.
             gt_boxes: (G, 4).
             gt_classes: (G,).
+            seed: the sample's sampling seed; None draws from torch's global generator.
 
         Returns:
             At most `batch_size_per_image` regions, foreground first.
@@ -141,9 +148,14 @@ class RoIHeads(nn.Module):
             classes = classes.masked_fill(labels == -1, -1)
         else:
             classes = torch.full_like(matches, background)
-        index = torch.cat(
-            sample_labels(classes, self.batch_size_per_image, self.positive_fraction, background)
+        sampled = sample_labels(
+            classes,
+            self.batch_size_per_image,
+            self.positive_fraction,
+            background,
+            generator_of(seed, REGIONS, classes.device),
         )
+        index = torch.cat(sampled)
         # Without ground truth all regions are background, which reads no box.
         targets = gt_boxes[matches[index]] if len(gt_boxes) else candidates[index]
         return Regions(candidates[index], classes[index], targets)

@@ -10,7 +10,8 @@ from resnext_det.engines.portable.anchors import AnchorGenerator
 from resnext_det.engines.portable.box_regression import BoxTransform, box_regression_loss
 from resnext_det.engines.portable.matching import Matcher, pairwise_iou
 from resnext_det.engines.portable.proposals import Proposals, select_proposals
-from resnext_det.engines.portable.sampling import sample_labels
+from resnext_det.engines.portable.sampling import generator_of, sample_labels
+from resnext_det.seeding import ANCHORS
 
 
 class _ConvReLU(nn.Conv2d):
@@ -140,6 +141,7 @@ class RPN(nn.Module):
         features: Mapping[str, Tensor],
         image_sizes: Sequence[tuple[int, int]],
         gt_boxes: Sequence[Tensor] | None = None,
+        seeds: Sequence[int | None] | None = None,
     ) -> tuple[list[Proposals], dict[str, Tensor]]:
         """Proposes regions, with the losses while training.
 
@@ -147,6 +149,7 @@ class RPN(nn.Module):
             features: (N, C, H, W) maps by name.
             image_sizes: (height, width) of each image without padding.
             gt_boxes: per image (G, 4) xyxy, needed while training.
+            seeds: see `label_anchors`.
 
         Returns:
             One `Proposals` per image, and the losses (empty outside training).
@@ -157,7 +160,7 @@ class RPN(nn.Module):
         losses = {}
         if self.training:
             assert gt_boxes is not None, "training needs ground truth"
-            labels, matched = self.label_anchors(anchors, gt_boxes, image_sizes)
+            labels, matched = self.label_anchors(anchors, gt_boxes, image_sizes, seeds)
             losses = self.losses(anchors, logits, deltas, labels, matched)
         return self.propose(anchors, logits, deltas, image_sizes), losses
 
@@ -167,8 +170,15 @@ class RPN(nn.Module):
         anchors: Sequence[Tensor],
         gt_boxes: Sequence[Tensor],
         image_sizes: Sequence[tuple[int, int]],
+        seeds: Sequence[int | None] | None = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Labels anchors and samples those that the losses see.
+
+        Args:
+            anchors: per level (R_l, 4).
+            gt_boxes: per image (G, 4).
+            image_sizes: (height, width) of each image without padding.
+            seeds: the samples' sampling seeds; None draws from torch's global generator.
 
         Returns:
             Per image (R,) int8 labels over all levels: 1, 0, or -1 where not sampled;
@@ -176,11 +186,12 @@ class RPN(nn.Module):
         """
         all_anchors = torch.cat(list(anchors))
         labels, matched = [], []
-        for boxes, size in zip(gt_boxes, image_sizes, strict=True):
+        seeds = [None] * len(gt_boxes) if seeds is None else seeds
+        for boxes, size, seed in zip(gt_boxes, image_sizes, seeds, strict=True):
             matches, image_labels = self.matcher(pairwise_iou(boxes, all_anchors))
             if self.boundary_thresh >= 0:
                 image_labels[~self._inside(all_anchors, size)] = -1
-            labels.append(self._sample(image_labels))
+            labels.append(self._sample(image_labels, seed))
             matched.append(boxes[matches] if len(boxes) else torch.zeros_like(all_anchors))
         return labels, matched
 
@@ -252,9 +263,13 @@ class RPN(nn.Module):
             training=self.training,
         )
 
-    def _sample(self, labels: Tensor) -> Tensor:
+    def _sample(self, labels: Tensor, seed: int | None) -> Tensor:
         positive, negative = sample_labels(
-            labels, self.batch_size_per_image, self.positive_fraction, background=0
+            labels,
+            self.batch_size_per_image,
+            self.positive_fraction,
+            background=0,
+            generator=generator_of(seed, ANCHORS, labels.device),
         )
         sampled = torch.full_like(labels, -1)
         sampled[positive] = 1

@@ -3,21 +3,28 @@
 import torch
 from torch import Tensor
 
+from resnext_det.seeding import draw_seed
+
 
 def sample_labels(
-    labels: Tensor, num_samples: int, positive_fraction: float, background: int
+    labels: Tensor,
+    num_samples: int,
+    positive_fraction: float,
+    background: int,
+    generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Draws up to `num_samples` candidates, foreground first.
 
-    Both permutations come from torch's global generator on the labels' device, the
-    foreground's before the background's and each over all candidates of its kind:
-    Detectron2's draws, so that the same seed samples the same candidates.
+    The foreground's permutation is drawn before the background's and each over all
+    candidates of its kind: Detectron2's draws, so that the same seed samples the same
+    candidates.
 
     Args:
         labels: (R,) integers; -1 is ignored, `background` is background, the rest foreground.
         num_samples: wanted in total; fewer where there are not enough.
         positive_fraction: at most this share of `num_samples` is foreground.
         background: the background's label.
+        generator: draws on the labels' device; torch's global one where it is None.
 
     Returns:
         Indices of the foreground and of the background sample, int64.
@@ -26,6 +33,25 @@ def sample_labels(
     negative = torch.nonzero(labels == background).squeeze(1)
     num_positive = min(len(positive), int(num_samples * positive_fraction))
     num_negative = min(len(negative), num_samples - num_positive)
-    chosen_positive = torch.randperm(len(positive), device=positive.device)[:num_positive]
-    chosen_negative = torch.randperm(len(negative), device=negative.device)[:num_negative]
-    return positive[chosen_positive], negative[chosen_negative]
+    device = labels.device
+    chosen_positive = torch.randperm(len(positive), device=device, generator=generator)
+    chosen_negative = torch.randperm(len(negative), device=device, generator=generator)
+    return positive[chosen_positive[:num_positive]], negative[chosen_negative[:num_negative]]
+
+
+def generator_of(
+    sampling_seed: int | None, stream: int, device: torch.device
+) -> torch.Generator | None:
+    """Returns the generator of one draw in an image, or None for torch's global one.
+
+    It draws the numbers that the global one draws after `torch.manual_seed(draw_seed(…))`,
+    which is how Detectron2's parts are seeded.
+
+    Args:
+        sampling_seed: the sample's; None where it has none.
+        stream: what is drawn, of `resnext_det.seeding`.
+        device: where the labels are.
+    """
+    if sampling_seed is None:
+        return None
+    return torch.Generator(device).manual_seed(draw_seed(sampling_seed, stream))
