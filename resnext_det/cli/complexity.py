@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fvcore.common.config import CfgNode
 from rich.console import Console
 from rich.table import Table
 
@@ -79,7 +80,7 @@ def measure_networks(names: Sequence[str] = ()) -> dict[str, dict[str, dict[str,
         variants, configs = list(list_variants()), all_configs()
     return {
         "variants": {name: _variant_row(name) for name in variants},
-        "configs": {name.removeprefix(SCHEME): _config_row(name) for name in configs},
+        "configs": _config_rows(configs),
     }
 
 
@@ -135,9 +136,21 @@ def _variant_row(name: str) -> dict[str, Any]:
     return {"network": "classifier", "image_size": get_variant(name).image_size, **counts}
 
 
-def _config_row(name: str) -> dict[str, Any]:
-    cfg = load_config(str(find_config(name))).cfg
-    classifies = task_of(cfg) == "classification"
+def _config_rows(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Returns a row for each config; a network that many of them share is counted once."""
+    rows: dict[str, dict[str, Any]] = {}
+    counted: dict[str, dict[str, Any]] = {}
+    for name in names:
+        cfg = load_config(str(find_config(name))).cfg
+        classifies = task_of(cfg) == "classification"
+        keys = repr((classifies, cfg.MODEL.RESNETS, cfg.MODEL.CLASSIFIER, cfg.INPUT.CLASSIFICATION))
+        if keys not in counted:
+            counted[keys] = _config_row(cfg, classifies)
+        rows[name.removeprefix(SCHEME)] = dict(counted[keys])
+    return rows
+
+
+def _config_row(cfg: CfgNode, classifies: bool) -> dict[str, Any]:
     with torch.device("meta"):
         network = classifier_from_config(cfg) if classifies else backbone_from_config(cfg)
     image_size = cfg.INPUT.CLASSIFICATION.TEST_CROP if classifies else DETECTION_IMAGE_SIZE
