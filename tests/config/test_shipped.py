@@ -7,50 +7,48 @@ import pytest
 import torchvision
 import yaml
 
-from resnext_det.config import (
-    changed_keys,
-    config_root,
-    dump_config,
-    find_config,
-    load_config,
-    task_of,
-)
+from resnext_det.config import dump_config, find_config, load_config, task_of
 from resnext_det.config.loader import read_chain
-from resnext_det.modeling.variants import get_variant, list_variants
+from resnext_det.modeling.variants import list_variants
+from tests.config.shipped import (
+    COCO,
+    FILES,
+    PAPER,
+    ROOT,
+    RUNNABLE,
+    load,
+    promised,
+    read_name,
+)
 
-ROOT = config_root()
-FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
-RUNNABLE = [name for name in FILES if not Path(name).name.startswith("Base-")]
-COCO = [name for name in FILES if name.startswith("COCO-Detection/")]
-IMAGENET = [name for name in FILES if name.startswith("ImageNet-Classification/")]
-IMAGENET_TRAIN_IMAGES = 1_281_167  # ILSVRC 2012
-BACKBONE_KEYS = [f"MODEL.RESNETS.{key}" for key in ("DEPTH", "NUM_GROUPS", "WIDTH_PER_GROUP")]
+# folder -> meta architectures, test sets, (MASK_ON, KEYPOINT_ON)
+TASKS = {
+    "COCO-Detection": (
+        {"GeneralizedRCNN", "RetinaNet", "ProposalNetwork"},
+        ["coco_2017_val"],
+        (False, False),
+    ),
+    "COCO-InstanceSegmentation": ({"GeneralizedRCNN"}, ["coco_2017_val"], (True, False)),
+    "COCO-Keypoints": ({"GeneralizedRCNN"}, ["keypoints_coco_2017_val"], (False, True)),
+    "COCO-PanopticSegmentation": (
+        {"PanopticFPN"},
+        ["coco_2017_val_panoptic_separated"],
+        (True, False),
+    ),
+}
 
 
-def load(name: str):
-    return load_config(f"resnext_det://{name}").cfg
+def header(name: str) -> str:
+    return (ROOT / name).read_text().split("_BASE_")[0]
 
 
-def differing_keys(first, second) -> set[str]:
-    changed = changed_keys(first), changed_keys(second)
-    return {key for key in {*changed[0], *changed[1]} if changed[0].get(key) != changed[1].get(key)}
-
-
-def test_the_files_that_are_promised_are_there():
-    nets = ["R_50", "R_101", "R_152", "X_50_32x4d", "X_101_32x4d", "X_101_32x8d", "X_101_64x4d"]
-    nets.append("X_152_32x4d")
-    for net in nets:
-        assert f"ImageNet-Classification/{net}.yaml" in FILES
-        for schedule in ("1x", "3x"):
-            assert f"COCO-Detection/faster_rcnn_{net}_FPN_{schedule}.yaml" in FILES
-    for net in ("R_26", "X_26"):
-        assert f"quick_schedules/classification_{net}.yaml" in FILES
-        assert f"quick_schedules/faster_rcnn_{net}_FPN.yaml" in FILES
+def test_the_files_that_are_promised_are_there_and_no_others():
+    assert sorted(promised()) == RUNNABLE
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_loads_without_a_warning_and_reloads_equal(name, tmp_path, caplog):
-    cfg = load(name)
+    cfg = load_config(f"resnext_det://{name}").cfg
     assert not caplog.records
     (tmp_path / "config.yaml").write_text(dump_config(cfg))
     assert load_config(str(tmp_path / "config.yaml")).cfg == cfg
@@ -58,11 +56,34 @@ def test_loads_without_a_warning_and_reloads_equal(name, tmp_path, caplog):
 
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_the_header_says_command_cost_expectation_and_source(name):
-    head = (ROOT / name).read_text().split("_BASE_")[0]
+    head = header(name)
     for word in ("Command:", "Cost:", "Expected:", "Source:"):
-        assert f"\n# {word}" in head
+        assert head.count(f"\n# {word}") == 1
     assert f"configs/{name}" in head
     assert "measured" in head  # here, or "not measured here"
+
+
+@pytest.mark.parametrize("name", COCO + PAPER)
+def test_the_header_says_whose_figure_it_is(name):
+    expected, source = (
+        re.search(rf"\n# {word}: *(.*?)(?=\n# [A-Z]|\n$)", header(name), re.DOTALL)
+        for word in ("Expected", "Source")
+    )
+    assert expected
+    assert source
+    assert expected[1].endswith("not run here")
+    if not expected[1].startswith("no public figure"):
+        assert "+- 0.5" in expected[1]
+        assert load(name).DATASETS.TEST[0].removesuffix("_panoptic_separated") in expected[1]
+        assert re.match(
+            r"Detectron2's zoo|mmdetection|Detectron \(v1\)|PointRend|the pap", source[1]
+        )
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_the_commands_name_files_that_there_are(name):
+    for path in re.findall(r"configs/(\S+\.(?:yaml|md))", header(name)):
+        assert (ROOT / path).is_file() or path.startswith("Misc/")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -85,23 +106,27 @@ def test_bases_are_relative_so_that_detectron2_finds_them(name):
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_the_file_name_says_the_network(name):
     net = load(name).MODEL.RESNETS
-    match = re.search(r"([RX])_(\d+)(?:_(\d+)x(\d+)d)?", Path(name).stem)
-    assert match
-    kind, depth, groups, width = match.groups()
+    kind, depth, *width = read_name(name).net.split("_")
     assert int(depth) == net.DEPTH
     if name.startswith("quick_schedules/"):
         assert (net.NUM_GROUPS == 1) == (kind == "R")  # widths are tuned to equal complexity
-    elif kind == "R":
-        assert (net.NUM_GROUPS, net.WIDTH_PER_GROUP) == (1, 64)
     else:
-        assert (int(groups), int(width)) == (net.NUM_GROUPS, net.WIDTH_PER_GROUP)
+        wanted = width[0] if width else "1x64d"
+        assert wanted == f"{net.NUM_GROUPS}x{net.WIDTH_PER_GROUP}d"
     assert net.STRIDE_IN_1X1 is False
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_the_folder_says_the_task(name):
-    is_classifier = "lassification" in name
-    assert task_of(load(name)) == ("classification" if is_classifier else "detection")
+    cfg = load(name)
+    assert task_of(cfg) == ("classification" if "lassification" in name else "detection")
+    folder = name.split("/")[0]
+    if folder in TASKS:
+        architectures, tests, on = TASKS[folder]
+        assert cfg.MODEL.META_ARCHITECTURE in architectures
+        assert tests == cfg.DATASETS.TEST
+        assert [tests[0].replace("_val", "_train")] == cfg.DATASETS.TRAIN
+        assert on == (cfg.MODEL.MASK_ON, cfg.MODEL.KEYPOINT_ON)
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
@@ -113,30 +138,15 @@ def test_pixels_are_rgb_with_imagenets_mean_and_deviation(name):
     assert pytest.approx([255 * value for value in preset.std]) == cfg.MODEL.PIXEL_STD
 
 
-@pytest.mark.parametrize("name", COCO)
-def test_coco_schedules_are_detectron2s(name):
-    solver = load(name).SOLVER
-    expected = {"1x": ([60000, 80000], 90000), "3x": ([210000, 250000], 270000)}[name[-7:-5]]
-    assert expected == (solver.STEPS, solver.MAX_ITER)
-    assert (solver.BASE_LR, solver.IMS_PER_BATCH) == (0.02, 16)
-    assert (solver.WEIGHT_DECAY, solver.MOMENTUM) == (0.0001, 0.9)
-
-
-@pytest.mark.parametrize("name", COCO)
-def test_coco_nets_differ_in_the_backbone_only(name):
-    reference = load(f"COCO-Detection/faster_rcnn_R_50_FPN_{name[-7:-5]}.yaml")
-    assert differing_keys(load(name), reference) <= {*BACKBONE_KEYS, "MODEL.WEIGHTS"}
-
-
-@pytest.mark.parametrize("name", COCO)
+@pytest.mark.parametrize("name", COCO + PAPER)
 def test_the_weights_that_coco_configs_name_exist(name):
     spec = load(name).MODEL.WEIGHTS
-    net = Path(name).stem.removeprefix("faster_rcnn_").rsplit("_FPN", 1)[0]
-    variant = net.lower().replace("r_", "resnet").replace("x_", "resnext", 1)
+    variant = read_name(name).variant
     assert variant in list_variants()
     scheme, _, rest = spec.partition("://")
     if not spec:
-        assert net == "X_152_32x4d"
+        assert read_name(name).net == "X_152_32x4d"
+        assert "MODEL.WEIGHTS path/to/" in header(name)
     elif scheme == "torchvision":
         model, _, weights = rest.partition("/")
         assert model == variant
@@ -147,25 +157,19 @@ def test_the_weights_that_coco_configs_name_exist(name):
         assert rest in timm.list_pretrained(f"{variant}*")
 
 
-@pytest.mark.parametrize("name", IMAGENET)
-def test_imagenet_epochs_in_iterations(name):
-    solver = load(name).SOLVER
-    iterations = [round(e * IMAGENET_TRAIN_IMAGES / 256) for e in (30, 60, 90, 100)]
-    assert [*solver.STEPS, solver.MAX_ITER] == iterations
-    assert (solver.IMS_PER_BATCH, solver.BASE_LR, solver.GAMMA) == (256, 0.1, 0.1)
-    assert (solver.WEIGHT_DECAY, solver.WEIGHT_DECAY_NORM) == (1e-4, 1e-4)
-
-
-@pytest.mark.parametrize("name", IMAGENET)
-def test_imagenet_nets_train_whole_with_batch_norm(name):
-    cfg = load(name)
-    assert (cfg.MODEL.RESNETS.NORM, cfg.MODEL.BACKBONE.FREEZE_AT) == ("BN", 0)
-    variant = get_variant(cfg.MODEL.RESNETS.VARIANT)
-    assert variant.depth == cfg.MODEL.RESNETS.DEPTH
-
-
-@pytest.mark.parametrize("kind", ["classification_{}", "faster_rcnn_{}_FPN"])
-def test_quick_pairs_differ_in_the_backbone_only(kind):
-    first, second = (load(f"quick_schedules/{kind.format(net)}.yaml") for net in ("R_26", "X_26"))
-    allowed = {*BACKBONE_KEYS, "MODEL.RESNETS.VARIANT", "MODEL.WEIGHTS", "OUTPUT_DIR"}
-    assert differing_keys(first, second) <= allowed
+@pytest.mark.parametrize("name", [name for name in RUNNABLE if Path(name).stem.startswith("fast_")])
+def test_stored_proposals_come_from_the_run_that_the_header_gives_first(name):
+    datasets = load(name).DATASETS
+    for sets, files in (
+        (datasets.TRAIN, datasets.PROPOSAL_FILES_TRAIN),
+        (datasets.TEST, datasets.PROPOSAL_FILES_TEST),
+    ):
+        assert [Path(file).parent.name for file in files] == sets
+        for file in files:
+            run, inference, _, stem = Path(file).parts[1:]
+            assert (inference, stem) == ("inference", "box_proposals.npz")
+            assert run.removesuffix("_proposals") == Path(name).stem.replace("fast_rcnn", "rpn")
+            rpn = name.replace("fast_rcnn", "rpn")
+            assert f"OUTPUT_DIR output/{run}\n" in header(name) or (
+                f"output/{run}" == load(rpn).OUTPUT_DIR
+            )
