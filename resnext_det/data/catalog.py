@@ -12,6 +12,23 @@ from pathlib import Path
 
 from resnext_det.errors import UserError
 
+PANOPTIC_FORM = "instances.json:images/:panoptic.json:panoptic_png/:stuff_png/"
+
+
+@dataclass(frozen=True)
+class PanopticFiles:
+    """Where the panoptic parts of a data set lie.
+
+    Attributes:
+        json_file: the panoptic annotation file.
+        panoptic_root: the folder of its pictures, which number the segments of each image.
+        stuff_root: the folder of the pictures of semantic labels, named as the images.
+    """
+
+    json_file: Path
+    panoptic_root: Path
+    stuff_root: Path
+
 
 @dataclass(frozen=True)
 class DatasetEntry:
@@ -23,12 +40,14 @@ class DatasetEntry:
         image_root: the folder of the images, or of the class folders.
         published: the set is one of Detectron2's own names. Its known blemishes (COCO
             train2017 has two boxes of zero height) are let through, as Detectron2 does.
+        panoptic: its panoptic parts; None where it has none.
     """
 
     name: str
     json_file: Path | None
     image_root: Path
     published: bool = False
+    panoptic: PanopticFiles | None = None
 
 
 def datasets_root() -> Path:
@@ -38,15 +57,16 @@ def datasets_root() -> Path:
 
 def builtin_names() -> tuple[str, ...]:
     """Returns the names that resolve below `datasets_root()`, sorted."""
-    return tuple(sorted([*_coco_splits(), *_IMAGENET_FOLDERS]))
+    return tuple(sorted([*_coco_splits(), *_PANOPTIC_SPLITS, *_IMAGENET_FOLDERS]))
 
 
 def parse_data_argument(text: str) -> DatasetEntry:
     """Reads a `--train-data` or `--test-data` argument.
 
     Args:
-        text: `NAME=annotations.json:images/` for detection, `NAME=folder/` for
-            classification (a folder with one subfolder per class).
+        text: `NAME=annotations.json:images/` for detection, with
+            `:panoptic.json:panoptic_png/:stuff_png/` after it for a panoptic set,
+            `NAME=folder/` for classification (a folder with one subfolder per class).
 
     Returns:
         The entry. Nothing is read from disk yet.
@@ -60,6 +80,9 @@ def parse_data_argument(text: str) -> DatasetEntry:
             f"data argument '{text}': write NAME=annotations.json:images/ (detection) "
             "or NAME=folder/ (classification)"
         )
+    parts = location.split(":")
+    if sum(part.endswith(".json") for part in parts) > 1:
+        return _panoptic_entry(text, name.strip(), parts)
     json_file, colon, image_root = location.rpartition(":")
     if colon and json_file and image_root:
         return DatasetEntry(
@@ -71,6 +94,16 @@ def parse_data_argument(text: str) -> DatasetEntry:
             f"needed, as {name}=annotations.json:images/"
         )
     return DatasetEntry(name.strip(), None, Path(location).expanduser())
+
+
+def _panoptic_entry(text: str, name: str, parts: list[str]) -> DatasetEntry:
+    ends = [part.endswith(".json") for part in parts]
+    if ends != [True, False, True, False, False] or not all(parts):
+        raise UserError(
+            f"data argument '{text}': a panoptic set has five parts, as {name}={PANOPTIC_FORM}"
+        )
+    json_file, images, panoptic, *roots = (Path(part).expanduser() for part in parts)
+    return DatasetEntry(name, json_file, images, panoptic=PanopticFiles(panoptic, *roots))
 
 
 def find_dataset(
@@ -93,6 +126,8 @@ def find_dataset(
     if name in splits:
         images, annotations = splits[name]
         return DatasetEntry(name, root / "coco/annotations" / annotations, root / images, True)
+    if name in _PANOPTIC_SPLITS:
+        return _published_panoptic(name, root)
     if name in _IMAGENET_FOLDERS:
         return DatasetEntry(name, None, root / _IMAGENET_FOLDERS[name], True)
     near = difflib.get_close_matches(name, [*extra, *builtin_names()], n=1)
@@ -118,6 +153,24 @@ _COCO_IMAGES: Mapping[str, str] = {
     "2017_val": "coco/val2017",
     "2017_val_100": "coco/val2017",
 }
+# Detectron2's name -> split of its instances, and the ending of its panoptic files.
+_PANOPTIC_SPLITS: Mapping[str, tuple[str, str]] = {
+    "coco_2017_train_panoptic_separated": ("coco_2017_train", "train2017"),
+    "coco_2017_val_panoptic_separated": ("coco_2017_val", "val2017"),
+    "coco_2017_val_100_panoptic_separated": ("coco_2017_val_100", "val2017_100"),
+}
+
+
+def _published_panoptic(name: str, root: Path) -> DatasetEntry:
+    instances, ending = _PANOPTIC_SPLITS[name]
+    images, annotations = _coco_splits()[instances]
+    folder = root / "coco"
+    files = PanopticFiles(
+        folder / f"annotations/panoptic_{ending}.json",
+        folder / f"panoptic_{ending}",
+        folder / f"panoptic_stuff_{ending}",
+    )
+    return DatasetEntry(name, folder / "annotations" / annotations, root / images, True, files)
 
 
 def _coco_splits() -> dict[str, tuple[str, str]]:

@@ -4,75 +4,36 @@ Classes are numbered 0 … K-1 in the order of their category ids, as Detectron2
 `coco_checks`, `coco_values`, `coco_boxes` and `image_headers` hold what can be wrong.
 """
 
-import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.coco_boxes import BoxVerdict, judge_boxes
 from resnext_det.data.coco_checks import check_ids, check_images_exist, check_layout
+from resnext_det.data.coco_extras import Extras, read_extras
+from resnext_det.data.coco_records import (
+    CocoDataset,
+    CocoRecord,
+    check_same_classes,
+    join_datasets,
+)
 from resnext_det.data.coco_truth import truth_of
 from resnext_det.data.coco_values import check_annotation_values, check_image_values
 from resnext_det.data.image_headers import check_header, spread
+from resnext_det.data.json_files import read_json
+from resnext_det.data.needs import BOXES, Needs
 from resnext_det.errors import UserError
 
-
-@dataclass(frozen=True)
-class CocoRecord:
-    """One image with its annotations, nothing decoded yet.
-
-    Attributes:
-        image_id: the id in the annotation file.
-        file_name: path of the image.
-        height: rows after EXIF rotation, as the annotation file states.
-        width: columns after EXIF rotation.
-        boxes: (G, 4) float32, xyxy, pixels of the image; not clipped.
-        classes: (G,) int64 in 0 … K-1.
-        iscrowd: (G,) bool; crowd regions are never trained on.
-    """
-
-    image_id: int | str
-    file_name: str
-    height: int
-    width: int
-    boxes: NDArray[np.float32]
-    classes: NDArray[np.int64]
-    iscrowd: NDArray[np.bool_]
-
-    @property
-    def usable(self) -> bool:
-        """Whether an object other than a crowd is annotated."""
-        return bool((~self.iscrowd).any())
+__all__ = ["CocoDataset", "CocoRecord", "check_same_classes", "join_datasets", "load_coco"]
 
 
-@dataclass(frozen=True)
-class CocoDataset:
-    """A detection set in memory.
-
-    Attributes:
-        entry: where it lies.
-        records: one per image, sorted by image id.
-        class_names: the K names.
-        category_ids: class number -> category id of the file.
-        dropped_boxes: unusable boxes left out (see `load_coco`).
-        truth: COCO content to score detections against; None for a training set.
-    """
-
-    entry: DatasetEntry
-    records: tuple[CocoRecord, ...]
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...]
-    dropped_boxes: int = 0
-    truth: dict[str, Any] | None = field(default=None, repr=False)
-
-
-def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = False) -> CocoDataset:
+def load_coco(
+    entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = False, needs: Needs = BOXES
+) -> CocoDataset:
     """Reads and checks a COCO annotation file.
 
     Boxes that overhang the image by up to 1 px are taken as rounding; the mapper clips
@@ -86,6 +47,7 @@ def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = Fal
         training: whether it must hold at least one box to learn from. A set without
             annotations (COCO's test images) loads only where this is False.
         drop_bad_boxes: the key `DATASETS.DROP_BAD_BOXES`.
+        needs: what the detector reads beside boxes; see `coco_extras` for what is checked then.
 
     Raises:
         UserError: a file, folder or image is missing, the file is not COCO, ids repeat or
@@ -93,7 +55,7 @@ def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = Fal
             size. One line, naming the first culprit.
     """
     path = _annotation_path(entry)
-    content = _read_json(path)
+    content = read_json(path)
     if not training and isinstance(content, dict):
         content.setdefault("annotations", [])
     check_layout(path, content)
@@ -101,52 +63,19 @@ def load_coco(entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = Fal
     check_image_values(path, content["images"])
     check_annotation_values(path, content["annotations"])
     check_images_exist(entry, [image["file_name"] for image in content["images"]])
-    verdict = judge_boxes(path, content, tolerant=drop_bad_boxes or entry.published)
+    tolerant = drop_bad_boxes or entry.published
+    verdict = judge_boxes(path, content, tolerant=tolerant)
     if verdict.dropped:
         logging.getLogger(__name__).warning(verdict.message)
-    dataset = _assemble(entry, content, verdict)
+    extras = read_extras(entry, path, content, needs, training=training, tolerant=tolerant)
+    dataset = _assemble(entry, content, verdict, extras)
     if training and not any(record.usable for record in dataset.records):
         raise UserError(f"{path}: no image has a usable box, so there is nothing to train on")
     for record in spread(dataset.records, training=training):
         check_header(record.file_name, (record.height, record.width))
-    return dataset if training else replace(dataset, truth=truth_of(content))
-
-
-def join_datasets(datasets: Sequence[CocoDataset]) -> CocoDataset:
-    """Joins training sets of the same classes into one, in the order given.
-
-    Raises:
-        UserError: none is given, or their classes differ.
-    """
-    if not datasets:
-        raise UserError("DATASETS.TRAIN is empty: name at least one training set")
-    first = datasets[0]
-    for other in datasets[1:]:
-        check_same_classes(first, other)
-    records = tuple(record for dataset in datasets for record in dataset.records)
-    dropped = sum(dataset.dropped_boxes for dataset in datasets)
-    return CocoDataset(first.entry, records, first.class_names, first.category_ids, dropped)
-
-
-def check_same_classes(first: CocoDataset, second: CocoDataset) -> None:
-    """Checks that two sets number the same classes alike.
-
-    Raises:
-        UserError: a category id is missing on one side, or has another name there.
-    """
-    ours = dict(zip(first.category_ids, first.class_names, strict=True))
-    theirs = dict(zip(second.category_ids, second.class_names, strict=True))
-    for category in sorted(ours.keys() | theirs.keys()):
-        if ours.get(category) != theirs.get(category):
-            raise UserError(
-                f"{first.entry.json_file} and {second.entry.json_file} do not have the same "
-                f"categories: id {category} is {_quoted(ours.get(category))} in the first "
-                f"and {_quoted(theirs.get(category))} in the second"
-            )
-
-
-def _quoted(name: str | None) -> str:
-    return "absent" if name is None else f"'{name}'"
+        if record.label_file:
+            check_header(record.label_file, (record.height, record.width))
+    return dataset if training else replace(dataset, truth=truth_of(content, extras))
 
 
 def _annotation_path(entry: DatasetEntry) -> Path:
@@ -177,20 +106,9 @@ def _where_published(entry: DatasetEntry) -> str:
     return " (set DETECTRON2_DATASETS to the folder that holds coco/)"
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: not JSON, or cut off: {error.msg} at line {error.lineno} column {error.colno}"
-        ) from error
-    except (ValueError, RecursionError) as error:  # no text, or a number of thousands of digits
-        raise UserError(f"{path}: not a JSON text file ({type(error).__name__})") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _assemble(entry: DatasetEntry, content: dict[str, Any], verdict: BoxVerdict) -> CocoDataset:
+def _assemble(
+    entry: DatasetEntry, content: dict[str, Any], verdict: BoxVerdict, extras: Extras
+) -> CocoDataset:
     """Builds the records from content that passed every check."""
     categories = sorted(content["categories"], key=lambda category: category["id"])
     class_of = {category["id"]: index for index, category in enumerate(categories)}
@@ -212,6 +130,7 @@ def _assemble(entry: DatasetEntry, content: dict[str, Any], verdict: BoxVerdict)
             boxes=boxes[rows[image["id"]]],
             classes=classes[rows[image["id"]]],
             iscrowd=crowd[rows[image["id"]]],
+            **extras.of_image(image["file_name"], rows[image["id"]]),
         )
         for image in sorted(content["images"], key=lambda image: image["id"])
     )
@@ -221,4 +140,6 @@ def _assemble(entry: DatasetEntry, content: dict[str, Any], verdict: BoxVerdict)
         class_names=tuple(str(category["name"]) for category in categories),
         category_ids=tuple(category["id"] for category in categories),
         dropped_boxes=verdict.dropped,
+        keypoints=extras.names,
+        stuff=extras.stuff,
     )

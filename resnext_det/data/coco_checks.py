@@ -104,18 +104,32 @@ def check_images_exist(entry: DatasetEntry, file_names: Sequence[str]) -> None:
     Raises:
         UserError: images are missing; names the first and their number.
     """
+    check_files_exist(entry.image_root, file_names, f"images that {entry.json_file} names")
+
+
+def check_files_exist(folder: Path, file_names: Sequence[str], what: str) -> None:
+    """Checks that files are below a folder, one directory listing per folder.
+
+    Args:
+        folder: where they should lie.
+        file_names: their paths below it.
+        what: their name in the message, in the plural.
+
+    Raises:
+        UserError: files are missing; names the first and their number.
+    """
     listings: dict[Path, set[str]] = {}
     missing = []
     for file_name in file_names:
-        path = entry.image_root / file_name
+        path = folder / file_name
         if path.parent not in listings:
             listings[path.parent] = _files_in(path.parent)
         if path.name not in listings[path.parent]:
             missing.append(file_name)
     if missing:
         raise UserError(
-            f"{entry.image_root}: {len(missing)} of the {len(file_names)} images that "
-            f"{entry.json_file} names are not there, the first is '{missing[0]}'"
+            f"{folder}: {len(missing)} of the {len(file_names)} {what} are not there, the first "
+            f"is '{missing[0]}'"
         )
 
 

@@ -139,7 +139,14 @@ def build_detection_train_loader(
         UserError: no image is usable, or the batch cannot be divided.
     """
     seed = run_seed(cfg, seed)
-    records = trainable_records(dataset, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    records = trainable_records(
+        dataset, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS, min_keypoints(cfg, dataset)
+    )
+    if not records:
+        raise UserError(
+            f"{dataset.entry.json_file}: no image has the objects or keypoints to be trained on "
+            "(DATALOADER.FILTER_EMPTY_ANNOTATIONS, MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE)"
+        )
     groups = None
     if cfg.DATALOADER.ASPECT_RATIO_GROUPING:
         groups = aspect_groups([r.width for r in records], [r.height for r in records])
@@ -186,29 +193,43 @@ def build_validation_loader(
         rank: this process, 0 … world_size - 1.
         world_size: how many processes share the images.
     """
-    records = trainable_records(dataset, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    records = trainable_records(
+        dataset, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS, min_keypoints(cfg, dataset)
+    )
     keys = [[SampleKey(0, i, i)] for i in rank_chunk(len(records), rank, world_size)]
     images = TrainDataset(PackedList(records), mapper)
     return make_batches(images, cfg.DATALOADER.NUM_WORKERS, batch_sampler=keys)
 
 
-def trainable_records(dataset: CocoDataset, filter_empty: bool) -> Sequence[CocoRecord]:
+def trainable_records(
+    dataset: CocoDataset, filter_empty: bool, keypoints: int = 0
+) -> Sequence[CocoRecord]:
     """Returns the records to train on.
 
     Args:
         dataset: the set.
         filter_empty: leave out images without an object other than crowds
             (`DATALOADER.FILTER_EMPTY_ANNOTATIONS`).
+        keypoints: leave out images with fewer labelled keypoints.
     """
-    if not filter_empty:
-        return dataset.records
-    kept = [record for record in dataset.records if record.usable]
+    kept = dataset.records
+    if filter_empty:
+        kept = [record for record in kept if record.usable]
+    kept = [record for record in kept if record.num_visible_keypoints >= keypoints]
+    asked = f"at least {keypoints} labelled keypoint(s)" if keypoints else "an annotated object"
     if len(kept) < len(dataset.records):
         logging.getLogger(__name__).info(
-            "%s: %d of %d images have an annotated object; the others are left out",
-            dataset.entry.name, len(kept), len(dataset.records),
+            "%s: %d of %d images have %s; the others are left out",
+            dataset.entry.name, len(kept), len(dataset.records), asked,
         )  # fmt: skip
     return kept
+
+
+def min_keypoints(cfg: Any, dataset: CocoDataset) -> int:
+    """Returns how many labelled keypoints an image needs to be trained on; 0 without any read."""
+    if dataset.keypoints is None:
+        return 0
+    return cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE
 
 
 def run_seed(cfg: Any, seed: int | None) -> int:

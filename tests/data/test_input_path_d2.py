@@ -14,9 +14,11 @@ from PIL import Image
 from resnext_det.data.catalog import DatasetEntry, builtin_names, find_dataset
 from resnext_det.data.coco import CocoRecord, load_coco
 from resnext_det.data.mapper import mapper_from_config
+from resnext_det.data.needs import Needs
 from resnext_det.data.samplers import SampleKey, rank_chunk
 from resnext_det.data.transforms import ResizeShortestEdge, read_image, resize_boxes
 from resnext_det.seeding import derive_seed
+from tests.data.annotated import write_annotated
 
 pytestmark = pytest.mark.d2
 
@@ -26,6 +28,8 @@ def test_names_and_folders_are_detectron2s() -> None:
 
     theirs = {**builtin._PREDEFINED_SPLITS_COCO["coco"]}
     theirs |= builtin._PREDEFINED_SPLITS_COCO["coco_person"]
+    for name in builtin._PREDEFINED_SPLITS_COCO_PANOPTIC:
+        theirs[f"{name}_separated"] = theirs[name.removesuffix("_panoptic")]
     ours = {
         name: find_dataset(name, {}, Path("d"))
         for name in builtin_names()
@@ -34,6 +38,44 @@ def test_names_and_folders_are_detectron2s() -> None:
     assert {
         name: (str(entry.image_root), str(entry.json_file)) for name, entry in ours.items()
     } == {name: (f"d/{images}", f"d/{json}") for name, (images, json) in theirs.items()}
+
+
+def test_panoptic_folders_are_detectron2s() -> None:
+    from detectron2.data.datasets import builtin
+
+    for name, theirs in builtin._PREDEFINED_SPLITS_COCO_PANOPTIC.items():
+        files = find_dataset(f"{name}_separated", {}, Path("d")).panoptic
+        assert files is not None
+        ours = (files.panoptic_root, files.json_file, files.stuff_root)
+        assert [str(path) for path in ours] == [f"d/{path}" for path in theirs]
+
+
+@pytest.mark.parametrize("name", ["annotated", "coco128"])
+def test_masks_and_keypoints_are_detectron2s(
+    name: str, tmp_path: Path, shared: Callable[[str], Path]
+) -> None:
+    from detectron2.data.datasets import load_coco_json
+
+    from resnext_det.engines.d2.datasets import to_dataset_dict
+
+    if name == "coco128":
+        folder = shared(name)
+        entry = DatasetEntry(name, folder / "native_train.json", folder / "images")
+    else:
+        entry = write_annotated(tmp_path)
+    needs = Needs(masks=True, keypoints=name == "annotated")
+    ours = load_coco(entry, training=True, needs=needs).records
+    theirs = load_coco_json(str(entry.json_file), str(entry.image_root), f"{name}_like_ours")
+    compared = 0
+    for record, image in zip(ours, theirs, strict=True):
+        dictionary = to_dataset_dict(record)
+        for mine, their in zip(dictionary["annotations"], image["annotations"], strict=True):
+            if mine["iscrowd"]:  # never trained on
+                continue
+            compared += 1
+            assert [p.tolist() for p in mine["segmentation"]] == their["segmentation"]
+            assert mine.get("keypoints") == their.get("keypoints")
+    assert compared > 10
 
 
 def test_detectron2_reads_the_same(shared: Callable[[str], Path]) -> None:

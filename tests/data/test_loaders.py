@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from fvcore.common.config import CfgNode
 
+from resnext_det.config import get_cfg
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.coco import CocoDataset, load_coco
 from resnext_det.data.loaders import (
@@ -14,9 +16,11 @@ from resnext_det.data.loaders import (
     build_detection_train_loader,
     trainable_records,
 )
+from resnext_det.data.needs import Needs
 from resnext_det.data.packed import PackedList
 from resnext_det.errors import UserError
 from resnext_det.structures import DetectionSample
+from tests.data.annotated import write_annotated
 
 Writer = Callable[..., tuple[Path, Path]]
 
@@ -112,3 +116,31 @@ def test_packed_list() -> None:
     assert len(PackedList([])) == 0
     with pytest.raises(IndexError):
         packed[3]
+
+
+def test_images_with_few_keypoints_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first image has 8 labelled keypoints, the second 2, the others none."""
+
+    def unlabel(content: dict[str, Any]) -> None:
+        for number, annotation in enumerate(content["annotations"][2:12], start=2):
+            annotation["keypoints"] = ([1, 2, 1] if number < 4 else [0, 0, 0]) + [0] * 12
+
+    entry = write_annotated(tmp_path, unlabel)
+    dataset = load_coco(entry, training=True, needs=Needs(keypoints=True))
+    with caplog.at_level("INFO"):
+        assert [r.image_id for r in trainable_records(dataset, True, 2)] == [0, 1]
+    assert "2 of 6 images have at least 2 labelled keypoint(s); the others are" in caplog.text
+    assert [r.image_id for r in trainable_records(dataset, True, 3)] == [0]
+    assert len(trainable_records(dataset, False)) == 6
+
+
+def test_a_set_of_which_no_image_is_left_is_refused(tmp_path: Path) -> None:
+    cfg = get_cfg()
+    cfg.SEED = 1
+    cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE = 9
+    entry = write_annotated(tmp_path)
+    dataset = load_coco(entry, training=True, needs=Needs(keypoints=True))
+    with pytest.raises(UserError, match=r"annotated\.json: no image has .*MIN_KEYPOINTS_PER_IMAGE"):
+        build_detection_train_loader(cfg, dataset)

@@ -1,0 +1,135 @@
+"""The keypoints of a COCO annotation file and their names, checked. Engine-neutral."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnext_det.errors import UserError
+
+_MEND = "use a set with keypoints, or set MODEL.KEYPOINT_ON False"
+_HUGE = 1e30
+_OTHER_SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT"}
+
+
+@dataclass(frozen=True)
+class KeypointNames:
+    """The keypoints of a set's objects.
+
+    Attributes:
+        names: the K names, in the order of the file.
+        mirrored: pairs of names that change places in a mirror image.
+    """
+
+    names: tuple[str, ...]
+    mirrored: tuple[tuple[str, str], ...]
+
+
+def read_keypoint_names(path: Path, categories: Sequence[dict[str, Any]]) -> KeypointNames:
+    """Reads the names, which every category has to have, and all the same.
+
+    Names that differ in left and right alone ("left_eye", "right_eye") are mirrored pairs.
+
+    Raises:
+        UserError: a category without them, with other ones than the first, or with one twice.
+    """
+    first = categories[0]
+    for category in categories:
+        shown = f"{path}: category '{category['name']}' (id {category['id']})"
+        names = category.get("keypoints")
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            raise UserError(
+                f"{shown} has no list 'keypoints' of their names, which MODEL.KEYPOINT_ON True "
+                f"needs; {_MEND}"
+            )
+        if len(set(names)) < len(names):
+            raise UserError(f"{shown} has the keypoint '{_repeated(names)}' twice; rename one")
+        if names != first["keypoints"]:
+            raise UserError(
+                f"{shown} has {len(names)} keypoints {_short(names)}, but '{first['name']}' (id "
+                f"{first['id']}) has {len(first['keypoints'])} {_short(first['keypoints'])}: one "
+                "detector has the same keypoints for every category"
+            )
+    names = first["keypoints"]
+    others = {name: re.sub("left|Left|LEFT", lambda m: _OTHER_SIDE[m[0]], name) for name in names}
+    pairs = [(name, other) for name, other in others.items() if other != name and other in names]
+    return KeypointNames(tuple(names), tuple(pairs))
+
+
+def read_keypoints(
+    path: Path, annotations: Sequence[dict[str, Any]], num_keypoints: int
+) -> NDArray[np.float64]:
+    """Reads and checks keypoints; a crowd may be without.
+
+    Args:
+        path: the annotation file, for messages.
+        annotations: A annotations.
+        num_keypoints: K.
+
+    Returns:
+        (A, K, 3): x, y as in the file, and the visibility 0 (not labelled), 1 or 2.
+
+    Raises:
+        UserError: an object without keypoints or with other than K; a value that is no number; a
+            visibility that is none.
+    """
+    _check_present(path, annotations)
+    none = [0] * (3 * num_keypoints)
+    rows = [annotation.get("keypoints") or none for annotation in annotations]
+    for annotation, row in zip(annotations, rows, strict=True):
+        problem = _problem(row, num_keypoints)
+        if problem:
+            raise UserError(f"{path}: annotation {annotation['id']}: {problem}; mend the file")
+    return np.array(rows, dtype=np.float64).reshape(-1, num_keypoints, 3)
+
+
+def num_visible(keypoints: Sequence[float]) -> int:
+    """Returns how many of (3 K,) keypoints are labelled, COCO's `num_keypoints`."""
+    return sum(visibility > 0 for visibility in keypoints[2::3])
+
+
+def _check_present(path: Path, annotations: Sequence[dict[str, Any]]) -> None:
+    asked = [a for a in annotations if not a.get("iscrowd")]
+    without = [a for a in asked if not a.get("keypoints")]
+    if not without:
+        return
+    if len(without) == len(asked):
+        raise UserError(
+            f"{path}: none of the {len(asked)} annotations has 'keypoints', which "
+            f"MODEL.KEYPOINT_ON True needs; {_MEND}"
+        )
+    raise UserError(
+        f"{path}: annotation {without[0]['id']} has no 'keypoints', which MODEL.KEYPOINT_ON True "
+        f"needs; {len(without)} such annotation(s); give it zeros where none is labelled"
+    )
+
+
+def _problem(row: Any, num_keypoints: int) -> str | None:
+    if not isinstance(row, list) or len(row) != 3 * num_keypoints:
+        found = f"{len(row)} values" if isinstance(row, list) else repr(row)
+        return (
+            f"'keypoints' has {found}, but {num_keypoints} keypoints have {3 * num_keypoints} "
+            "(x, y, visibility of each)"
+        )
+    # Infinity and nan fail both comparisons; so does a whole number beyond any float.
+    if not all(isinstance(v, int | float) and -_HUGE < v < _HUGE for v in row):
+        return "'keypoints' has a value that is no finite number"
+    if not set(row[2::3]) <= {0, 1, 2}:
+        return f"'keypoints' has the visibility {_stranger(row)}; it is 0, 1 or 2"
+    return None
+
+
+def _stranger(row: list[float]) -> float:
+    return next(v for v in row[2::3] if v not in (0, 1, 2))
+
+
+def _repeated(names: list[str]) -> str:
+    return next(name for number, name in enumerate(names) if name in names[:number])
+
+
+def _short(names: list[str]) -> str:
+    return f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"

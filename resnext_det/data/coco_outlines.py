@@ -1,0 +1,119 @@
+"""The masks of a COCO annotation file: polygons and run lengths, checked. Engine-neutral."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnext_det.data.run_length import packed, run_length_problem
+from resnext_det.errors import UserError
+
+Polygons = tuple[NDArray[np.float64], ...]
+Outline = Polygons | dict[str, Any]
+"""Polygons (2 P,) as x, y, x, y, … in pixels, or a run-length object in its packed form."""
+
+_SHORTEST = 6  # numbers: three points
+
+
+def check_masks_present(
+    path: Path, annotations: Sequence[dict[str, Any]], *, training: bool
+) -> None:
+    """Checks that every object has a segmentation; a crowd needs one where it is scored.
+
+    Raises:
+        UserError: some or all have none.
+    """
+    asked = [a for a in annotations if not (training and a.get("iscrowd"))]
+    without = [a for a in asked if not a.get("segmentation")]
+    if not without:
+        return
+    mend = "use a set with masks, or set MODEL.MASK_ON False"
+    if len(without) == len(asked):
+        raise UserError(
+            f"{path}: none of the {len(asked)} annotations has a 'segmentation', which "
+            f"MODEL.MASK_ON True needs; {mend}"
+        )
+    raise UserError(
+        f"{path}: annotation {without[0]['id']} has no 'segmentation', which MODEL.MASK_ON True "
+        f"needs; {len(without)} such annotation(s); {mend}"
+    )
+
+
+def read_outlines(
+    path: Path,
+    annotations: Sequence[dict[str, Any]],
+    sizes: Sequence[tuple[int, int]],
+    *,
+    tolerant: bool,
+    polygons: bool,
+) -> list[Outline]:
+    """Reads and checks the masks, after `check_masks_present`.
+
+    Args:
+        path: the annotation file, for messages.
+        annotations: A annotations.
+        sizes: (height, width) of the image of each.
+        tolerant: leave out polygons that are none instead of refusing the file.
+        polygons: refuse run lengths of objects, which `INPUT.MASK_FORMAT` polygon cannot hold.
+
+    Returns:
+        The A masks; an empty tuple where there is none.
+
+    Raises:
+        UserError: a polygon of fewer than three points, of an odd number of values or of values
+            that are no numbers; run lengths that do not fill their image.
+    """
+    outlines: list[Outline] = []
+    for annotation, size in zip(annotations, sizes, strict=True):
+        where = f"{path}: annotation {annotation['id']}"
+        mask = annotation.get("segmentation") or ()
+        if not isinstance(mask, dict):
+            outlines.append(_polygons(where, mask, tolerant=tolerant))
+            continue
+        if polygons and not annotation.get("iscrowd"):
+            raise UserError(
+                f"{where} has a run-length mask, which INPUT.MASK_FORMAT polygon cannot hold; "
+                "set INPUT.MASK_FORMAT bitmask"
+            )
+        problem = run_length_problem(mask, *size)
+        if problem:
+            raise UserError(f"{where}: its run-length segmentation {problem}; mend the file")
+        outlines.append(packed(mask))
+    return outlines
+
+
+def _polygons(where: str, polygons: Sequence[Any], *, tolerant: bool) -> Polygons:
+    kept = []
+    for number, polygon in enumerate(polygons):
+        if len(polygon) < _SHORTEST or len(polygon) % 2:
+            if tolerant:
+                continue
+            raise UserError(
+                f"{where}: polygon {number} of its segmentation has {len(polygon)} values, but "
+                "one has x and y of at least three points. Mend the file, or set "
+                "DATASETS.DROP_BAD_BOXES True to go on without it"
+            )
+        kept.append(_coordinates(where, number, polygon))
+    return tuple(kept)
+
+
+def _coordinates(where: str, number: int, polygon: list[Any]) -> NDArray[np.float64]:
+    values = None
+    # NumPy would take text for numbers.
+    if all(isinstance(value, int | float) for value in polygon):
+        values = _as_floats(polygon)
+    if values is None or not np.isfinite(values).all():
+        raise UserError(
+            f"{where}: polygon {number} of its segmentation has a value that is no finite "
+            "number; mend the file"
+        )
+    return values
+
+
+def _as_floats(polygon: list[float]) -> NDArray[np.float64] | None:
+    try:
+        return np.array(polygon, dtype=np.float64)
+    except OverflowError:  # a whole number beyond any float
+        return None
