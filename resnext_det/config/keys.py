@@ -1,12 +1,14 @@
-"""The config keys that are ours and not Detectron2's. Engine-neutral."""
+"""The config keys that Detectron2's own tree has not. Engine-neutral."""
 
 from typing import Any
 
 from fvcore.common.config import CfgNode
 
+from resnext_det.config.pointrend import pointrend_keys
+
 
 def own_keys() -> dict[str, Any]:
-    """Our own dotted keys with their defaults, declared here and nowhere else."""
+    """Our own dotted keys with their defaults, declared here and nowhere else, and PointRend's."""
     return {
         # A named variant ("resnext50_32x4d") sets DEPTH, NUM_GROUPS, WIDTH_PER_GROUP,
         # STRIDE_IN_1X1 and STEM (for 18 and 34 also RES2_OUT_CHANNELS); "" leaves them alone.
@@ -19,7 +21,8 @@ def own_keys() -> dict[str, Any]:
         # The share of the backbone's parameters that MODEL.WEIGHTS has to fill.
         "MODEL.WEIGHTS_MIN_SHARE": 0.9,
         # True drops boxes of no size or outside their image, and clips overhanging ones, with one
-        # log line; False refuses the set and names the box. COCO's own sets are always let through.
+        # log line, and polygons of less than three points; False refuses the set and names the
+        # first of them. COCO's own sets are always let through.
         "DATASETS.DROP_BAD_BOXES": False,
         # Random resized crop of training images, as in the paper's section 4 and its code:
         # area 8-100 %, aspect ratio 3/4 to 4/3.
@@ -33,6 +36,7 @@ def own_keys() -> dict[str, Any]:
         "INPUT.CLASSIFICATION.INTERPOLATION": "bilinear",
         "SOLVER.LABEL_SMOOTHING": 0.0,
         **_trainer_keys(),
+        **pointrend_keys(),
     }
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from resnext_det.config import add_keys, apply_variant, config_root, flatten, get_cfg, load_config
 from resnext_det.config.keys import own_keys
+from resnext_det.config.pointrend import pointrend_keys
 
 pytestmark = pytest.mark.d2
 
@@ -36,6 +37,31 @@ def test_every_key_and_default_is_detectron2s():
         assert repr(ours[key]) == repr(value), key
 
 
+def add_pointrend_config(cfg):
+    from detectron2.projects.point_rend import add_pointrend_config as add
+
+    add(cfg)
+
+
+def test_pointrend_keys_are_the_projects():
+    cfg = detectron2_cfg()
+    before = leaves(cfg)
+    add_pointrend_config(cfg)
+    theirs = {key: value for key, value in leaves(cfg).items() if key not in before}
+    assert {k: repr(v) for k, v in theirs.items()} == {
+        k: repr(v) for k, v in pointrend_keys().items()
+    }
+
+
+def test_pointrend_and_our_keys_can_be_added_in_either_order():
+    ours_first, theirs_first = detectron2_cfg(), detectron2_cfg()
+    add_keys(ours_first)
+    add_pointrend_config(ours_first)
+    add_pointrend_config(theirs_first)
+    add_keys(theirs_first)
+    assert leaves(ours_first) == leaves(theirs_first) == leaves(get_cfg())
+
+
 def test_our_keys_are_none_of_detectron2s():
     assert not set(own_keys()) & set(leaves(detectron2_cfg()))
 
@@ -60,9 +86,12 @@ def test_every_file_loads_the_same_through_detectron2(name):
 def test_coco_files_need_one_key_that_detectron2_lacks(name):
     cfg = detectron2_cfg()
     cfg.SOLVER.REFERENCE_BATCH = 0  # what `add_config` would add, with all the others
+    own = set(own_keys()) - {"SOLVER.REFERENCE_BATCH"}
+    if "pointrend" in name:
+        add_pointrend_config(cfg)
+        own -= set(pointrend_keys())
     cfg.merge_from_file(str(ROOT / name))
     ours = leaves(load_config(f"resnext_det://{name}").cfg)
-    own = set(own_keys()) - {"SOLVER.REFERENCE_BATCH"}
     assert leaves(cfg) == {key: value for key, value in ours.items() if key not in own}
 
 
