@@ -2,23 +2,18 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from resnext_det.config import (
-    LoadedConfig,
-    check_weights,
-    dump_config,
-    get_value,
-    with_values,
-)
-from resnext_det.data.catalog import DatasetEntry, find_dataset
-from resnext_det.data.coco import CocoDataset, check_same_classes, join_datasets, load_coco
+from resnext_det.config import LoadedConfig, check_weights, dump_config
+from resnext_det.data.catalog import DatasetEntry
 from resnext_det.engines.base import DetectionRun, Engine, Metrics, flat_metrics
+from resnext_det.engines.datasets import read_test_sets, read_train_set
+from resnext_det.engines.numbers import with_numbers_of_data
 from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
 from resnext_det.training.checkpoint import Checkpointer, restore_model
@@ -31,8 +26,6 @@ from resnext_det.training.run_directory import RunStart, open_run, trained_weigh
 from resnext_det.weights.convention import apply_convention
 from resnext_det.weights.load import check_class_names, load_weights, require_head
 from resnext_det.weights.sources import Weights, resolve_weights, weights_from_checkpoint
-
-NUM_CLASSES_KEYS = ("MODEL.ROI_HEADS.NUM_CLASSES", "MODEL.RETINANET.NUM_CLASSES")
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +54,9 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
     engine.check_config(job.loaded.cfg)
     if not job.resume:
         check_weights(job.loaded.cfg)
-    train, tests = _train_set(job), _test_sets(job)
-    loaded = _with_classes(job.loaded, (train, *tests.values()))
+    train = read_train_set(job.loaded.cfg, job.datasets)
+    tests = read_test_sets(job.loaded.cfg, job.datasets)
+    loaded = with_numbers_of_data(job.loaded, (train, *tests.values()))
     where = loaded.cfg.OUTPUT_DIR
     start = open_run(loaded.cfg, where, resume=job.resume, engine=engine.name, notes=loaded.notes)
     if start.finished:
@@ -89,10 +83,10 @@ def evaluate_detector(engine: Engine, job: DetectionJob) -> None:
         UserError: no trained detector is named, or its classes are not the data set's.
     """
     engine.check_config(job.loaded.cfg)
-    tests = _test_sets(job)
+    tests = read_test_sets(job.loaded.cfg, job.datasets)
     if not tests:
         raise UserError("DATASETS.TEST is empty: name a set with --test-data NAME=JSON:IMAGES")
-    loaded = _with_classes(job.loaded, tests.values())
+    loaded = with_numbers_of_data(job.loaded, tests.values())
     start_logging(loaded.cfg.OUTPUT_DIR)
     weights = _read_weights(trained_weights(loaded.cfg, resume=job.resume))
     assert weights is not None
@@ -155,43 +149,6 @@ def _start_model(engine: Engine, run: DetectionRun, start: RunStart) -> nn.Modul
     elif run.weights is not None:
         load_weights(model, run.weights, min_share=run.cfg.MODEL.WEIGHTS_MIN_SHARE)
     return model
-
-
-def _train_set(job: DetectionJob) -> CocoDataset:
-    datasets = job.loaded.cfg.DATASETS
-    entries = [find_dataset(name, job.datasets) for name in datasets.TRAIN]
-    drop = datasets.DROP_BAD_BOXES
-    return join_datasets([load_coco(e, training=True, drop_bad_boxes=drop) for e in entries])
-
-
-def _test_sets(job: DetectionJob) -> dict[str, CocoDataset]:
-    datasets = job.loaded.cfg.DATASETS
-    return {
-        name: load_coco(
-            find_dataset(name, job.datasets),
-            training=False,
-            drop_bad_boxes=datasets.DROP_BAD_BOXES,
-        )
-        for name in datasets.TEST
-    }
-
-
-def _with_classes(loaded: LoadedConfig, datasets: Iterable[CocoDataset]) -> LoadedConfig:
-    """Sets the number of classes to the data's after checking that the sets agree."""
-    first, *others = datasets
-    for other in others:
-        check_same_classes(first, other)
-    num_classes = len(first.class_names)
-    for key in NUM_CLASSES_KEYS:
-        given = get_value(loaded.cfg, key)
-        if key in loaded.user_given and given != num_classes:
-            raise UserError(
-                f"{key} is {given}, but {first.entry.json_file} has {num_classes} categories: "
-                f"leave {key} out"
-            )
-    return replace(
-        loaded, cfg=with_values(loaded.cfg, dict.fromkeys(NUM_CLASSES_KEYS, num_classes))
-    )
 
 
 def _read_weights(source: str) -> Weights | None:
