@@ -9,6 +9,8 @@ import yaml
 
 from resnext_det.config import dump_config, find_config, load_config, task_of
 from resnext_det.config.loader import read_chain
+from resnext_det.engines.portable.engine import PortableEngine
+from resnext_det.errors import UserError
 from resnext_det.modeling.variants import list_variants
 from tests.config.shipped import (
     COCO,
@@ -84,6 +86,15 @@ def test_the_header_says_whose_figure_it_is(name):
 def test_the_commands_name_files_that_there_are(name):
     for path in re.findall(r"configs/(\S+\.(?:yaml|md))", header(name)):
         assert (ROOT / path).is_file() or path.startswith("Misc/")
+
+
+@pytest.mark.parametrize("name", [name for name in RUNNABLE if "lassification" not in name])
+def test_the_first_line_names_the_engine_where_only_one_runs_it(name):
+    if header(name).splitlines()[0].endswith("; d2 engine."):
+        with pytest.raises(UserError, match="the portable engine does not (support|honour)"):
+            PortableEngine().check_config(load(name))
+    else:
+        PortableEngine().check_config(load(name))
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -23,8 +23,12 @@ OURS = {
     "MODEL.WEIGHTS",
 }
 OURS_TOO = {
-    # Where the proposals are: of our own RPN.
-    "fast_rcnn": {"DATASETS.PROPOSAL_FILES_TRAIN", "DATASETS.PROPOSAL_FILES_TEST"},
+    # Where the proposals are: of our own RPN. Detectron2's workers hold them all, so it has two.
+    "fast_rcnn": {
+        "DATALOADER.NUM_WORKERS",
+        "DATASETS.PROPOSAL_FILES_TRAIN",
+        "DATASETS.PROPOSAL_FILES_TEST",
+    },
     # Detectron2 has Cascade R-CNN with masks only.
     "cascade_rcnn": {"MODEL.MASK_ON"},
 }
