@@ -9,9 +9,13 @@ from typing import Any
 import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
-from torch.nn import functional
 
 from resnext_det.classification.evaluate import Metrics, evaluate_model
+from resnext_det.classification.losses import (
+    classification_losses,
+    validation_losses,
+    validation_names,
+)
 from resnext_det.classification.prepare import (
     ENGINE,
     ClassificationJob,
@@ -23,6 +27,7 @@ from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.imagenet import build_classification_train_loader
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.seeding import derive_seed
+from resnext_det.training.best import check_best_metric
 from resnext_det.training.checkpoint import Checkpointer, restore_model
 from resnext_det.training.device import resolve_device
 from resnext_det.training.distributed import is_main, rank, world_size
@@ -30,11 +35,13 @@ from resnext_det.training.from_config import (
     build_hooks,
     build_loop,
     build_writer,
+    check_training,
     solver_from_config,
 )
+from resnext_det.training.hooks import run_outcome
+from resnext_det.training.passes import split_tensors
 from resnext_det.training.result import RESULT, write_result
 from resnext_det.training.run_directory import RunStart, open_run, write_config
-from resnext_det.training.schedule import build_lr_schedule
 from resnext_det.weights.convention import apply_convention
 from resnext_det.weights.load import load_weights
 from resnext_det.weights.sources import weights_from_checkpoint
@@ -59,14 +66,15 @@ def train_classifier(
     """
     began = time.perf_counter()
     job = prepare_classification(loaded, datasets, training=True)
-    build_lr_schedule(job.cfg)  # its mistakes are reported before the folder is touched
+    check_training(job.cfg)
+    check_best_metric(job.cfg, _metric_names(job.cfg))
     output_dir = Path(job.cfg.OUTPUT_DIR)
     start = open_run(job.cfg, output_dir, resume=resume, engine=ENGINE, notes=loaded.notes)
     if start.finished:
         return json.loads((output_dir / RESULT).read_text())
     cfg, model, device = _build_model(job, start)
     write_config(cfg, output_dir)
-    metrics = _train(job, cfg, start, model, device)
+    metrics, outcome = _train(job, cfg, start, model, device)
     if not is_main():
         return {}
     return write_result(
@@ -76,21 +84,13 @@ def train_classifier(
         seed=cfg.SEED,
         metrics=metrics,
         class_names=list(job.class_names),
-        iteration=cfg.SOLVER.MAX_ITER - 1,
         seconds=round(time.perf_counter() - began, 3),
+        **outcome,
     )
 
 
-def classification_losses(label_smoothing: float, device: torch.device) -> Any:
-    """Returns the loss function for the loop: (model, (images, labels)) -> loss_cls."""
-
-    def compute(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        images, labels = (part.to(device, non_blocking=True) for part in batch)
-        logits = model(images)  # (N, K)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        return {"loss_cls": loss}
-
-    return compute
+def _metric_names(cfg: CfgNode) -> list[str]:
+    return ["top1", "top5", *(validation_names() if cfg.TEST.VALIDATION_LOSS else ())]
 
 
 def _build_model(
@@ -118,7 +118,9 @@ def _build_model(
 
 def _train(
     job: ClassificationJob, cfg: CfgNode, start: RunStart, model: nn.Module, device: torch.device
-) -> Metrics:
+) -> tuple[Metrics, dict[str, Any]]:
+    """Trains and evaluates; returns the final metrics, and how the run ended."""
+    assert job.train is not None
     first = start.start_iteration
     checkpointer = Checkpointer(
         cfg.OUTPUT_DIR,
@@ -127,21 +129,33 @@ def _train(
         # matching_heuristics is for Detectron2's own loader.
         extra={"engine": ENGINE, "matching_heuristics": True},
     )
+    metrics: Metrics = {}
 
-    def evaluate() -> Metrics:
-        return evaluate_model(cfg, model, job.test, device) if job.test else {}
+    def evaluate(model: nn.Module) -> Metrics:
+        if job.test:
+            metrics.update(evaluate_model(cfg, model, job.test, device))
+        return metrics
 
-    with build_writer(cfg, first) as writer:
+    def validate(model: nn.Module) -> Metrics:
+        assert job.test is not None
+        return validation_losses(cfg, model, job.test, device)
+
+    with build_writer(cfg, first, len(job.train.samples)) as writer:
         losses = classification_losses(cfg.SOLVER.LABEL_SMOOTHING, device)
-        loop = build_loop(cfg, model, device, losses, writer, solver=solver_from_config(cfg, model))
+        loop = build_loop(
+            cfg,
+            model,
+            device,
+            losses,
+            writer,
+            solver=solver_from_config(cfg, model),
+            split_batch=split_tensors,
+        )
+        hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer, validate=validate)
         if start.checkpoint:
             loop.load_state_dict(start.state, start.checkpoint)
-        hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer)
         loop.run(_batches(job, cfg, first), first, hooks)
-        metrics = evaluate()
-        if writer:
-            writer.record_evaluation(cfg.SOLVER.MAX_ITER - 1, metrics)
-    return metrics
+    return metrics, run_outcome(loop, hooks)
 
 
 def _batches(job: ClassificationJob, cfg: CfgNode, first: int) -> Iterator[tuple[Tensor, Tensor]]:

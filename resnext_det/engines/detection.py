@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +20,13 @@ from resnext_det.seeding import derive_seed
 from resnext_det.training.checkpoint import Checkpointer, restore_model
 from resnext_det.training.device import resolve_device
 from resnext_det.training.distributed import is_main, main_first
-from resnext_det.training.from_config import build_hooks, build_loop, build_writer
+from resnext_det.training.from_config import (
+    build_hooks,
+    build_loop,
+    build_writer,
+    check_training,
+)
+from resnext_det.training.hooks import run_outcome
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import RunStart, open_run, trained_weights, write_config
@@ -52,6 +59,7 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
         UserError: anything that can be known before the first iteration.
     """
     engine.check_config(job.loaded.cfg)
+    check_training(job.loaded.cfg)
     if not job.resume:
         check_weights(job.loaded.cfg)
     train = read_train_set(job.loaded.cfg, job.datasets)
@@ -70,8 +78,9 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
     run = DetectionRun(cfg, train, tests, weights)
     logger.info("Training with the %s engine on %d images", engine.name, len(train.records))
     began = time.perf_counter()
-    results = _train(engine, run, start)
-    _write(run, engine, results, Path(run.cfg.OUTPUT_DIR), began, start.start_iteration)
+    results, outcome = _train(engine, run, start)
+    outcome["start_iteration"] = start.start_iteration
+    _write(run, engine, results, Path(run.cfg.OUTPUT_DIR), began, outcome)
 
 
 def evaluate_detector(engine: Engine, job: DetectionJob) -> None:
@@ -98,14 +107,17 @@ def evaluate_detector(engine: Engine, job: DetectionJob) -> None:
     model = engine.build_model(cfg)
     require_head(load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))
     results = engine.evaluate(model.to(resolve_device(cfg)), run)
-    _write(run, engine, results, Path(run.cfg.OUTPUT_DIR) / "inference", began, None)
+    _write(run, engine, results, Path(run.cfg.OUTPUT_DIR) / "inference", began, {})
 
 
-def _train(engine: Engine, run: DetectionRun, start: RunStart) -> Mapping[str, Metrics]:
-    """Trains up to `SOLVER.MAX_ITER` and evaluates.
+def _train(
+    engine: Engine, run: DetectionRun, start: RunStart
+) -> tuple[Mapping[str, Metrics], dict[str, Any]]:
+    """Trains and evaluates.
 
     Returns:
-        The final metrics by test set name; empty on ranks other than the first.
+        The final metrics by test set name, empty on ranks other than the first; and how the run
+        ended, for result.json.
     """
     cfg, first = run.cfg, start.start_iteration
     device = resolve_device(cfg)
@@ -117,7 +129,13 @@ def _train(engine: Engine, run: DetectionRun, start: RunStart) -> Mapping[str, M
         class_names=run.class_names,
         extra={"engine": engine.name},
     )
-    with build_writer(cfg, first) as writer:
+    results: dict[str, Metrics] = {}
+
+    def evaluate(model: nn.Module) -> Metrics:
+        results.update(engine.evaluate(model, run))
+        return flat_metrics(results)
+
+    with build_writer(cfg, first, _num_images(run)) as writer:
         losses = engine.build_losses(writer.note if writer else None)
         loop = build_loop(
             cfg,
@@ -128,16 +146,11 @@ def _train(engine: Engine, run: DetectionRun, start: RunStart) -> Mapping[str, M
             solver=engine.build_solver(cfg, model),
             stateful=engine.stateful(model),
         )
+        hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer)
         if start.checkpoint is not None:
             loop.load_state_dict(start.state, start.checkpoint)
-        hooks = build_hooks(
-            cfg, loop, checkpointer, lambda: flat_metrics(engine.evaluate(model, run)), writer
-        )
         loop.run(engine.train_batches(run, first), first, hooks)
-        results = engine.evaluate(model, run)
-        if writer is not None and results:
-            writer.record_evaluation(cfg.SOLVER.MAX_ITER - 1, flat_metrics(results))
-    return results
+    return results, run_outcome(loop, hooks)
 
 
 def _start_model(engine: Engine, run: DetectionRun, start: RunStart) -> nn.Module:
@@ -151,6 +164,14 @@ def _start_model(engine: Engine, run: DetectionRun, start: RunStart) -> nn.Modul
     return model
 
 
+def _num_images(run: DetectionRun) -> int:
+    """How many images the run trains on, which make an epoch."""
+    assert run.train is not None
+    records = run.train.records
+    filtered = run.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
+    return sum(record.usable for record in records) if filtered else len(records)
+
+
 def _read_weights(source: str) -> Weights | None:
     with main_first():  # so that several processes download once
         return resolve_weights(source)
@@ -162,7 +183,7 @@ def _write(
     results: Mapping[str, Metrics],
     folder: Path,
     began: float,
-    start_iteration: int | None,
+    outcome: Mapping[str, Any],
 ) -> None:
     """Writes result.json; the metrics of the first test set stand at its top."""
     if not is_main():
@@ -176,8 +197,8 @@ def _write(
         metrics=first,
         datasets=dict(results),
         class_names=list(run.class_names),
-        start_iteration=start_iteration,
         seconds=time.perf_counter() - began,
+        **outcome,
     )
     for name, metrics in results.items():
         shown = "  ".join(f"{k} {'–' if v is None else f'{v:.2f}'}" for k, v in metrics.items())

@@ -15,6 +15,7 @@ from resnext_det.training.distributed import barrier, is_main, unwrap_model
 
 LAST = "last_checkpoint"  # Detectron2's name for the file that names the newest checkpoint
 FINAL = "model_final"
+BEST = "model_best"  # of TEST.BEST_METRIC
 
 
 class Checkpointer:
@@ -45,23 +46,43 @@ class Checkpointer:
         model: nn.Module,
         iteration: int,
         training_state: Mapping[str, Any] | None = None,
+        training_model: nn.Module | None = None,
     ) -> Path:
         """Writes `name`.pth and then points `last_checkpoint` at it; the main process only.
 
         Args:
             name: `model_0004999` after iteration 4999, or `model_final`.
-            model: the weights; a DistributedDataParallel wrapper is taken off.
+            model: the weights to use; a DistributedDataParallel wrapper is taken off.
             iteration: the last finished iteration, counted from 0.
             training_state: what the loop needs to go on, entry by entry (optimizer, …).
+            training_model: the weights to train on from, where they are others.
         """
         path = self.output_dir / f"{name}.pth"
         if is_main():
             content = {"model": unwrap_model(model).state_dict(), "iteration": iteration}
+            if training_model and unwrap_model(training_model) is not unwrap_model(model):
+                content["training_model"] = unwrap_model(training_model).state_dict()
             write_safe(path, {**content, **(training_state or {}), **self._common})
             write_text_safe(self.output_dir / LAST, path.name)
             logging.getLogger(__name__).info("Saved checkpoint %s", path)
         barrier()
         return path
+
+    def save_best(self, model: nn.Module, iteration: int, best: Mapping[str, Any]) -> None:
+        """Writes model_best.pth, which no run is resumed from; the main process only.
+
+        Args:
+            model: the weights that were evaluated.
+            iteration: the last finished iteration, counted from 0.
+            best: metric, value and iteration of the evaluation.
+        """
+        path = self.output_dir / f"{BEST}.pth"
+        if is_main():
+            content = {"model": unwrap_model(model).state_dict(), "iteration": iteration}
+            write_safe(path, {**content, "best": dict(best), **self._common})
+            shown = f"{best['metric']} {best['value']:.6g}"
+            logging.getLogger(__name__).info("Saved the best so far, %s: %s", shown, path)
+        barrier()
 
     def latest(self) -> Path | None:
         """Returns the file that `last_checkpoint` names, or None."""
@@ -146,7 +167,7 @@ def restore_model(model: nn.Module, state: Mapping[str, Any], source: object) ->
         UserError: they are not this model's.
     """
     try:
-        model.load_state_dict(state["model"])
+        model.load_state_dict(state.get("training_model", state["model"]))
     except (KeyError, RuntimeError) as error:
         raise UserError(
             f"{source}: does not fit the model that the config describes "
@@ -188,7 +209,8 @@ def _other_checkpoints(path: Path) -> str:
 
 def _newest(path: Path) -> Path | None:
     """The newest checkpoint beside a file, itself left out."""
-    others = [p for p in path.parent.glob("model_*.pth") if p != path]
+    best = path.parent / f"{BEST}.pth"  # which a run cannot go on from
+    others = [p for p in path.parent.glob("model_*.pth") if p not in (path, best)]
     return max(others, key=lambda p: (p.stat().st_mtime_ns, p.name), default=None)
 
 

@@ -6,7 +6,7 @@ import torch
 from fvcore.common.config import CfgNode
 
 from resnext_det.errors import UserError
-from resnext_det.training.distributed import is_main, own_gpu
+from resnext_det.training.distributed import is_main, local_rank
 
 
 def check_device(cfg: CfgNode) -> None:
@@ -47,12 +47,7 @@ def resolve_device(cfg: CfgNode) -> torch.device:
                 "MODEL.DEVICE is %s and torch finds no GPU here: this runs on the CPU", device
             )
         return torch.device("cpu")
-    return torch.device("cuda", own_gpu()) if device.index is None else device
-
-
-def computes_on_gpus(cfg: CfgNode) -> bool:
-    """Tells whether MODEL.DEVICE is a CUDA device and there is one."""
-    return torch.device(cfg.MODEL.DEVICE).type == "cuda" and torch.cuda.is_available()
+    return torch.device("cuda", local_rank()) if device.index is None else device
 
 
 def _can_compute(name: str) -> bool:
@@ -64,14 +59,3 @@ def _can_compute(name: str) -> bool:
         return bool(torch.ones(1, device=device).cpu() == 1)
     except (RuntimeError, AssertionError, NotImplementedError):  # AssertionError: not compiled in
         return False
-
-
-def mixed_precision(cfg: CfgNode, device: torch.device) -> bool:
-    """Tells whether to train in mixed precision; off the GPU SOLVER.AMP is left out, and said."""
-    if not cfg.SOLVER.AMP.ENABLED:
-        return False
-    if device.type != "cuda" and is_main():
-        logging.getLogger(__name__).warning(
-            "SOLVER.AMP.ENABLED needs a GPU: training in float32 on %s", device
-        )
-    return device.type == "cuda"

@@ -1,4 +1,9 @@
-"""The training loop that a config describes, and its periodic hooks. Engine-neutral."""
+"""The training loop that a config describes, its writer and its hooks. Engine-neutral.
+
+A task trains with these three, in this order: `build_writer`, `build_loop`, `build_hooks`; then
+`TrainLoop.load_state_dict` where a run is resumed (before or after `build_hooks`), and
+`TrainLoop.run`, which evaluates at the end too.
+"""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -7,32 +12,54 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from resnext_det.training.averaging import AveragedWeights
+from resnext_det.training.best import build_best
+from resnext_det.training.boards import Pictures, check_boards, open_boards
 from resnext_det.training.checkpoint import Checkpointer
-from resnext_det.training.device import mixed_precision
 from resnext_det.training.distributed import is_main, wrap_model
-from resnext_det.training.loop import (
-    Hook,
-    Losses,
-    Stateful,
-    TrainLoop,
-    checkpoint_hook,
-    evaluation_hook,
-)
+from resnext_det.training.hooks import CheckpointHook, EvaluationHook
+from resnext_det.training.loop import TrainLoop
 from resnext_det.training.optimizer import build_gradient_clipper, build_optimizer
+from resnext_det.training.parts import Hook, Stateful
+from resnext_det.training.passes import Losses, Passes, SplitBatch, check_passes, split_list
+from resnext_det.training.precision import build_precision
 from resnext_det.training.schedule import LRSchedule, build_lr_schedule
 from resnext_det.training.writers import RunWriter
 
+Measure = Callable[[nn.Module], Mapping[str, float | None]]
 
-def build_writer(cfg: CfgNode, start: int) -> AbstractContextManager[RunWriter | None]:
+
+def check_training(cfg: CfgNode) -> None:
+    """Checks, before the run's folder is touched, what the loop would stumble on.
+
+    Raises:
+        UserError: SOLVER describes no schedule, a batch that cannot be divided, or wandb is
+            asked for and not installed.
+    """
+    build_lr_schedule(cfg)
+    check_passes(cfg)
+    check_boards(cfg)
+
+
+def build_writer(
+    cfg: CfgNode, start: int, num_images: int = 0
+) -> AbstractContextManager[RunWriter | None]:
     """Returns the main process's writer as a context; nothing in the others.
 
     Args:
         cfg: names the folder and the number of iterations.
         start: the first iteration of this start of the run.
+        num_images: of the training set, which makes an epoch; 0 tells none.
     """
     if not is_main():
         return nullcontext()
-    return RunWriter(cfg.OUTPUT_DIR, start, cfg.SOLVER.MAX_ITER)
+    return RunWriter(
+        cfg.OUTPUT_DIR,
+        start,
+        cfg.SOLVER.MAX_ITER,
+        epoch_of_one=cfg.SOLVER.IMS_PER_BATCH / num_images if num_images else 0.0,
+        boards=open_boards(cfg, start),
+    )
 
 
 def solver_from_config(cfg: CfgNode, model: nn.Module) -> tuple[torch.optim.Optimizer, LRSchedule]:
@@ -53,6 +80,7 @@ def build_loop(
     *,
     solver: tuple[torch.optim.Optimizer, LRSchedule],
     stateful: Mapping[str, Stateful] | None = None,
+    split_batch: SplitBatch = split_list,
 ) -> TrainLoop:
     """Builds the loop of `SOLVER`, over all processes.
 
@@ -60,21 +88,29 @@ def build_loop(
         cfg: the configuration, with SEED settled.
         model: on its device, not wrapped.
         device: where the model is.
-        compute_losses: (model, batch) -> name -> 0-d loss.
+        compute_losses: (model, batch) -> name -> 0-d loss, a mean over the batch's images.
         writer: where scalars go.
         solver: the optimizer, whose groups carry `initial_lr`, and the schedule.
         stateful: what else the checkpoints keep, by entry.
+        split_batch: (batch, passes) -> that many batches; for batches that are lists of
+            samples where it is not given.
+
+    Raises:
+        UserError: the batch cannot be divided, or SOLVER.AMP asks for numbers that the GPU
+            does not have.
     """
+    check_passes(cfg)
     optimizer, schedule = solver
+    passes, ema = cfg.SOLVER.GRADIENT_ACCUMULATION, cfg.SOLVER.EMA
     return TrainLoop(
         model=wrap_model(model, device),
-        compute_losses=compute_losses,
+        passes=Passes(compute_losses, passes, split_batch, build_precision(cfg, device)),
         optimizer=optimizer,
         schedule=schedule,
         max_iter=cfg.SOLVER.MAX_ITER,
         seed=cfg.SEED,
         clip_gradients=build_gradient_clipper(cfg, model),
-        mixed_precision=mixed_precision(cfg, device),
+        averaged=AveragedWeights(model, ema.DECAY) if ema.ENABLED else None,
         stateful=stateful,
         writer=writer,
     )
@@ -84,12 +120,43 @@ def build_hooks(
     cfg: CfgNode,
     loop: TrainLoop,
     checkpointer: Checkpointer,
-    evaluate: Callable[[], Mapping[str, float | None]],
+    evaluate: Measure,
     writer: RunWriter | None,
+    *,
+    validate: Measure | None = None,
+    draw: Callable[[nn.Module], Pictures] | None = None,
 ) -> list[Hook]:
-    """Builds what happens every CHECKPOINT_PERIOD and every EVAL_PERIOD iterations."""
-    max_iter = cfg.SOLVER.MAX_ITER
-    return [
-        checkpoint_hook(checkpointer, loop, period=cfg.SOLVER.CHECKPOINT_PERIOD, max_iter=max_iter),
-        evaluation_hook(evaluate, loop, writer, period=cfg.TEST.EVAL_PERIOD, max_iter=max_iter),
-    ]
+    """Builds what happens every CHECKPOINT_PERIOD and every EVAL_PERIOD iterations.
+
+    Each callable takes the model to use: on its device, not wrapped, with the averaged weights
+    where SOLVER.EMA is on. It may leave it in any mode.
+
+    Args:
+        cfg: the configuration.
+        loop: what is trained.
+        checkpointer: writes the files.
+        evaluate: in all processes -> metrics by their names in metrics.json; those of the main
+            process count, the others may return nothing.
+        writer: where the metrics go.
+        validate: in all processes -> losses by their names in metrics.json, for
+            TEST.VALIDATION_LOSS; see `validation.mean_losses`.
+        draw: in the main process alone -> pictures by name, for TEST.PICTURES.
+    """
+
+    def measure(model: nn.Module) -> Mapping[str, float | None]:
+        losses = validate(model) if validate and cfg.TEST.VALIDATION_LOSS else {}
+        return {**evaluate(model), **losses}
+
+    evaluation = EvaluationHook(
+        measure,
+        loop,
+        checkpointer,
+        writer,
+        period=cfg.TEST.EVAL_PERIOD,
+        best=build_best(cfg),
+        draw=draw if cfg.TEST.PICTURES else None,
+    )
+    checkpoints = CheckpointHook(
+        checkpointer, loop, period=cfg.SOLVER.CHECKPOINT_PERIOD, keep=cfg.SOLVER.KEEP_CHECKPOINTS
+    )
+    return [evaluation, checkpoints]

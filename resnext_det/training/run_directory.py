@@ -12,7 +12,9 @@ from fvcore.common.config import CfgNode
 
 from resnext_det.config import dump_config, flatten
 from resnext_det.errors import UserError
+from resnext_det.training.best import has_stopped
 from resnext_det.training.checkpoint import (
+    BEST,
     LAST,
     check_run_state,
     latest_checkpoint,
@@ -95,7 +97,8 @@ def open_run(
     start = state.get("iteration", -1) + 1
     barrier()  # every process has looked at the folder before one changes it
     start_logging(folder)
-    if latest and start >= cfg.SOLVER.MAX_ITER and (folder / RESULT).is_file():
+    is_over = start >= cfg.SOLVER.MAX_ITER or has_stopped(cfg, state)
+    if latest and is_over and (folder / RESULT).is_file():
         _say("%s: this run is finished (%s), nothing is left to do", folder, latest.name)
         return RunStart(cfg, start, latest, state, finished=True)
     if latest:
@@ -225,9 +228,20 @@ def _refuse_unmarked(folder: Path, *, resume: bool) -> None:
     )
 
 
+def _refuse_lone_best(folder: Path) -> None:
+    """Refuses a run that evaluated and never came to a checkpoint: its best would be lost."""
+    best = folder / f"{BEST}.pth"
+    if best.is_file():
+        raise UserError(
+            f"{folder} holds {best.name} of a run that ended before its first checkpoint: choose "
+            f"another OUTPUT_DIR (MODEL.WEIGHTS {best} starts from it), or move the file away"
+        )
+
+
 def _check_intent(folder: Path, latest: Path | None, resume: bool) -> None:
     if latest is None:
         _refuse_unmarked(folder, resume=resume)
+        _refuse_lone_best(folder)
     if resume and latest is None:
         raise UserError(
             f"--resume: {folder} holds no checkpoint to continue; leave --resume out to "

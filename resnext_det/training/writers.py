@@ -1,16 +1,15 @@
-"""What a run tells while it trains: metrics.json, TensorBoard, progress. Engine-neutral."""
+"""What a run tells while it trains: metrics.json, boards, progress. Engine-neutral."""
 
 import json
-import logging
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fvcore.common.history_buffer import HistoryBuffer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from resnext_det.training.boards import Board, Pictures
+from resnext_det.training.progress import ProgressBar, log_line
 from resnext_det.training.result import finite_or_null
 
 PERIOD = 20  # iterations between lines, and the window of the median, as in Detectron2
@@ -29,19 +28,31 @@ class RunWriter:
         start: first iteration of this start of the run; lines of metrics.json from it
             on stem from work that was lost and is done again, and are removed.
         max_iter: SOLVER.MAX_ITER.
+        epoch_of_one: the share of the training set that an iteration sees; 0 where it is
+            not known, and no epochs are told.
+        boards: where else the numbers go.
         console: where the bar is drawn; standard error when not given.
     """
 
     def __init__(
-        self, output_dir: str | Path, start: int, max_iter: int, console: Console | None = None
+        self,
+        output_dir: str | Path,
+        start: int,
+        max_iter: int,
+        *,
+        epoch_of_one: float = 0.0,
+        boards: Sequence[Board] = (),
+        console: Console | None = None,
     ) -> None:
         self._max_iter = max_iter
+        self._epoch_of_one = epoch_of_one
+        self._boards = boards
         self._history: dict[str, HistoryBuffer] = {}
         self._noted: dict[str, float] = {}
+        self._unwritten: int | None = None
         self._metrics = _open_metrics(Path(output_dir) / "metrics.json", start)
-        self._board = _open_tensorboard(output_dir, start)
         console = console or Console(stderr=True)
-        self._bar = _ProgressBar(console, start, max_iter) if console.is_terminal else None
+        self._bar = ProgressBar(console, start, max_iter) if console.is_terminal else None
 
     def __enter__(self) -> "RunWriter":
         if self._bar:
@@ -52,8 +63,8 @@ class RunWriter:
         if self._bar:
             self._bar.stop()
         self._metrics.close()
-        if self._board:
-            self._board.close()
+        for board in self._boards:
+            board.close()
 
     def note(self, scalars: Mapping[str, float]) -> None:
         """Takes scalars beside the losses, which the next `record` adds to its own."""
@@ -65,58 +76,48 @@ class RunWriter:
             history = self._history.setdefault(name, HistoryBuffer(max_length=1000))
             history.update(value, iteration)
         self._noted.clear()
+        self._unwritten = iteration
         if self._bar:
-            self._bar.advance(iteration + 1, scalars)
+            epoch = self._epoch(iteration).get("epoch")
+            self._bar.advance(iteration + 1, scalars["total_loss"], scalars["lr"], epoch)
         if (iteration + 1) % PERIOD == 0 or iteration + 1 == self._max_iter:
-            self._write_window(iteration)
+            self.flush()
 
-    def record_evaluation(self, iteration: int, metrics: Mapping[str, float | None]) -> None:
-        """Writes an evaluation's metrics ("bbox/AP", "top1", …), null where there is none."""
-        self._write_line(iteration, metrics)
-
-    def _write_window(self, iteration: int) -> None:
+    def flush(self) -> None:
+        """Writes what was recorded since the last line, when training ends between two."""
+        if self._unwritten is None:
+            return
+        iteration, self._unwritten = self._unwritten, None
         line = {
             name: history.latest() if name in _UNSMOOTHED else history.median(PERIOD)
             for name, history in self._history.items()
         }
         seconds = self._history["time"].median(1000) if "time" in self._history else 0.0
         line["eta_seconds"] = seconds * (self._max_iter - iteration - 1)
+        line |= self._epoch(iteration)
         self._write_line(iteration, line)
-        if not self._bar:
-            logging.getLogger(__name__).info("%s", _readable(iteration, line))
+        log_line(iteration, self._max_iter, line)
+
+    def record_evaluation(self, iteration: int, metrics: Mapping[str, float | None]) -> None:
+        """Writes an evaluation's metrics ("bbox/AP", "top1", …), null where there is none."""
+        self._write_line(iteration, {**metrics, **self._epoch(iteration)})
+
+    def record_pictures(self, iteration: int, pictures: Pictures) -> None:
+        """Hands pictures of predictions to the boards."""
+        for board in self._boards:
+            board.pictures(iteration, pictures)
+
+    def _epoch(self, iteration: int) -> dict[str, float]:
+        done = (iteration + 1) * self._epoch_of_one
+        return {"epoch": round(done, 6)} if done else {}
 
     def _write_line(self, iteration: int, scalars: Mapping[str, float | None]) -> None:
         line = finite_or_null({**scalars, "iteration": iteration})
         self._metrics.write(json.dumps(line, sort_keys=True) + "\n")
         self._metrics.flush()
-        for name, value in scalars.items():
-            if self._board and value is not None:
-                self._board.add_scalar(name, value, iteration)
-
-
-class _ProgressBar:
-    def __init__(self, console: Console, start: int, max_iter: int) -> None:
-        self._progress = Progress(
-            TextColumn("[bold]training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  lr {task.fields[lr]}  eta"),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task = self._progress.add_task(
-            "training", total=max_iter, completed=start, loss="-", lr="-"
-        )
-
-    def start(self) -> None:
-        self._progress.start()
-
-    def stop(self) -> None:
-        self._progress.stop()
-
-    def advance(self, done: int, scalars: Mapping[str, float]) -> None:
-        loss, lr = f"{scalars['total_loss']:.4g}", f"{scalars['lr']:.3g}"
-        self._progress.update(self._task, completed=done, loss=loss, lr=lr)
+        values = {name: value for name, value in scalars.items() if value is not None}
+        for board in self._boards:
+            board.scalars(iteration, values)
 
 
 def _open_metrics(path: Path, start: int) -> Any:
@@ -136,19 +137,3 @@ def _iteration_of(line: str) -> float:
         return json.loads(line)["iteration"]
     except (ValueError, KeyError, TypeError):
         return float("inf")
-
-
-def _open_tensorboard(output_dir: str | Path, start: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        logging.getLogger(__name__).info("No TensorBoard events: pip install tensorboard")
-        return None
-    return SummaryWriter(str(output_dir), purge_step=start if start else None)
-
-
-def _readable(iteration: int, line: Mapping[str, float]) -> str:
-    losses = "  ".join(f"{name}: {value:.4g}" for name, value in line.items() if "loss" in name)
-    eta = timedelta(seconds=int(line["eta_seconds"]))
-    times = "  ".join(f"{name}: {line[name]:.4f}" for name in ("time", "data_time") if name in line)
-    return f"eta: {eta}  iter: {iteration}  {losses}  {times}  lr: {line['lr']:.5g}"

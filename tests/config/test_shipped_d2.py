@@ -1,6 +1,5 @@
 """Every detection config builds Detectron2's model, and differs from its own by what is listed."""
 
-import functools
 import json
 from pathlib import Path
 
@@ -40,8 +39,6 @@ def upstream_file(name: str) -> str | None:
     called = read_name(name)
     if called.net != "R_50" and (called.net not in ("R_101", "X_101_32x8d") or "_1x" in name):
         return None
-    if "pointrend" in name:
-        return None  # its package leaves the projects' configs out
     if "cascade" in name:
         stem = Path(name).stem.replace("cascade_rcnn", "cascade_mask_rcnn")
         return f"Misc/{stem}.yaml" if called.net == "R_50" else None
@@ -62,10 +59,8 @@ def as_lists(value):
     return [as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-@functools.cache
 def build_on_meta(name: str, *, backbone: str = "resnext") -> torch.nn.Module:
     from detectron2.modeling import build_model
-    from detectron2.projects import point_rend  # noqa: F401  registers PointRend's heads
 
     from resnext_det.engines.d2.config import to_detectron2_config
 

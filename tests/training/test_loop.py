@@ -8,8 +8,10 @@ import torch
 
 from resnext_det.errors import UserError
 from resnext_det.training.checkpoint import Checkpointer, load_checkpoint
-from resnext_det.training.loop import TrainLoop, checkpoint_hook, evaluation_hook
+from resnext_det.training.hooks import CheckpointHook, EvaluationHook
+from resnext_det.training.loop import TrainLoop
 from resnext_det.training.optimizer import build_optimizer
+from resnext_det.training.passes import Passes
 from resnext_det.training.schedule import build_lr_schedule
 from resnext_det.training.writers import RunWriter
 
@@ -28,7 +30,7 @@ def batches(start, stop=10):
 def build(cfg, model, losses=squares, writer=None):
     return TrainLoop(
         model=model,
-        compute_losses=losses,
+        passes=Passes(losses),
         optimizer=build_optimizer(cfg, model),
         schedule=build_lr_schedule(cfg),
         max_iter=cfg.SOLVER.MAX_ITER,
@@ -37,8 +39,21 @@ def build(cfg, model, losses=squares, writer=None):
     )
 
 
+class Each:
+    """A hook that calls a function after each iteration."""
+
+    def __init__(self, function):
+        self.after_iteration = function
+
+    def before_training(self):
+        pass
+
+    def after_training(self, iteration):
+        pass
+
+
 def save_every(loop, cfg, period):
-    return checkpoint_hook(Checkpointer(cfg.OUTPUT_DIR), loop, period=period, max_iter=10)
+    return CheckpointHook(Checkpointer(cfg.OUTPUT_DIR), loop, period=period)
 
 
 def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(cfg, tiny_net):
@@ -54,7 +69,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(cfg, tiny_net):
 
     loop = build(cfg, other)
     with pytest.raises(Stop):
-        loop.run(batches(0), hooks=[save_every(loop, cfg, 5), interrupt])
+        loop.run(batches(0), hooks=[save_every(loop, cfg, 5), Each(interrupt)])
     path = Checkpointer(cfg.OUTPUT_DIR).latest()
     assert path is not None
     assert path.name == "model_0000004.pth"
@@ -76,8 +91,15 @@ def test_files_of_a_run(cfg, tiny_net, tmp_path):
     assert load_checkpoint(tmp_path / "run/model_final.pth")["iteration"] == 9
 
 
-def test_nothing_left_to_do_needs_no_batch(cfg, tiny_net):
-    build(cfg, tiny_net).run(iter(()), start=10)
+def test_nothing_left_to_do_needs_no_batch_but_writes_what_is_missing(cfg, tiny_net, tmp_path):
+    loop = build(cfg, tiny_net)
+    hook = save_every(loop, cfg, 5)
+    loop.run(iter(()), start=10, hooks=[hook])
+    final = tmp_path / "run/model_final.pth"
+    assert load_checkpoint(final)["iteration"] == 9
+    before = final.stat().st_mtime_ns
+    loop.run(iter(()), start=10, hooks=[hook])
+    assert final.stat().st_mtime_ns == before
 
 
 def test_a_bad_loss_names_iteration_and_terms_and_leaves_the_weights(cfg, tiny_net):
@@ -93,7 +115,7 @@ def test_a_bad_loss_names_iteration_and_terms_and_leaves_the_weights(cfg, tiny_n
         seen.update({k: v.clone() for k, v in tiny_net.state_dict().items()})
 
     with pytest.raises(FloatingPointError, match="iteration 3: loss_b not finite") as error:
-        build(cfg, tiny_net, losses).run(batches(0), hooks=[hook])
+        build(cfg, tiny_net, losses).run(batches(0), hooks=[Each(hook)])
     assert "loss_a" in str(error.value)
     for key, value in tiny_net.state_dict().items():
         assert torch.equal(value, seen[key])
@@ -116,23 +138,28 @@ def test_an_interrupt_says_how_to_go_on(cfg, tiny_net, caplog):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build(cfg, tiny_net).run(batches(0), hooks=[hook])
+        build(cfg, tiny_net).run(batches(0), hooks=[Each(hook)])
     assert "--resume" in caplog.text
 
 
-def test_evaluation_comes_at_its_period_but_not_at_the_end(cfg, tiny_net, tmp_path):
+def test_evaluation_comes_at_its_period_and_once_at_the_end(cfg, tiny_net, tmp_path):
     calls = []
 
-    def evaluate():
-        tiny_net.eval()
-        calls.append(len(calls))
+    def evaluate(model):
+        model.eval()
+        assert model is tiny_net
+        calls.append((tmp_path / "model_final.pth").is_file())
         return {"top1": 50.0, "bbox/AP": None}
 
     with RunWriter(tmp_path, 0, 10) as writer:
         loop = build(cfg, tiny_net, writer=writer)
-        hook = evaluation_hook(evaluate, loop, writer, period=5, max_iter=10)
-        loop.run(batches(0), hooks=[hook])
-    assert calls == [0]
+        files = Checkpointer(tmp_path)
+        hooks = [
+            EvaluationHook(evaluate, loop, files, writer, period=5),
+            CheckpointHook(files, loop, period=100),
+        ]
+        loop.run(batches(0), hooks=hooks)
+    assert calls == [False, True]  # the last one when the final model is safe
     assert tiny_net.training
     lines = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
     assert lines[0] == {"iteration": 4, "top1": 50.0, "bbox/AP": None}
@@ -140,6 +167,7 @@ def test_evaluation_comes_at_its_period_but_not_at_the_end(cfg, tiny_net, tmp_pa
     assert lines[1].keys() == keys
     assert lines[1]["iteration"] == 9
     assert lines[1]["lr"] == build_lr_schedule(cfg).lr_at(9)
+    assert lines[2] == {"iteration": 9, "top1": 50.0, "bbox/AP": None}
 
 
 def test_checkpoints_of_other_runs_are_refused(cfg, tiny_net):
@@ -149,19 +177,3 @@ def test_checkpoints_of_other_runs_are_refused(cfg, tiny_net):
     state = build(cfg, torch.nn.Linear(2, 2)).state_dict()
     with pytest.raises(UserError, match="trained other parameters"):
         loop.load_state_dict(state, "model_final.pth")
-
-
-@pytest.mark.gpu
-def test_mixed_precision_trains_and_is_saved(cfg, tiny_net):
-    model = tiny_net.cuda()
-    loop = TrainLoop(
-        model=model,
-        compute_losses=lambda model, batch: squares(model, batch.cuda()),
-        optimizer=build_optimizer(cfg, model),
-        schedule=build_lr_schedule(cfg),
-        max_iter=10,
-        seed=3,
-        mixed_precision=True,
-    )
-    loop.run(batches(0))
-    assert loop.state_dict()["grad_scaler"]["scale"] > 0

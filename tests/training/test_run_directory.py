@@ -11,15 +11,6 @@ from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import open_run, settle_seed, trained_weights
 
 
-@pytest.fixture(autouse=True)
-def _no_handlers_left():
-    yield
-    logger = logging.getLogger("resnext_det")
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
-
-
 def save(cfg, model, iteration, name="model_0000004", **extra):
     return Checkpointer(cfg.OUTPUT_DIR, extra=extra).save(name, model=model, iteration=iteration)
 

@@ -2,12 +2,15 @@
 
 import io
 import json
+import logging
 import math
 import statistics
 
 import pytest
 from rich.console import Console
 
+from resnext_det.training.boards import TensorBoard
+from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
 from resnext_det.training.writers import RunWriter
 
@@ -23,7 +26,7 @@ def read(folder):
 
 
 def test_a_line_every_20_iterations_with_medians(tmp_path):
-    with RunWriter(tmp_path, 0, 50) as writer:
+    with RunWriter(tmp_path, 0, 50, boards=[TensorBoard(tmp_path, 0)]) as writer:
         record(writer, range(50))
     lines = read(tmp_path)
     assert [line["iteration"] for line in lines] == [19, 39, 49]
@@ -44,18 +47,50 @@ def test_resuming_removes_the_lines_that_are_done_again(tmp_path):
     assert [line["iteration"] for line in read(tmp_path)] == [19, 39, 59, 79, 99]
 
 
-def test_plain_lines_without_a_terminal_and_a_bar_with_one(tmp_path, caplog):
-    with caplog.at_level("INFO"), RunWriter(tmp_path, 0, 20) as writer:
-        record(writer, range(20))
-    assert caplog.text.count("total_loss:") == 1
-    caplog.clear()
+def test_epochs_stand_beside_iterations(tmp_path, caplog):
+    # 4 images of 120 in each iteration: 50 iterations are 200 / 120 epochs
+    with caplog.at_level("INFO"), RunWriter(tmp_path, 0, 50, epoch_of_one=4 / 120) as writer:
+        record(writer, range(40))
+        writer.record_evaluation(39, {"top1": 50.0})
+    assert "iter: 40/50  epoch: 1.33/1.67" in caplog.text
+    epochs = [line["epoch"] for line in read(tmp_path)]
+    assert epochs == pytest.approx([80 / 120, 160 / 120, 160 / 120], abs=1e-6)
+
+
+def test_training_that_ends_between_two_lines_is_written(tmp_path):
+    with RunWriter(tmp_path, 0, 100) as writer:
+        record(writer, range(27))
+        writer.flush()
+        writer.flush()
+    assert [line["iteration"] for line in read(tmp_path)] == [19, 26]
+
+
+def test_a_bar_on_a_terminal_and_plain_lines_in_the_log_file(tmp_path, capfd):
+    start_logging(tmp_path)
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100)
-    with caplog.at_level("INFO"), RunWriter(tmp_path, 0, 20, console) as writer:
+    with RunWriter(tmp_path, 0, 20, console=console, epoch_of_one=0.1) as writer:
         record(writer, range(20))
-    assert "total_loss" not in caplog.text
+        logging.getLogger("resnext_det.engines").info("another line")
+    logging.getLogger("resnext_det.training.progress").info("after the bar")
     assert "20/20" in screen.getvalue()
-    assert "loss" in screen.getvalue()
+    assert "epoch 2.00  loss 361  lr 0.005" in screen.getvalue()
+    assert "another line" in screen.getvalue()  # above the bar, which redirects stderr
+    assert "total_loss" not in screen.getvalue()
+    said = capfd.readouterr().err
+    assert "total_loss" not in said
+    assert "after the bar" in said
+    log = (tmp_path / "log.txt").read_text()
+    assert log.count("iter: 20/20  epoch: 2.00/2.00  total_loss: 90.5") == 1
+
+
+def test_plain_lines_where_there_is_no_terminal(tmp_path, capfd):
+    start_logging(tmp_path)
+    with RunWriter(tmp_path, 0, 20) as writer:
+        record(writer, range(20))
+    said = capfd.readouterr().err
+    assert said.count("total_loss:") == 1
+    assert said == (tmp_path / "log.txt").read_text()
 
 
 def test_result_holds_no_nan(cfg, tmp_path):

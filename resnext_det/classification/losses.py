@@ -1,0 +1,51 @@
+"""The loss of a classifier, on training batches and on a test set. Engine-neutral."""
+
+from collections.abc import Callable
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
+from torch.nn import functional
+
+from resnext_det.data.image_folder import FolderDataset
+from resnext_det.data.imagenet import build_classification_test_loader
+from resnext_det.training.best import TOTAL_LOSS
+from resnext_det.training.distributed import rank, world_size
+from resnext_det.training.validation import mean_losses
+
+Batch = tuple[Tensor, Tensor]
+"""(N, 3, H, W) float32 normalised images and (N,) int64 labels."""
+
+
+def classification_losses(
+    label_smoothing: float, device: torch.device
+) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
+    """Returns the loss function for the loop: (model, (images, labels)) -> loss_cls."""
+
+    def compute(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        images, labels = (part.to(device, non_blocking=True) for part in batch)
+        logits = model(images)  # (N, K)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        return {"loss_cls": loss}
+
+    return compute
+
+
+def validation_losses(
+    cfg: CfgNode, model: nn.Module, dataset: FolderDataset, device: torch.device
+) -> dict[str, float | None]:
+    """Averages the plain cross-entropy, without label smoothing, over a test set.
+
+    Returns:
+        The losses by their names in metrics.json, over all processes.
+    """
+    batches = build_classification_test_loader(cfg, dataset, rank=rank(), world_size=world_size())
+    losses = mean_losses(
+        model, batches, classification_losses(0.0, device), lambda batch: len(batch[0])
+    )
+    return {f"val/{name}": value for name, value in losses.items()}
+
+
+def validation_names() -> tuple[str, ...]:
+    """Returns the names of `validation_losses`."""
+    return TOTAL_LOSS, "val/loss_cls"

@@ -1,0 +1,32 @@
+"""What the training loop expects of the parts it is given. Engine-neutral."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Stateful(Protocol):
+    """Something whose state goes into a checkpoint and comes back from it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns tensors, numbers and strings."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        """Takes back what `state_dict` gave."""
+        ...
+
+
+class Hook(Protocol):
+    """What is done at certain iterations, in every process."""
+
+    def before_training(self) -> None:
+        """Is called once, when the state of a resumed run is back."""
+        ...
+
+    def after_iteration(self, iteration: int) -> None:
+        """Is called with each iteration that has just ended."""
+        ...
+
+    def after_training(self, iteration: int) -> None:
+        """Is called once, with the last finished iteration, also where none was left to do."""
+        ...

@@ -1,0 +1,121 @@
+"""The forward and backward passes of one update, in one go or in several. Engine-neutral."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
+
+from resnext_det.errors import UserError
+from resnext_det.training.distributed import mean_over_processes, world_size
+from resnext_det.training.precision import FLOAT32, Precision
+
+Losses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
+SplitBatch = Callable[[Any, int], Sequence[Any]]
+
+
+def split_list(batch: Sequence[Any], passes: int) -> list[Sequence[Any]]:
+    """Splits a list of samples into `passes` lists of as many, in order."""
+    size = len(batch) // passes
+    assert size * passes == len(batch), "check_passes comes first"
+    return [batch[start : start + size] for start in range(0, len(batch), size)]
+
+
+def split_tensors(batch: Sequence[Tensor], passes: int) -> list[tuple[Tensor, ...]]:
+    """Splits tensors (N, …), images and labels, into `passes` tuples of (N / passes, …)."""
+    size = len(batch[0]) // passes
+    assert size * passes == len(batch[0]), "check_passes comes first"
+    return list(zip(*(tensor.split(size) for tensor in batch), strict=True))
+
+
+def check_passes(cfg: CfgNode) -> None:
+    """Checks that the images of an update can be shared among processes and passes.
+
+    Raises:
+        UserError: they cannot.
+    """
+    batch, passes = cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.GRADIENT_ACCUMULATION
+    if batch % (passes * world_size()):
+        raise UserError(
+            f"SOLVER.IMS_PER_BATCH is {batch}, which cannot be shared by {world_size()} "
+            f"process(es) times SOLVER.GRADIENT_ACCUMULATION {passes}"
+        )
+
+
+class Passes:
+    """Adds up the gradients of one update's images.
+
+    The losses are averaged over the passes, so that for losses that are means over images,
+    several passes do what one does, in less memory. Batch statistics are each pass's own.
+
+    Args:
+        compute_losses: (model, batch) -> name -> 0-d loss; their sum is minimised.
+        count: SOLVER.GRADIENT_ACCUMULATION.
+        split_batch: (batch, count) -> that many batches.
+        precision: of the forward pass.
+    """
+
+    def __init__(
+        self,
+        compute_losses: Losses,
+        count: int = 1,
+        split_batch: SplitBatch = split_list,
+        precision: Precision = FLOAT32,
+    ) -> None:
+        self._compute_losses = compute_losses
+        self._count = count
+        self._split_batch = split_batch
+        self._precision = precision
+        self.scaler = precision.build_scaler()
+
+    def backward(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Adds the batch's gradients to the parameters', scaled by `scaler`.
+
+        Among several processes they are exchanged in the last pass only.
+
+        Returns:
+            The losses by name, 0-d and without a graph, means over the passes.
+        """
+        parts = self._split_batch(batch, self._count) if self._count > 1 else [batch]
+        means: dict[str, Tensor] = {}
+        for place, part in enumerate(parts, 1):
+            with nullcontext() if place == len(parts) else _without_exchange(model):
+                losses = self._one_pass(model, part)
+            for name, loss in losses.items():
+                means[name] = means[name] + loss if name in means else loss
+        return means
+
+    def _one_pass(self, model: nn.Module, part: Any) -> dict[str, Tensor]:
+        with self._precision.autocast():
+            losses = self._compute_losses(model, part)
+            total = sum(losses.values(), start=torch.zeros((), device=_device_of(losses)))
+        self.scaler.scale(total / self._count).backward()
+        return {name: loss.detach() / self._count for name, loss in losses.items()}
+
+
+def finite_means(losses: Mapping[str, Tensor]) -> dict[str, float]:
+    """Averages losses over the processes.
+
+    Returns:
+        The means, and `total_loss`, their sum, where no loss has that name.
+
+    Raises:
+        FloatingPointError: one is not finite, in all processes alike.
+    """
+    # Averaged first: a process whose own losses are finite must stop with the others.
+    values = mean_over_processes(losses)
+    if bad := [name for name, value in values.items() if not math.isfinite(value)]:
+        raise FloatingPointError(f"{', '.join(bad)} not finite, of {values}")
+    return values if "total_loss" in values else {"total_loss": sum(values.values()), **values}
+
+
+def _without_exchange(model: nn.Module) -> AbstractContextManager[None]:
+    distributed = isinstance(model, nn.parallel.DistributedDataParallel)
+    return model.no_sync() if distributed else nullcontext()
+
+
+def _device_of(losses: Mapping[str, Tensor]) -> torch.device:
+    return next(iter(losses.values())).device

@@ -1,0 +1,70 @@
+"""SOLVER.KEEP_CHECKPOINTS: the newest stay, and nothing of anybody else goes. Engine-neutral."""
+
+import pytest
+
+from resnext_det.training.checkpoint import load_checkpoint, write_safe
+from resnext_det.training.keeping import KeptCheckpoints
+from tests.training.runs import Interrupted, train
+
+
+def files(tmp_path):
+    return sorted(p.name for p in (tmp_path / "run").glob("*.pth"))
+
+
+@pytest.fixture
+def short(cfg):
+    cfg.SOLVER.CHECKPOINT_PERIOD = 2
+    cfg.SOLVER.KEEP_CHECKPOINTS = 2
+    return cfg
+
+
+def test_the_newest_and_the_final_one_stay(short, norm_net, tmp_path):
+    train(short, norm_net)
+    assert files(tmp_path) == ["model_0000007.pth", "model_0000009.pth", "model_final.pth"]
+
+
+def test_all_stay_without_it(short, norm_net, tmp_path):
+    short.SOLVER.KEEP_CHECKPOINTS = 0
+    train(short, norm_net)
+    assert files(tmp_path) == [
+        *(f"model_000000{i}.pth" for i in (1, 3, 5, 7, 9)),
+        "model_final.pth",
+    ]
+
+
+def test_a_resumed_run_deletes_what_it_wrote_before_and_no_other(short, norm_net, tmp_path):
+    run = tmp_path / "run"
+    write_safe(run / "model_0000000.pth", {})  # looks periodic, and is not of this run
+    with pytest.raises(Interrupted):
+        train(short, norm_net, interrupt_after=5)
+    own = ["model_0000003.pth", "model_0000005.pth"]
+    assert files(tmp_path) == ["model_0000000.pth", *own]
+    write_safe(run / "model_best.pth", {})
+    train(short, norm_net, resume=True)
+    newest = ["model_0000007.pth", "model_0000009.pth"]
+    assert files(tmp_path) == ["model_0000000.pth", *newest, "model_best.pth", "model_final.pth"]
+
+
+def test_a_crash_before_deleting_is_made_good(tmp_path):
+    kept = KeptCheckpoints(tmp_path, 1)
+    for name in ("model_0000001", "model_0000003"):
+        write_safe(tmp_path / f"{name}.pth", {})
+        kept.will_write(name)
+    state = kept.state_dict()  # as the second file holds it, while the first is still there
+    again = KeptCheckpoints(tmp_path, 1)
+    again.load_state_dict(state)
+    again.will_write("model_0000005")
+    again.prune()
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_no_run_writes_are_never_deleted(tmp_path):
+    kept = KeptCheckpoints(tmp_path / "run", 1)
+    kept.load_state_dict({"written": ["../other", "model_final", "model_best", "model_0000001"]})
+    assert kept.state_dict() == {"written": ["model_0000001"]}
+
+
+def test_the_list_is_in_the_checkpoint(short, norm_net, tmp_path):
+    train(short, norm_net)
+    content = load_checkpoint(tmp_path / "run/model_0000009.pth")
+    assert content["periodic_checkpoints"]["written"][-2:] == ["model_0000007", "model_0000009"]
