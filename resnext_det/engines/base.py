@@ -47,6 +47,10 @@ class DetectionRun:
         folder = Path(self.cfg.OUTPUT_DIR) / "inference"
         return folder if len(self.tests) == 1 else folder / name
 
+    def metric_prefix(self, name: str) -> str:
+        """Returns what stands before a test set's names in metrics.json: nothing, or NAME/."""
+        return "" if len(self.tests) == 1 else f"{name}/"
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the K classes, in the order of the detector's outputs."""

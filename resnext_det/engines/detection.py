@@ -12,11 +12,16 @@ from torch import nn
 
 from resnext_det.config import LoadedConfig, check_weights, dump_config
 from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.loaders import min_keypoints
 from resnext_det.engines.base import DetectionRun, Engine, Metrics, flat_metrics
 from resnext_det.engines.datasets import read_test_sets, read_train_set
+from resnext_det.engines.metric_names import metric_names
 from resnext_det.engines.numbers import with_numbers_of_data
+from resnext_det.engines.pictures import prediction_pictures
+from resnext_det.engines.validation import validation_losses
 from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
+from resnext_det.training.best import check_best_metric
 from resnext_det.training.checkpoint import Checkpointer, restore_model
 from resnext_det.training.device import resolve_device
 from resnext_det.training.distributed import is_main, main_first
@@ -64,6 +69,7 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
         check_weights(job.loaded.cfg)
     train = read_train_set(job.loaded.cfg, job.datasets)
     tests = read_test_sets(job.loaded.cfg, job.datasets)
+    check_best_metric(job.loaded.cfg, metric_names(job.loaded.cfg, tests))
     loaded = with_numbers_of_data(job.loaded, (train, *tests.values()))
     where = loaded.cfg.OUTPUT_DIR
     start = open_run(loaded.cfg, where, resume=job.resume, engine=engine.name, notes=loaded.notes)
@@ -137,6 +143,7 @@ def _train(
 
     with build_writer(cfg, first, _num_images(run)) as writer:
         losses = engine.build_losses(writer.note if writer else None)
+        state = engine.stateful(model)
         loop = build_loop(
             cfg,
             model,
@@ -144,9 +151,17 @@ def _train(
             losses,
             writer,
             solver=engine.build_solver(cfg, model),
-            stateful=engine.stateful(model),
+            stateful=state,
         )
-        hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer)
+        hooks = build_hooks(
+            cfg,
+            loop,
+            checkpointer,
+            evaluate,
+            writer,
+            validate=lambda model: validation_losses(engine, model, run, state),
+            draw=lambda model: prediction_pictures(engine, model, run),
+        )
         if start.checkpoint is not None:
             loop.load_state_dict(start.state, start.checkpoint)
         loop.run(engine.train_batches(run, first), first, hooks)
@@ -167,9 +182,12 @@ def _start_model(engine: Engine, run: DetectionRun, start: RunStart) -> nn.Modul
 def _num_images(run: DetectionRun) -> int:
     """How many images the run trains on, which make an epoch."""
     assert run.train is not None
-    records = run.train.records
-    filtered = run.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
-    return sum(record.usable for record in records) if filtered else len(records)
+    keypoints = min_keypoints(run.cfg, run.train)
+    any_image = not run.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
+    return sum(
+        (any_image or record.usable) and record.num_visible_keypoints >= keypoints
+        for record in run.train.records
+    )
 
 
 def _read_weights(source: str) -> Weights | None:
