@@ -25,13 +25,19 @@ def changed_keys(cfg: CfgNode) -> dict[str, tuple[object, object]]:
     return changed
 
 
-def check_honoured(cfg: CfgNode, honoured: Collection[str], engine: str) -> None:
+def check_honoured(
+    cfg: CfgNode,
+    honoured: Collection[str],
+    engine: str,
+    mend: str = "remove it or choose another engine",
+) -> None:
     """Check that an engine heeds every key that is not at its default.
 
     Args:
         cfg: the whole tree.
         honoured: dotted keys that the engine heeds.
         engine: its name, for the message.
+        mend: what to do, for the message.
 
     Raises:
         UserError: names each ignored key (the first five) with value and default.
@@ -44,10 +50,7 @@ def check_honoured(cfg: CfgNode, honoured: Collection[str], engine: str) -> None
         for key, (value, default) in sorted(ignored.items())[:MAX_NAMED]
     ]
     more = f" and {len(ignored) - MAX_NAMED} more" if len(ignored) > MAX_NAMED else ""
-    raise UserError(
-        f"the {engine} engine does not honour {', '.join(named)}{more}; "
-        "remove it or choose another engine"
-    )
+    raise UserError(f"the {engine} engine does not honour {', '.join(named)}{more}; {mend}")
 
 
 def _plain(value: object) -> object:

@@ -26,6 +26,7 @@ from resnext_det.data.coco_values import check_annotation_values, check_image_va
 from resnext_det.data.image_headers import check_header, spread
 from resnext_det.data.json_files import read_json
 from resnext_det.data.needs import BOXES, Needs
+from resnext_det.data.panoptic import check_label_file
 from resnext_det.errors import UserError
 
 __all__ = ["CocoDataset", "CocoRecord", "check_same_classes", "join_datasets", "load_coco"]
@@ -74,7 +75,7 @@ def load_coco(
     for record in spread(dataset.records, training=training):
         check_header(record.file_name, (record.height, record.width))
         if record.label_file:
-            check_header(record.label_file, (record.height, record.width))
+            check_label_file(record.label_file, (record.height, record.width))
     return dataset if training else replace(dataset, truth=truth_of(content, extras))
 
 

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from resnext_det.data.catalog import PANOPTIC_FORM, DatasetEntry, PanopticFiles
 from resnext_det.data.coco_checks import check_files_exist
+from resnext_det.data.image_headers import check_header
 from resnext_det.data.json_files import read_json
 from resnext_det.errors import UserError
 
@@ -82,15 +87,65 @@ def read_stuff(
         [label_file(files, name).relative_to(files.stuff_root).as_posix() for name in names],
         f"pictures of stuff labels that the images of {entry.json_file} need",
     )
-    if not training:
-        _check_annotations(files, content["annotations"], entry.json_file, images)
     stuff = [category for category in content["categories"] if not category["isthing"]]
     if not 1 <= len(stuff) <= _MOST_CLASSES:
         raise UserError(
             f"{files.json_file}: {len(stuff)} categories are stuff (isthing 0); there have to be "
             f"1 to {_MOST_CLASSES}"
         )
+    if not training:
+        _check_annotations(files, content["annotations"], entry.json_file, images)
+        if not entry.published:
+            _check_pixels([label_file(files, name) for name in names], len(stuff) + 1)
     return Stuff(files, tuple(c["name"] for c in stuff), tuple(c["id"] for c in stuff))
+
+
+def check_labels(path: str, labels: NDArray[np.integer], num_labels: int) -> None:
+    """Checks the labels of one picture.
+
+    Args:
+        path: the picture, for the message.
+        labels: of its pixels, any shape.
+        num_labels: how many there are.
+
+    Raises:
+        UserError: a label is neither below `num_labels` nor `IGNORED`.
+    """
+    strays = labels[(labels >= num_labels) & (labels != IGNORED)]
+    if strays.size:
+        raise UserError(
+            f"{path}: a pixel has the label {int(strays.max())}; there are 0 (things), 1 to "
+            f"{num_labels - 1} (stuff, in the order of the panoptic file) and {IGNORED} (nothing)"
+        )
+
+
+def check_label_file(path: str, stated: tuple[int, int]) -> None:
+    """Checks, by its header, that a picture of labels has the size of its image, in 8-bit grey.
+
+    Detectron2 turns anything else to grey, a palette by its colours.
+
+    Args:
+        path: the picture.
+        stated: (height, width) of the image.
+
+    Raises:
+        UserError: it has not, or is missing, or no picture.
+    """
+    check_header(path, stated)
+    with Image.open(path) as picture:
+        if picture.mode != "L":
+            raise UserError(f"{path}: its pixels are {picture.mode}; labels are 8-bit grey (L)")
+
+
+def _check_pixels(paths: Sequence[Path], num_labels: int) -> None:
+    """Checks every pixel of a set that is evaluated: it would be found only after training."""
+    for path in paths:
+        try:
+            with Image.open(path) as picture:
+                labels = np.asarray(picture)
+        except (OSError, SyntaxError) as error:
+            raise UserError(f"{path}: cannot be read as an image ({error})") from error
+        check_labels(str(path), labels, num_labels)
 
 
 def _check_on_disk(entry: DatasetEntry, files: PanopticFiles) -> None:

@@ -168,3 +168,23 @@ def test_sets_agree_in_their_stuff(tmp_path: Path) -> None:
     other = replace(one, stuff=replace(one.stuff, names=("sky",)))
     with pytest.raises(UserError, match="stuff classes: number 2 is 'ground' in the first and abs"):
         check_same_classes(one, other)
+
+
+def test_labels_of_an_evaluated_set_are_checked(tmp_path: Path) -> None:
+    entry = write_annotated(tmp_path)
+    path = tmp_path / "stuff" / "2.png"
+    Image.new("L", (96, 64), 3).save(path)
+    assert f"{path}: a pixel has the label 3; there are 0 (things), 1 to 2 (stuff" in complaint(
+        entry, training=False
+    )
+    path.write_bytes(path.read_bytes()[:60])
+    assert f"{path}: cannot be read as an image" in complaint(entry, training=False)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "1", "I;16"])
+def test_labels_are_8_bit_grey(tmp_path: Path, mode: str) -> None:
+    """Detectron2 would read a palette's colours as labels."""
+    entry = write_annotated(tmp_path)
+    path = tmp_path / "stuff" / "2.png"
+    Image.new(mode, (96, 64)).save(path)
+    assert f"{path}: its pixels are {mode}; labels are 8-bit grey" in complaint(entry)

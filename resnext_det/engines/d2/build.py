@@ -10,6 +10,7 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from resnext_det.engines.d2.config import to_detectron2_config
+from resnext_det.engines.d2.projects import register_projects
 from resnext_det.engines.d2.seeding import seed_draws
 from resnext_det.errors import UserError
 
@@ -20,6 +21,7 @@ def build_checked_model(cfg: CfgNode) -> nn.Module:
     Raises:
         UserError: a name that Detectron2 has no part for, or values that do not fit together.
     """
+    register_projects(cfg)
     try:
         return seed_draws(build_model(on_cpu(cfg)))
     except UserError:

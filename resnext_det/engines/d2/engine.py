@@ -10,15 +10,18 @@ from detectron2.utils import comm
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from resnext_det.config import with_values
 from resnext_det.data.coco import CocoRecord
 from resnext_det.data.loaders import build_detection_train_loader, build_validation_loader
 from resnext_det.engines import d2  # noqa: F401  registers the backbones
 from resnext_det.engines.base import DetectionRun, Metrics, as_validation
 from resnext_det.engines.d2.build import LossNormalizers, build_checked_model, on_cpu
+from resnext_det.engines.d2.datasets import register_metadata
 from resnext_det.engines.d2.evaluation import evaluate_model, to_detections
 from resnext_det.engines.d2.honoured import check_honoured_by_trainer
 from resnext_det.engines.d2.loader import SeededMapper
 from resnext_det.engines.d2.losses import StoredLosses
+from resnext_det.engines.d2.projects import register_projects
 from resnext_det.structures import Detections
 from resnext_det.training.distributed import rank, world_size
 from resnext_det.training.from_config import solver_from_config
@@ -34,8 +37,9 @@ class D2Engine:
     name = "d2"
 
     def check_config(self, cfg: CfgNode) -> None:
-        """Refuses what is more than boxes; Detectron2 honours the rest of its own tree."""
+        """Refuses what is left out here; Detectron2 honours the rest of its own tree."""
         check_honoured_by_trainer(cfg)
+        register_projects(cfg)
 
     def build_model(self, cfg: CfgNode) -> nn.Module:
         """Builds Detectron2's own model on the CPU; see `Engine.build_model`."""
@@ -44,7 +48,10 @@ class D2Engine:
 
     def build_mapper(self, cfg: CfgNode, *, is_train: bool) -> SeededMapper:
         """Returns Detectron2's mapper, for training or for testing."""
-        return SeededMapper(DatasetMapper(on_cpu(cfg), is_train), cfg.SEED)
+        if not is_train:  # no keypoints are mirrored, so their names need not be known
+            cfg = with_values(cfg, {"MODEL.KEYPOINT_ON": False})
+        mapper = DatasetMapper(on_cpu(cfg), is_train)
+        return SeededMapper(mapper, cfg.SEED, num_labels=cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
 
     def build_validation_mapper(self, cfg: CfgNode) -> SeededMapper:
         """Returns the mapper that reads the ground truth and augments nothing."""
@@ -69,6 +76,9 @@ class D2Engine:
     ) -> Iterator[list[dict[str, Any]]]:
         """Yields lists of Detectron2's input dicts; see `Engine.train_batches`."""
         assert run.train is not None
+        for name in run.cfg.DATASETS.TRAIN:
+            assert run.train.entry.json_file is not None
+            register_metadata(name, run.train, run.train.entry.json_file)
         return iter(
             build_detection_train_loader(
                 run.cfg,
@@ -86,7 +96,7 @@ class D2Engine:
         return iter(build_validation_loader(run.cfg, run.tests[name], mapper, rank(), world_size()))
 
     def evaluate(self, model: nn.Module, run: DetectionRun) -> Mapping[str, Metrics]:
-        """Scores with COCOEvaluator; see `Engine.evaluate`."""
+        """Scores with Detectron2's evaluators; see `Engine.evaluate`."""
         return evaluate_model(model, run, self.build_mapper(run.cfg, is_train=False))
 
     @torch.no_grad()

@@ -1,58 +1,40 @@
-"""Box AP by Detectron2's COCOEvaluator, with this project's empty cases. Detectron2."""
+"""A Detectron2 detector scored on its test sets, each of its tasks. Detectron2."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detectron2.evaluation import COCOEvaluator, inference_on_dataset
+from detectron2.evaluation import DatasetEvaluator, inference_on_dataset
+from detectron2.modeling import GeneralizedRCNNWithTTA
 from detectron2.utils import comm
+from fvcore.common.config import CfgNode
 from torch import nn
 
 from resnext_det.data.coco import CocoDataset
 from resnext_det.data.loaders import build_detection_test_loader
 from resnext_det.engines.base import DetectionRun, Metrics
-from resnext_det.engines.d2.datasets import register_metadata, write_truth
+from resnext_det.engines.d2.build import on_cpu
+from resnext_det.engines.d2.evaluators import (
+    InstanceEvaluator,
+    ProposalEvaluator,
+    register_test_set,
+)
 from resnext_det.engines.d2.loader import SeededMapper
-from resnext_det.evaluation.coco_ap import evaluate_boxes
-from resnext_det.evaluation.coco_input import ground_truth_of
+from resnext_det.engines.d2.stuff import (
+    PanopticEvaluator,
+    StuffEvaluator,
+    panopticapi_is_installed,
+)
 from resnext_det.structures import Detections
 
-
-class BoxEvaluator(COCOEvaluator):
-    """COCOEvaluator for boxes, with the names and the empty cases of the portable engine.
-
-    No detections score 0.0, no ground truth gives None. All ranks construct it together.
-
-    Args:
-        name: the name of the data set, which is registered anew.
-        dataset: its checked annotations.
-        output_dir: where `coco_instances_results.json` goes, and the checked annotations.
-    """
-
-    def __init__(self, name: str, dataset: CocoDataset, output_dir: Path) -> None:
-        # Detectron2's name for annotations that it converts.
-        json_file = output_dir / f"{name}_coco_format.json"
-        if comm.is_main_process():
-            write_truth(json_file, dataset)
-        comm.synchronize()
-        register_metadata(name, dataset, json_file)
-        super().__init__(name, tasks=("bbox",), output_dir=str(output_dir))
-        self.dataset = dataset
-
-    def _derive_coco_results(
-        self, coco_eval: Any, iou_type: str, class_names: Any = None
-    ) -> dict[str, Any]:
-        assert self.dataset.entry.json_file is not None
-        truth = ground_truth_of(self.dataset.entry.json_file, self.dataset.truth)
-        if coco_eval is None or not truth.dataset["annotations"]:
-            return evaluate_boxes(truth, [])
-        derived = super()._derive_coco_results(coco_eval, iou_type, list(truth.class_names))
-        return {k: None if math.isnan(v) else v for k, v in derived.items()}
+BOX_TASK = "bbox"
 
 
 def evaluate_model(model: nn.Module, run: DetectionRun, mapper: SeededMapper) -> dict[str, Metrics]:
-    """Runs the detector over every registered test set.
+    """Runs the detector over every test set.
+
+    With `TEST.AUG.ENABLED` each is scored a second time on resized and mirrored images, with
+    `_TTA` behind the task in the metrics' names: bbox_TTA/AP.
 
     Args:
         model: the detector, on its device.
@@ -64,18 +46,68 @@ def evaluate_model(model: nn.Module, run: DetectionRun, mapper: SeededMapper) ->
     """
     results: dict[str, Metrics] = {}
     for name, dataset in run.tests.items():
-        loader = build_detection_test_loader(
-            run.cfg,
-            dataset,
-            mapper=mapper,
-            rank=comm.get_rank(),
-            world_size=comm.get_world_size(),
-        )
-        evaluator = BoxEvaluator(name, dataset, run.inference_folder(name))
-        measured = inference_on_dataset(model, loader, evaluator)
-        if measured:
-            results[name] = measured["bbox"]
+        folder = run.inference_folder(name)
+        register_test_set(name, dataset, folder)
+        found = _evaluate(model, run, name, mapper, folder)
+        if run.cfg.TEST.AUG.ENABLED:
+            augmented = GeneralizedRCNNWithTTA(on_cpu(run.cfg), model)
+            inference = Path(run.cfg.OUTPUT_DIR) / "inference"
+            place = inference.with_name("inference_TTA") / folder.relative_to(inference)
+            measured = _evaluate(augmented, run, name, mapper, place)
+            found |= {f"{task}_TTA": metrics for task, metrics in measured.items()}
+        if found:
+            results[name] = named_by_task(found)
     return results
+
+
+def _evaluate(
+    model: nn.Module, run: DetectionRun, name: str, mapper: SeededMapper, folder: Path
+) -> dict[str, Metrics]:
+    """Returns metrics by task; empty on ranks other than the first."""
+    dataset = run.tests[name]
+    loader = build_detection_test_loader(
+        run.cfg,
+        dataset,
+        mapper=mapper,
+        rank=comm.get_rank(),
+        world_size=comm.get_world_size(),
+    )
+    evaluators = build_evaluators(run.cfg, name, dataset, folder)
+    return dict(inference_on_dataset(model, loader, evaluators) or {})
+
+
+def build_evaluators(
+    cfg: CfgNode, name: str, dataset: CocoDataset, folder: Path
+) -> list[DatasetEvaluator]:
+    """Returns what scores a detector's tasks on a registered test set.
+
+    Args:
+        cfg: the config; reads `MODEL.META_ARCHITECTURE` and `TEST.KEYPOINT_OKS_SIGMAS`.
+        name: the name of the set.
+        dataset: the set, read for this detector.
+        folder: where results go.
+    """
+    architecture = cfg.MODEL.META_ARCHITECTURE
+    if architecture == "ProposalNetwork":
+        return [ProposalEvaluator(name, dataset, folder)]
+    evaluators: list[DatasetEvaluator] = []
+    if architecture != "SemanticSegmentor":
+        sigmas = cfg.TEST.KEYPOINT_OKS_SIGMAS
+        evaluators.append(InstanceEvaluator(name, dataset, folder, sigmas))
+    if dataset.stuff is not None:
+        evaluators.append(StuffEvaluator(name, folder))
+        if architecture == "PanopticFPN" and panopticapi_is_installed():
+            evaluators.append(PanopticEvaluator(name, dataset, folder))
+    return evaluators
+
+
+def named_by_task(measured: Mapping[str, Metrics]) -> Metrics:
+    """Names the metrics of boxes plainly, those of other tasks with their prefix: segm/AP."""
+    return {
+        metric if task == BOX_TASK else f"{task}/{metric}": value
+        for task, metrics in measured.items()
+        for metric, value in metrics.items()
+    }
 
 
 def to_detections(output: Mapping[str, Any], class_names: tuple[str, ...]) -> Detections:

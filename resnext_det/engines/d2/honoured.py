@@ -1,35 +1,34 @@
-"""What this project's trainer and evaluator leave out of Detectron2. Detectron2."""
+"""What this project's trainer and evaluators leave out of Detectron2. Detectron2."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fvcore.common.config import CfgNode
 
 from resnext_det.config import flatten
+from resnext_det.engines.d2.projects import uses_pointrend
 from resnext_det.errors import UserError
 
-BOXES_ALONE = "data sets are read, and scored, for boxes alone"
 OWN_ORDER = "the order of the samples depends on the seed and the iteration alone"
+ITS_OWN_MAPPER = "only PointRend's mapper for semantic segmentation reads it"
 
 # key -> (the only value honoured, why)
 FIXED: Mapping[str, tuple[Any, str]] = {
-    "MODEL.MASK_ON": (False, BOXES_ALONE),
-    "MODEL.KEYPOINT_ON": (False, BOXES_ALONE),
-    "MODEL.LOAD_PROPOSALS": (False, "stored proposals are not read"),
     "DATALOADER.SAMPLER_TRAIN": ("TrainingSampler", OWN_ORDER),
+    "INPUT.COLOR_AUG_SSD": (False, ITS_OWN_MAPPER),
+    "INPUT.CROP.SINGLE_CATEGORY_MAX_AREA": (1.0, ITS_OWN_MAPPER),
     "SOLVER.REFERENCE_WORLD_SIZE": (0, "set IMS_PER_BATCH and BASE_LR for the processes there are"),
-    "TEST.AUG.ENABLED": (False, "test-time augmentation is not run"),
     "TEST.PRECISE_BN.ENABLED": (False, "batch statistics are not measured anew"),
 }
-# Without boxes in their output, or with more than boxes.
-OTHER_TASKS = ("PanopticFPN", "SemanticSegmentor")
+STORED = "PrecomputedProposals"
+NO_REGION_HEADS = ("ProposalNetwork", "RetinaNet", "SemanticSegmentor")
 
 
 def check_honoured_by_trainer(cfg: CfgNode) -> None:
     """Refuses what Detectron2 can do and the trainer around it here does not.
 
     Raises:
-        UserError: naming key and value.
+        UserError: naming key and value, also of keys that do not go together.
     """
     values = dict(flatten(cfg))
     for key, (honoured, reason) in FIXED.items():
@@ -37,8 +36,48 @@ def check_honoured_by_trainer(cfg: CfgNode) -> None:
             raise UserError(
                 f"{key} is {values[key]}, which the d2 engine does not honour: {reason}"
             )
-    if cfg.MODEL.META_ARCHITECTURE in OTHER_TASKS:
-        raise UserError(
-            f"MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE}, which the d2 engine does "
-            f"not honour: {BOXES_ALONE}"
+    for problem in _conflicts(cfg):
+        raise UserError(problem)
+
+
+def _conflicts(cfg: CfgNode) -> Iterator[str]:
+    """One line for each pair of keys with which Detectron2 breaks off, or ignores one."""
+    model = cfg.MODEL
+    architecture = model.META_ARCHITECTURE
+    for name in ("MASK_ON", "KEYPOINT_ON"):
+        if model[name] and architecture in NO_REGION_HEADS:
+            yield f"MODEL.{name} is True, but {architecture} has no heads on regions; set it False"
+    if model.KEYPOINT_ON and model.ROI_HEADS.NAME == "Res5ROIHeads":
+        yield (
+            "MODEL.KEYPOINT_ON is True, but MODEL.ROI_HEADS.NAME Res5ROIHeads has no keypoint "
+            "head; take StandardROIHeads"
         )
+    if architecture == "PanopticFPN" and not model.MASK_ON:
+        yield "MODEL.MASK_ON is False, but PanopticFPN joins masks and stuff; set it True"
+    if uses_pointrend(cfg) and model.MASK_ON and cfg.INPUT.MASK_FORMAT != "bitmask":
+        yield (
+            f"INPUT.MASK_FORMAT is {cfg.INPUT.MASK_FORMAT}, but PointRend draws its points from "
+            "masks of pixels; set INPUT.MASK_FORMAT bitmask"
+        )
+    plain = architecture == "GeneralizedRCNN" and not (model.KEYPOINT_ON or model.LOAD_PROPOSALS)
+    if cfg.TEST.AUG.ENABLED and not plain:
+        yield (
+            "TEST.AUG.ENABLED is True, which Detectron2 has for GeneralizedRCNN without "
+            "MODEL.KEYPOINT_ON and MODEL.LOAD_PROPOSALS alone; set it False"
+        )
+    yield from _proposal_conflicts(cfg)
+
+
+def _proposal_conflicts(cfg: CfgNode) -> Iterator[str]:
+    generator = cfg.MODEL.PROPOSAL_GENERATOR.NAME
+    if (generator == STORED) != cfg.MODEL.LOAD_PROPOSALS:
+        yield (
+            f"MODEL.LOAD_PROPOSALS is {cfg.MODEL.LOAD_PROPOSALS}, but "
+            f"MODEL.PROPOSAL_GENERATOR.NAME is {generator}; stored proposals take True and {STORED}"
+        )
+    for name in ("PROPOSAL_FILES_TRAIN", "PROPOSAL_FILES_TEST"):
+        if cfg.DATASETS[name] and not cfg.MODEL.LOAD_PROPOSALS:
+            yield (
+                f"DATASETS.{name} names files, but MODEL.LOAD_PROPOSALS is False; set it True and "
+                f"MODEL.PROPOSAL_GENERATOR.NAME {STORED}"
+            )

@@ -1,0 +1,122 @@
+"""Detectron2's COCO evaluators, with this project's empty cases and files. Detectron2.
+
+No detections score 0.0, no ground truth gives None, for every task. All ranks construct an
+evaluator together.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from detectron2.evaluation import COCOEvaluator
+from detectron2.utils import comm
+
+from resnext_det.data.coco import CocoDataset
+from resnext_det.data.proposals import PROPOSALS_FILE, write_proposals
+from resnext_det.engines.base import Metrics
+from resnext_det.engines.d2.datasets import register_metadata, write_truth
+from resnext_det.evaluation.coco_ap import evaluate_boxes
+from resnext_det.evaluation.coco_input import ground_truth_of
+
+# Area ranges of AR, Detectron2's and COCO's: below 32 x 32 px small, from 96 x 96 px large.
+AREAS = {"": (0.0, 1e10), "s": (0.0, 1024.0), "m": (1024.0, 9216.0), "l": (9216.0, 1e10)}
+
+
+def register_test_set(name: str, dataset: CocoDataset, folder: Path) -> None:
+    """Writes the checked annotations and tells Detectron2 of them; to be called by all ranks.
+
+    Args:
+        name: the name of the set, which is registered anew.
+        dataset: its checked annotations.
+        folder: where they are written.
+    """
+    json_file = folder / f"{name}_coco_format.json"  # Detectron2's name for what it converts
+    if comm.is_main_process():
+        write_truth(json_file, dataset)
+    comm.synchronize()
+    register_metadata(name, dataset, json_file)
+
+
+class InstanceEvaluator(COCOEvaluator):
+    """AP of boxes, and of masks and keypoints where the data hold them.
+
+    Args:
+        name: the name of a registered test set.
+        dataset: the set.
+        folder: where `coco_instances_results.json` goes.
+        sigmas: OKS sigmas of the keypoints; none for COCO's own.
+    """
+
+    def __init__(
+        self, name: str, dataset: CocoDataset, folder: Path, sigmas: Sequence[float] = ()
+    ) -> None:
+        tasks = ["bbox"]
+        if dataset.records[0].outlines is not None:
+            tasks.append("segm")
+        if dataset.keypoints is not None:
+            tasks.append("keypoints")
+        super().__init__(name, tasks, output_dir=str(folder), kpt_oks_sigmas=list(sigmas))
+        assert dataset.entry.json_file is not None
+        assert dataset.truth is not None
+        self.truth = ground_truth_of(dataset.entry.json_file, dataset.truth)
+        self.dataset = dataset
+
+    def _derive_coco_results(
+        self, coco_eval: Any, iou_type: str, class_names: Any = None
+    ) -> dict[str, Any]:
+        if coco_eval is None or not self.truth.dataset["annotations"]:
+            return self._without_detections(iou_type)
+        derived = super()._derive_coco_results(coco_eval, iou_type, list(self.truth.class_names))
+        return none_for_nan(derived)
+
+    def _without_detections(self, task: str) -> Metrics:
+        """Returns 0.0 for what could have been found, None for the rest."""
+        if task != "keypoints":  # which objects count does not depend on masks
+            return evaluate_boxes(self.truth, [])
+        assert self.dataset.truth is not None
+        labelled = [a for a in self.dataset.truth["annotations"] if a["num_keypoints"]]
+        truth = ground_truth_of(self.truth.path, {**self.dataset.truth, "annotations": labelled})
+        metrics = evaluate_boxes(truth, [])
+        del metrics["APs"]  # COCO has no small keypoint objects
+        return metrics
+
+
+class ProposalEvaluator(COCOEvaluator):
+    """AR of proposals, which are written for a Fast R-CNN.
+
+    Args:
+        name: the name of a registered test set.
+        dataset: the set.
+        folder: where `box_proposals.npz` goes.
+    """
+
+    def __init__(self, name: str, dataset: CocoDataset, folder: Path) -> None:
+        # Without its own folder, into which Detectron2 would pickle the predictions.
+        super().__init__(name, tasks=[])
+        self.dataset, self.folder = dataset, folder
+
+    def _eval_box_proposals(self, predictions: list[dict[str, Any]]) -> None:
+        found = [prediction["proposals"] for prediction in predictions]
+        write_proposals(
+            self.folder / PROPOSALS_FILE,
+            [prediction["image_id"] for prediction in predictions],
+            [proposals.proposal_boxes.tensor.numpy() for proposals in found],
+            [proposals.objectness_logits.numpy() for proposals in found],
+        )
+        super()._eval_box_proposals(predictions)
+        metrics = self._results["box_proposals"]
+        for name, value in metrics.items():
+            area = name.removeprefix("AR").partition("@")[0]
+            metrics[name] = value if not math.isnan(value) else self._without_proposals(area)
+
+    def _without_proposals(self, area: str) -> float | None:
+        assert self.dataset.truth is not None
+        low, high = AREAS[area]
+        objects = [a for a in self.dataset.truth["annotations"] if not a["iscrowd"]]
+        return 0.0 if any(low <= a["area"] <= high for a in objects) else None
+
+
+def none_for_nan(metrics: dict[str, float]) -> Metrics:
+    """Returns metrics with None where Detectron2 has no value."""
+    return {name: None if math.isnan(value) else float(value) for name, value in metrics.items()}

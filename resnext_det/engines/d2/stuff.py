@@ -1,0 +1,96 @@
+"""Detectron2's evaluators of semantic labels and panoptic segments. Detectron2."""
+
+import importlib.util
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from detectron2.evaluation import COCOPanopticEvaluator, SemSegEvaluator
+from detectron2.utils import comm
+
+from resnext_det.data.coco import CocoDataset
+from resnext_det.data.json_files import read_json
+from resnext_det.engines.base import Metrics
+from resnext_det.engines.d2.evaluators import none_for_nan
+
+PANOPTICAPI = "git+https://github.com/cocodataset/panopticapi"
+
+logger = logging.getLogger(__name__)
+
+
+class StuffEvaluator(SemSegEvaluator):
+    """IoU and accuracy of semantic labels; None for a class without a labelled pixel.
+
+    Args:
+        name: the name of a registered test set.
+        folder: where `sem_seg_predictions.json` goes.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        # Without its own folder, into which Detectron2 would pickle the metrics.
+        super().__init__(name)
+        self.folder = folder
+
+    def evaluate(self) -> dict[str, Metrics] | None:
+        """Returns the metrics under "sem_seg"; None on ranks other than the first."""
+        with np.errstate(invalid="ignore", divide="ignore"):  # classes without a pixel
+            measured = super().evaluate()
+        if measured is None:
+            return None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / "sem_seg_predictions.json.partial"
+        partial.write_text(json.dumps(self._predictions))
+        os.replace(partial, self.folder / "sem_seg_predictions.json")
+        return {"sem_seg": none_for_nan(measured["sem_seg"])}
+
+
+class PanopticEvaluator(COCOPanopticEvaluator):
+    """Panoptic quality; None for things or stuff of which there are no segments.
+
+    Args:
+        name: the name of a registered test set.
+        dataset: the set.
+        folder: where `predictions.json` goes.
+    """
+
+    def __init__(self, name: str, dataset: CocoDataset, folder: Path) -> None:
+        super().__init__(name, str(folder))
+        assert dataset.stuff is not None
+        self.panoptic_json = dataset.stuff.files.json_file
+
+    def evaluate(self) -> dict[str, Metrics] | None:
+        """Returns the metrics under "panoptic_seg"; None on ranks other than the first."""
+        measured = super().evaluate()
+        if measured is None:
+            return None
+        absent = _absent_kinds(read_json(self.panoptic_json))
+        return {
+            "panoptic_seg": {
+                metric: None if metric.partition("_")[2] in absent else float(value)
+                for metric, value in measured["panoptic_seg"].items()
+            }
+        }
+
+
+def panopticapi_is_installed() -> bool:
+    """Tells whether panoptic quality can be computed, and says so where it cannot."""
+    if importlib.util.find_spec("panopticapi") is not None:
+        return True
+    if comm.is_main_process():
+        logger.warning(
+            "panopticapi is not installed, so boxes, masks and semantic labels are scored, and "
+            "PQ is not: pip install %s",
+            PANOPTICAPI,
+        )
+    return False
+
+
+def _absent_kinds(content: dict[str, Any]) -> set[str]:
+    """Returns which of "" (all), "th" and "st" have no segment in a panoptic file."""
+    kinds = {c["id"]: "th" if c["isthing"] else "st" for c in content["categories"]}
+    segments = [s for a in content["annotations"] for s in a["segments_info"]]
+    found = {kinds[s["category_id"]] for s in segments if not s.get("iscrowd")}
+    return {"th", "st"} - found | (set() if found else {""})
