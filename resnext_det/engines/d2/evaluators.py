@@ -6,6 +6,7 @@ evaluator together.
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,24 +63,40 @@ class InstanceEvaluator(COCOEvaluator):
         self.truth = ground_truth_of(dataset.entry.json_file, dataset.truth)
         self.dataset = dataset
 
+    def _eval_predictions(
+        self, predictions: list[dict[str, Any]], img_ids: list[int] | None = None
+    ) -> None:
+        # Without it the results are written all the same.
+        self._do_evaluation = bool(self.truth.dataset["annotations"])
+        super()._eval_predictions(predictions, img_ids)
+        if not self._do_evaluation:
+            self._results |= {task: self._without_detections(task) for task in self._tasks}
+
     def _derive_coco_results(
         self, coco_eval: Any, iou_type: str, class_names: Any = None
     ) -> dict[str, Any]:
-        if coco_eval is None or not self.truth.dataset["annotations"]:
+        if coco_eval is None:
             return self._without_detections(iou_type)
         derived = super()._derive_coco_results(coco_eval, iou_type, list(self.truth.class_names))
         return none_for_nan(derived)
 
     def _without_detections(self, task: str) -> Metrics:
         """Returns 0.0 for what could have been found, None for the rest."""
-        if task != "keypoints":  # which objects count does not depend on masks
-            return evaluate_boxes(self.truth, [])
+        if task != "keypoints":
+            return dict(self._missed_boxes)  # which objects count does not depend on masks
         assert self.dataset.truth is not None
-        labelled = [a for a in self.dataset.truth["annotations"] if a["num_keypoints"]]
-        truth = ground_truth_of(self.truth.path, {**self.dataset.truth, "annotations": labelled})
-        metrics = evaluate_boxes(truth, [])
+        objects = self.dataset.truth["annotations"]
+        labelled = [a for a in objects if a["num_keypoints"]]
+        metrics = dict(self._missed_boxes)
+        if len(labelled) < len(objects):
+            content = {**self.dataset.truth, "annotations": labelled}
+            metrics = evaluate_boxes(ground_truth_of(self.truth.path, content), [])
         del metrics["APs"]  # COCO has no small keypoint objects
         return metrics
+
+    @cached_property
+    def _missed_boxes(self) -> Metrics:
+        return evaluate_boxes(self.truth, [])
 
 
 class ProposalEvaluator(COCOEvaluator):
