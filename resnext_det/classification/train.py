@@ -16,6 +16,7 @@ from resnext_det.classification.losses import (
     validation_losses,
     validation_names,
 )
+from resnext_det.classification.pictures import prediction_pictures
 from resnext_det.classification.prepare import (
     ENGINE,
     ClassificationJob,
@@ -28,6 +29,7 @@ from resnext_det.data.imagenet import build_classification_train_loader
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.seeding import derive_seed
 from resnext_det.training.best import check_best_metric
+from resnext_det.training.boards import Pictures
 from resnext_det.training.checkpoint import Checkpointer, restore_model
 from resnext_det.training.device import resolve_device
 from resnext_det.training.distributed import is_main, rank, world_size
@@ -140,6 +142,10 @@ def _train(
         assert job.test is not None
         return validation_losses(cfg, model, job.test, device)
 
+    def draw(model: nn.Module) -> Pictures:
+        assert job.test is not None
+        return prediction_pictures(cfg, model, job.test, device)
+
     with build_writer(cfg, first, len(job.train.samples)) as writer:
         losses = classification_losses(cfg.SOLVER.LABEL_SMOOTHING, device)
         loop = build_loop(
@@ -151,7 +157,7 @@ def _train(
             solver=solver_from_config(cfg, model),
             split_batch=split_tensors,
         )
-        hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer, validate=validate)
+        hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer, validate=validate, draw=draw)
         if start.checkpoint:
             loop.load_state_dict(start.state, start.checkpoint)
         loop.run(_batches(job, cfg, first), first, hooks)

@@ -39,6 +39,6 @@ def _of_one_set(cfg: CfgNode, dataset: CocoDataset) -> Iterator[str]:
         if needs.masks:
             yield from (f"segm/{metric}" for metric in (*_AREAS, *per_class))
         if needs.keypoints:
-            yield from (f"keypoints/{metric}" for metric in _KEYPOINTS)
+            yield from (f"keypoints/{metric}" for metric in (*_KEYPOINTS, *per_class))
     if cfg.TEST.VALIDATION_LOSS:
         yield from (TOTAL_LOSS, "val/loss*")

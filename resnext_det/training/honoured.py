@@ -63,6 +63,7 @@ SHARED_KEYS = frozenset(
         "TEST.BEST_METRIC",
         "TEST.EVAL_PERIOD",
         "TEST.PATIENCE",
+        "TEST.PICTURES",
         "TEST.VALIDATION_LOSS",
         "VERSION",
         "WANDB.PROJECT",

@@ -4,10 +4,16 @@ import json
 
 import pytest
 import torch
+from torch.nn import functional
 
 from resnext_det.classification import evaluate_classifier, train_classifier
+from resnext_det.classification.losses import validation_losses
+from resnext_det.classification.pictures import prediction_pictures
+from resnext_det.data.image_folder import load_image_folder
+from resnext_det.data.imagenet import build_classification_test_loader
 from resnext_det.errors import UserError
 from resnext_det.modeling import build_backbone
+from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.training import from_config
 from resnext_det.training.distributed import launch
 from resnext_det.weights.load import load_weights
@@ -159,3 +165,68 @@ def test_numbers_scaled_to_the_batch_are_logged_and_stay_on_resume(load, dataset
     assert len(said) == 2
     changed = [line for line in lines if " before and is " in line]
     assert ["MAX_ITER was 6 before" in line for line in changed] == [True]
+
+
+def test_everything_at_once(load, datasets, tmp_path):
+    wishes = (
+        "SOLVER.GRADIENT_ACCUMULATION", 2, "SOLVER.EMA.ENABLED", True, "SOLVER.EMA.DECAY", 0.5,
+        "SOLVER.AMP.ENABLED", True, "SOLVER.AMP.DTYPE", "bfloat16", "SOLVER.KEEP_CHECKPOINTS", 1,
+        "TEST.EVAL_PERIOD", 2, "TEST.BEST_METRIC", "val/loss_cls", "TEST.VALIDATION_LOSS", True,
+        "TEST.PICTURES", 2,
+    )  # fmt: skip
+    result = train_classifier(load(*wishes), datasets)
+    run = tmp_path / "run"
+    names = {path.name for path in run.glob("*.pth")}
+    assert names == {"model_best.pth", "model_0000005.pth", "model_final.pth"}
+    lines = [json.loads(line) for line in (run / "metrics.json").read_text().splitlines()]
+    evaluations = {line["iteration"]: line for line in lines if "top1" in line}
+    assert list(evaluations) == [1, 3, 5]
+    losses = {i: line["val/loss_cls"] for i, line in evaluations.items()}
+    assert all(line["val/total_loss"] == losses[i] for i, line in evaluations.items())
+    # 6 of the 12 images in each iteration
+    assert [line["epoch"] for line in evaluations.values()] == [1.0, 2.0, 3.0]
+    best = min(losses, key=lambda i: losses[i])
+    expected = {"metric": "val/loss_cls", "value": losses[best], "iteration": best}
+    assert (result["best"], result["stopped_at"], result["iteration"]) == (expected, None, 5)
+    assert "training_model" in torch.load(run / "model_final.pth", weights_only=True)
+
+
+def test_the_validation_loss_is_that_of_the_evaluated_model(load, datasets):
+    loaded = load("TEST.VALIDATION_LOSS", True, "SOLVER.LABEL_SMOOTHING", 0.1)
+    torch.manual_seed(0)
+    model = classifier_from_config(loaded.cfg)
+    dataset = load_image_folder(datasets["toy_val"], training=False)
+    losses = validation_losses(loaded.cfg, model, dataset, torch.device("cpu"))
+    logits, labels = [], []
+    for images, numbers in build_classification_test_loader(loaded.cfg, dataset):
+        logits.append(model.eval()(images))
+        labels.append(numbers)
+    expected = functional.cross_entropy(torch.cat(logits), torch.cat(labels)).item()
+    assert losses == {
+        "val/total_loss": pytest.approx(expected, rel=1e-6),
+        "val/loss_cls": pytest.approx(expected, rel=1e-6),
+    }
+
+
+def test_pictures_say_what_is_right_and_what_is_not(load, datasets):
+    loaded = load("TEST.PICTURES", 3)
+    dataset = load_image_folder(datasets["toy_val"], training=False)
+
+    def always_green(images):
+        return torch.tensor([[0.0, 9.0, 0.0]]).expand(len(images), 3)
+
+    model = torch.nn.Identity()
+    model.forward = always_green
+    pictures = prediction_pictures(loaded.cfg, model, dataset, torch.device("cpu"))
+    assert list(pictures) == ["predictions/0", "predictions/1", "predictions/2"]
+    # One image of each class, 48 x 40 px and enlarged; the middle of the frame's lower line.
+    assert [picture.shape for picture in pictures.values()] == [(320, 384, 3)] * 3
+    colors = [tuple(picture[-2, 192]) for picture in pictures.values()]
+    assert colors == [(0xE6, 0x9F, 0), (0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0)]
+
+
+def test_an_unknown_metric_is_refused_before_the_folder_is_made(load, datasets, tmp_path):
+    expected = r"TEST.BEST_METRIC is top_1, but there are top1, top5; top1 is meant\?"
+    with pytest.raises(UserError, match=expected):
+        train_classifier(load("TEST.BEST_METRIC", "top_1"), datasets)
+    assert not (tmp_path / "run").exists()

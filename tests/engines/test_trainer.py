@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from resnext_det.config import with_values
 from resnext_det.engines.base import Engine
+from resnext_det.engines.datasets import read_test_sets
 from resnext_det.engines.detection import evaluate_detector, train_detector
+from resnext_det.engines.metric_names import metric_names
 from resnext_det.errors import UserError
+from resnext_det.training.best import check_best_metric
 from tests.engines.conftest import Bench
 
 LOSSES = ("loss_cls", "loss_box_reg", "loss_rpn_cls", "loss_rpn_loc")
@@ -103,6 +107,29 @@ def test_an_unknown_metric_is_refused_before_the_folder_is_made(
         "bbox/AP50, bbox/AP75, bbox/APl, bbox/APm, bbox/APs; bbox/AP50 is meant?"
     )
     assert not (bench.folder / "run").exists()
+
+
+def test_the_names_known_before_training_are_those_that_are_written(
+    engine: Engine, bench: Bench
+) -> None:
+    job = bench.job("run", "SOLVER.MAX_ITER", 1, "SOLVER.STEPS", "[]")
+    train_detector(engine, job)
+    (line,) = (line for line in _metrics(bench.folder / "run") if "bbox/AP" in line)
+    tests = read_test_sets(job.loaded.cfg, job.datasets)
+    assert set(metric_names(job.loaded.cfg, tests)) == set(line) - {"iteration", "epoch"}
+
+
+def test_names_of_several_sets_and_of_other_tasks(bench: Bench) -> None:
+    job = bench.job("run", "TEST.VALIDATION_LOSS", True)
+    (dataset,) = read_test_sets(job.loaded.cfg, job.datasets).values()
+    names = metric_names(job.loaded.cfg, {"a": dataset, "b": dataset})
+    assert {"a/bbox/AP", "b/bbox/AP-red", "b/val/total_loss", "a/val/loss*"} <= set(names)
+    panoptic = with_values(job.loaded.cfg, {"MODEL.META_ARCHITECTURE": "PanopticFPN"})
+    assert "panoptic_seg/*" in metric_names(panoptic, {"a": dataset})
+    check_best_metric(
+        with_values(panoptic, {"TEST.BEST_METRIC": "panoptic_seg/PQ"}),
+        metric_names(panoptic, {"a": dataset}),
+    )
 
 
 def test_a_batch_that_passes_cannot_divide_is_refused(engine: Engine, bench: Bench) -> None:
