@@ -31,6 +31,7 @@ DETECTORS = {
     "COCO-InstanceSegmentation/mask_rcnn_{}_DC5": ("1x 3x", NETS),
     "COCO-InstanceSegmentation/mask_rcnn_{}_FPN": ("1x 3x", (*NETS, "R_152", "X_152_32x4d")),
     "COCO-InstanceSegmentation/cascade_mask_rcnn_{}_FPN": ("1x 3x", NETS),
+    "COCO-InstanceSegmentation/pointrend_rcnn_{}_FPN": ("1x 3x", NETS),
     "COCO-Keypoints/keypoint_rcnn_{}_FPN": ("1x 3x", NETS),
     "COCO-PanopticSegmentation/panoptic_fpn_{}": ("1x 3x", NETS),
     "Paper/rpn_{}_C4": ("paper", NETS),

@@ -9,6 +9,7 @@ import yaml
 
 from resnext_det.config import dump_config, find_config, load_config, task_of
 from resnext_det.config.loader import read_chain
+from resnext_det.data.catalog import builtin_names
 from resnext_det.engines.portable.engine import PortableEngine
 from resnext_det.errors import UserError
 from resnext_det.modeling.variants import list_variants
@@ -138,6 +139,12 @@ def test_the_folder_says_the_task(name):
         assert tests == cfg.DATASETS.TEST
         assert [tests[0].replace("_val", "_train")] == cfg.DATASETS.TRAIN
         assert on == (cfg.MODEL.MASK_ON, cfg.MODEL.KEYPOINT_ON)
+
+
+@pytest.mark.parametrize("name", COCO + PAPER)
+def test_the_data_sets_are_known(name):
+    datasets = load(name).DATASETS
+    assert {*datasets.TRAIN, *datasets.TEST} <= set(builtin_names())
 
 
 @pytest.mark.parametrize("name", RUNNABLE)

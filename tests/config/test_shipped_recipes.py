@@ -69,6 +69,25 @@ def test_the_counted_complexity_is_the_variants(name):
         assert row["flops"] == whole["flops"] - 2048 * 1000
 
 
+@pytest.mark.parametrize("name", [name for name in COCO if "pointrend" in name])
+def test_pointrend_is_mask_rcnn_but_for_the_head(name):
+    """As projects/PointRend of Detectron2; what else it has stands at the project's defaults."""
+    cfg = load(name)
+    assert differing_keys(cfg, load(name.replace("pointrend", "mask"))) == {
+        "INPUT.MASK_FORMAT",
+        "MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES",
+        "MODEL.ROI_MASK_HEAD.NAME",
+        "MODEL.ROI_MASK_HEAD.POINT_HEAD_ON",
+        "MODEL.ROI_MASK_HEAD.POOLER_TYPE",
+    }
+    head = cfg.MODEL.ROI_MASK_HEAD
+    assert (head.NAME, head.POOLER_TYPE, head.POINT_HEAD_ON) == ("PointRendMaskHead", "", True)
+    assert (head.FC_DIM, head.NUM_FC, head.OUTPUT_SIDE_RESOLUTION) == (1024, 2, 7)
+    assert (cfg.MODEL.POINT_HEAD.FC_DIM, cfg.MODEL.POINT_HEAD.NUM_FC) == (256, 3)
+    assert head.IN_FEATURES == cfg.MODEL.POINT_HEAD.IN_FEATURES == ["p2"]
+    assert (cfg.INPUT.MASK_FORMAT, cfg.MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES) == ("bitmask", True)
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_the_papers_numbers(name):
     """Section 5.4: 8 GPUs, and for each two images (RPN) or one (Fast R-CNN)."""
