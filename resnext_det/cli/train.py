@@ -30,7 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--engine", choices=("auto", "d2", "portable"), default="auto", help="detection engine")
     add("--resume", action="store_true", help="continue the run in OUTPUT_DIR")
     add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, do not train")
-    data_help = "a data set: NAME=annotations.json:images/, or NAME=FOLDER to classify; repeatable"
+    data_help = (
+        "a data set: NAME=annotations.json:images/ (a panoptic one goes on with "
+        ":panoptic.json:panoptic_png/:stuff_png/), or NAME=FOLDER to classify; repeatable"
+    )
     add("--train-data", action="append", default=[], metavar="NAME=…", help=data_help)
     add("--test-data", action="append", default=[], metavar="NAME=…", help=data_help)
     add("--num-gpus", type=int, default=1, help="GPUs (processes) on this machine")

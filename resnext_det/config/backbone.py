@@ -26,6 +26,7 @@ def backbone_problems(cfg: CfgNode) -> Iterator[str]:
         )
     if net.RES5_DILATION != 1 and last < 5:
         yield f"MODEL.RESNETS.RES5_DILATION is {net.RES5_DILATION}; depth {net.DEPTH} has no res5"
+    yield from _deformable_problems(net, last)
     if net.ZERO_INIT_RESIDUAL and net.NORM in ("FrozenBN", ""):
         yield (
             f"MODEL.RESNETS.ZERO_INIT_RESIDUAL is True, but MODEL.RESNETS.NORM {net.NORM!r} has "
@@ -48,6 +49,28 @@ def _basic_block_problems(net: CfgNode) -> Iterator[str]:
                 f"MODEL.RESNETS.{name} is {net[name]!r}; depth {net.DEPTH} (basic blocks) "
                 f"needs {want!r}"
             )
+
+
+def _deformable_problems(net: CfgNode, last: int) -> Iterator[str]:
+    key, deformable = "MODEL.RESNETS.DEFORM_ON_PER_STAGE", list(net.DEFORM_ON_PER_STAGE)
+    if len(deformable) != 4 or not all(isinstance(value, bool) for value in deformable):
+        yield f"{key} is {deformable}; it is True or False for each of res2, res3, res4, res5"
+        return
+    if not any(deformable):
+        return
+    if net.DEPTH in BASIC_DEPTHS:
+        yield f"{key} is {deformable}; depth {net.DEPTH} (basic blocks) has none deformable"
+    elif any(deformable[last - 1 :]):
+        yield f"{key} is {deformable}; depth {net.DEPTH} has no res5"
+    elif net.BLOCK_FORM != "grouped":
+        yield f"{key} is {deformable}, which needs MODEL.RESNETS.BLOCK_FORM 'grouped'"
+    groups = net.DEFORM_NUM_GROUPS
+    width = net.NUM_GROUPS * net.WIDTH_PER_GROUP << deformable.index(True)
+    if groups < 1 or width % groups:
+        yield (
+            f"MODEL.RESNETS.DEFORM_NUM_GROUPS is {groups}; it has to divide the {width} channels "
+            f"of res{deformable.index(True) + 2}'s 3x3 convolutions"
+        )
 
 
 def _group_norm_problems(net: CfgNode) -> Iterator[str]:

@@ -34,6 +34,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "MODEL.RESNETS.NUM_GROUPS": (1, math.inf),
     "MODEL.RESNETS.WIDTH_PER_GROUP": (1, math.inf),
     "MODEL.RESNETS.STEM_OUT_CHANNELS": (1, math.inf),
+    "MODEL.RESNETS.DEFORM_NUM_GROUPS": (1, math.inf),
     "MODEL.RESNETS.RES2_OUT_CHANNELS": (1, math.inf),
     "MODEL.ROI_HEADS.NUM_CLASSES": (1, math.inf),
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": (1, math.inf),

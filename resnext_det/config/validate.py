@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from fvcore.common.config import CfgNode
 
 from resnext_det.config.backbone import backbone_problems
+from resnext_det.config.features import feature_problems, feature_warnings
 from resnext_det.config.limits import BOUNDS, CHOICES
 from resnext_det.config.quantities import (
     box_problems,
@@ -22,14 +23,6 @@ from resnext_det.config.tree import get_value, task_of
 from resnext_det.errors import UserError
 
 COMMAND_LINE = "command line"
-FPN_BACKBONES = ("build_resnext_fpn_backbone", "build_resnet_fpn_backbone")
-
-# Detector -> the parts of it that read feature maps by name.
-FPN_USERS = {
-    "GeneralizedRCNN": ("RPN", "ROI_HEADS"),
-    "PanopticFPN": ("RPN", "ROI_HEADS"),
-    "ProposalNetwork": ("RPN",),
-}
 
 
 def validate_config(
@@ -162,27 +155,7 @@ def _detection_problems(cfg: CfgNode) -> Iterator[str]:
                 f"IOU_THRESHOLDS {list(thresholds)}"
             )
     yield from box_problems(cfg)
-    yield from _fpn_problems(cfg)
-
-
-def _fpn_problems(cfg: CfgNode) -> Iterator[str]:
-    """Feature names that the FPN on a ResNet or ResNeXt does not have."""
-    model = cfg.MODEL
-    if model.BACKBONE.NAME not in FPN_BACKBONES:
-        return
-    stages, taken = list(model.RESNETS.OUT_FEATURES), list(model.FPN.IN_FEATURES)
-    if not taken or not set(taken) <= set(stages) or "stem" in taken:
-        yield (
-            f"MODEL.FPN.IN_FEATURES is {taken}; it takes some of "
-            f"MODEL.RESNETS.OUT_FEATURES {stages}, without the stem"
-        )
-        return
-    levels = [name.replace("res", "p") for name in taken]
-    levels.append("p" + str(int(taken[-1].removeprefix("res")) + 1))  # p6 on top of p5
-    for user in FPN_USERS.get(model.META_ARCHITECTURE, ()):
-        features = list(model[user].IN_FEATURES)
-        if not features or not set(features) <= set(levels):
-            yield f"MODEL.{user}.IN_FEATURES is {features}; the FPN has {', '.join(levels)}"
+    yield from feature_problems(cfg)
 
 
 def _warnings(cfg: CfgNode) -> Iterator[str]:
@@ -193,3 +166,4 @@ def _warnings(cfg: CfgNode) -> Iterator[str]:
         yield f"SOLVER.STEPS {late} come after MAX_ITER {solver.MAX_ITER} and have no effect"
     if solver.BASE_LR == 0:
         yield "SOLVER.BASE_LR is 0, so nothing will be learnt"
+    yield from feature_warnings(cfg)

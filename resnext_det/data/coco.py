@@ -45,7 +45,7 @@ def load_coco(
 
     Args:
         entry: where the set lies.
-        training: whether it must hold at least one box to learn from. A set without
+        training: whether it must hold at least one object to learn from. A set without
             annotations (COCO's test images) loads only where this is False.
         drop_bad_boxes: the key `DATASETS.DROP_BAD_BOXES`.
         needs: what the detector reads beside boxes; see `coco_extras` for what is checked then.
@@ -70,7 +70,7 @@ def load_coco(
         logging.getLogger(__name__).warning(verdict.message)
     extras = read_extras(entry, path, content, needs, training=training, tolerant=tolerant)
     dataset = _assemble(entry, content, verdict, extras)
-    if training and not any(record.usable for record in dataset.records):
+    if training and needs.objects and not any(record.usable for record in dataset.records):
         raise UserError(f"{path}: no image has a usable box, so there is nothing to train on")
     for record in spread(dataset.records, training=training):
         check_header(record.file_name, (record.height, record.width))

@@ -1,5 +1,6 @@
 """Masks, keypoints and stuff of a COCO file, where a detector needs them. Engine-neutral."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,12 @@ def read_extras(
     if needs.keypoints:
         names = read_keypoint_names(path, categories)
         keypoints = read_keypoints(path, annotations, len(names.names))
+        if training and not names.mirrored:
+            logging.getLogger(__name__).warning(
+                "%s: no two keypoint names differ in left and right alone, so a mirror image "
+                "keeps each as it is",
+                path,
+            )
         if training and not (keypoints[:, :, 2] > 0).any():
             raise UserError(f"{path}: no keypoint is labelled, so there is nothing to train on")
     if needs.stuff:

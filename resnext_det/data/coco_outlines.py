@@ -100,20 +100,13 @@ def _polygons(where: str, polygons: Sequence[Any], *, tolerant: bool) -> Polygon
 
 
 def _coordinates(where: str, number: int, polygon: list[Any]) -> NDArray[np.float64]:
-    values = None
-    # NumPy would take text for numbers.
-    if all(isinstance(value, int | float) for value in polygon):
-        values = _as_floats(polygon)
-    if values is None or not np.isfinite(values).all():
+    try:
+        values = np.array(polygon)  # of text, of None and of numbers beyond any float no numbers
+    except ValueError:  # lists of several lengths
+        values = np.array(None)
+    if values.ndim != 1 or values.dtype.kind not in "iuf" or not np.isfinite(values).all():
         raise UserError(
             f"{where}: polygon {number} of its segmentation has a value that is no finite "
             "number; mend the file"
         )
-    return values
-
-
-def _as_floats(polygon: list[float]) -> NDArray[np.float64] | None:
-    try:
-        return np.array(polygon, dtype=np.float64)
-    except OverflowError:  # a whole number beyond any float
-        return None
+    return values.astype(np.float64)

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from resnext_det.data.coco import CocoDataset, CocoRecord
 from resnext_det.data.mapper import mapper_from_config
+from resnext_det.data.needs import needs_of
 from resnext_det.data.packed import PackedList
 from resnext_det.data.samplers import BatchPlan, SampleKey, aspect_groups, rank_chunk
 from resnext_det.errors import UserError
@@ -139,9 +140,7 @@ def build_detection_train_loader(
         UserError: no image is usable, or the batch cannot be divided.
     """
     seed = run_seed(cfg, seed)
-    records = trainable_records(
-        dataset, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS, min_keypoints(cfg, dataset)
-    )
+    records = trainable_records(dataset, filters_empty(cfg), min_keypoints(cfg, dataset))
     if not records:
         raise UserError(
             f"{dataset.entry.json_file}: no image has the objects or keypoints to be trained on "
@@ -193,9 +192,7 @@ def build_validation_loader(
         rank: this process, 0 … world_size - 1.
         world_size: how many processes share the images.
     """
-    records = trainable_records(
-        dataset, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS, min_keypoints(cfg, dataset)
-    )
+    records = trainable_records(dataset, filters_empty(cfg), min_keypoints(cfg, dataset))
     keys = [[SampleKey(0, i, i)] for i in rank_chunk(len(records), rank, world_size)]
     images = TrainDataset(PackedList(records), mapper)
     return make_batches(images, cfg.DATALOADER.NUM_WORKERS, batch_sampler=keys)
@@ -223,6 +220,11 @@ def trainable_records(
             dataset.entry.name, len(kept), len(dataset.records), asked,
         )  # fmt: skip
     return kept
+
+
+def filters_empty(cfg: Any) -> bool:
+    """Whether images without objects are left out: as asked, where objects are trained on."""
+    return cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS and needs_of(cfg).objects
 
 
 def min_keypoints(cfg: Any, dataset: CocoDataset) -> int:

@@ -17,12 +17,14 @@ class Needs:
         polygons: it has to be polygons, because masks are trained on in that form.
         keypoints: every object has keypoints, every category their names.
         stuff: every image has a picture of semantic labels.
+        objects: it is objects that are trained on, so that an image without any teaches nothing.
     """
 
     masks: bool = False
     polygons: bool = False
     keypoints: bool = False
     stuff: bool = False
+    objects: bool = True
 
 
 BOXES = Needs()
@@ -44,4 +46,5 @@ def needs_of(cfg: Any) -> Needs:
         polygons=masks and cfg.INPUT.MASK_FORMAT == "polygon",
         keypoints=has_regions and bool(cfg.MODEL.KEYPOINT_ON),
         stuff=architecture in _STUFF_READERS,
+        objects=architecture != "SemanticSegmentor",
     )

@@ -1,8 +1,9 @@
 """Backbones and classifiers by variant name. Engine-neutral."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from resnext_det.errors import UserError
 from resnext_det.modeling.classifier import Classifier
 from resnext_det.modeling.resnet import ResNet
 from resnext_det.modeling.variants import get_variant
@@ -31,7 +32,7 @@ def build_backbone(
     Raises:
         UserError: if the variant is unknown or the arguments contradict each other.
     """
-    arguments = _architecture(variant) | kwargs
+    arguments = variant_arguments(variant, kwargs)
     return ResNet(out_features=out_features, norm=norm, freeze_at=freeze_at, **arguments)
 
 
@@ -52,14 +53,27 @@ def build_classifier(
     Raises:
         UserError: if the variant is unknown or the arguments contradict each other.
     """
-    return Classifier(num_classes=num_classes, norm=norm, **(_architecture(variant) | kwargs))
+    arguments = variant_arguments(variant, kwargs)
+    return Classifier(num_classes=num_classes, norm=norm, **arguments)
 
 
-def _architecture(name: str) -> dict[str, Any]:
+def variant_arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of `ResNet` for a variant, and those given beside it.
+
+    Raises:
+        UserError: if the variant is unknown, or one of its own numbers was given otherwise.
+    """
     variant = get_variant(name)
-    return {
+    own = {
         "depth": variant.depth,
         "num_groups": variant.num_groups,
         "width_per_group": variant.width_per_group,
         "stem": variant.stem,
     }
+    for key, value in own.items():
+        if given.get(key, value) != value:
+            raise UserError(
+                f"{name} has {key} {value!r}, but {key} is set to {given[key]!r}; "
+                "remove one of the two"
+            )
+    return own | dict(given)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnext_det.modeling.build import build_classifier
+from resnext_det.modeling.conv import DeformConv2d
 from resnext_det.modeling.norms import FrozenBatchNorm2d
 from resnext_det.modeling.variants import get_variant
 
@@ -21,7 +22,8 @@ class Complexity:
 
     Attributes:
         params: weights and biases, those of frozen norms included; no running statistics.
-        flops: multiply-adds of convolutions and linear layers (the paper, Detectron2).
+        flops: multiply-adds of convolutions and linear layers (the paper, Detectron2); of a
+            deformable one as many as of a plain one and its offsets.
         flops_table: `flops`, plus 2 per norm output element, 1 per ReLU output element,
             pooling input elements and linear biases: the published model table's count.
         activations: output elements of convolutions and linear layers.
@@ -49,8 +51,9 @@ def measure_complexity(module: nn.Module, image_size: int = 224) -> Complexity:
         image_size: H and W in pixels.
     """
     aten = torch.ops.aten
-    matrix = (aten.convolution, aten.addmm)
-    counts = _count(module, image_size, _OTHER_COSTS)
+    deformable = _deformable_costs(module)
+    matrix = (aten.convolution, aten.addmm, *deformable)
+    counts = _count(module, image_size, _OTHER_COSTS | deformable)
     multiply_adds = sum(counts[op] for op in matrix) // 2  # torch counts both operations
     other = sum(counts[op] for op in _OTHER_COSTS)
     biases = sum(m.out_features for m in module.modules() if isinstance(m, nn.Linear))
@@ -88,6 +91,20 @@ def _count(module: nn.Module, image_size: int, costs: dict[Any, Callable]) -> Co
         module(image)
     module.train(training)
     return Counter(counter.get_flop_counts()["Global"])
+
+
+def _deformable_costs(module: nn.Module) -> dict[Any, Callable]:
+    """The operation of deformable convolutions, which torch's counter does not know."""
+    if not any(isinstance(m, DeformConv2d) for m in module.modules()):
+        return {}
+    import torchvision.ops  # noqa: F401  registers it; a second to import
+
+    return {torch.ops.torchvision.deform_conv2d: _deformable}
+
+
+def _deformable(_input: Any, weight_shape: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+    """Those of the convolution alone, as two operations each; the interpolation is not counted."""
+    return 2 * prod(out_shape) * prod(weight_shape[1:])
 
 
 def _output_elements(*_: Any, out_shape: Any, **__: Any) -> int:

@@ -1,12 +1,13 @@
-"""A convolution with its normalisation as a child, and its initialisation. Engine-neutral."""
+"""Convolutions with their normalisation as a child, and their initialisation. Engine-neutral."""
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 
 class Conv2d(nn.Conv2d):
-    """Convolution without bias, then a norm: parameters `weight` and `norm.*`.
+    """Convolution, then a norm: parameters `weight`, `norm.*`, and `bias` where asked for.
 
     The layout of Detectron2's wrapper (detectron2/layers/wrappers.py), hence its names.
     """
@@ -22,6 +23,7 @@ class Conv2d(nn.Conv2d):
         stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
+        bias: bool = False,
         norm: nn.Module | None = None,
     ) -> None:
         """Builds the layer with "same" padding, dilation * (kernel_size // 2)."""
@@ -33,7 +35,7 @@ class Conv2d(nn.Conv2d):
             padding=dilation * (kernel_size // 2),
             dilation=dilation,
             groups=groups,
-            bias=False,
+            bias=bias,
         )
         self.norm = norm
 
@@ -41,6 +43,44 @@ class Conv2d(nn.Conv2d):
         """Maps (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         x = super().forward(input)
         return x if self.norm is None else self.norm(x)
+
+
+class DeformConv2d(Conv2d):
+    """Convolution whose taps look where offsets move them, then a norm; parameters as `Conv2d`.
+
+    Deformable convolution (arXiv 1703.06211, Eq. 2), and version 2 with a mask (arXiv
+    1811.11168, Eq. 1), by torchvision's operator, which has kernels for every device.
+    """
+
+    def forward(
+        self, input: Tensor, offset: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Maps (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride).
+
+        Args:
+            input: float, of any precision; below float32 it is computed in float32, for which
+                alone there are kernels everywhere.
+            offset: (N, G * 2 * k * k, H / stride, W / stride) in pixels of the input: for each
+                of G deformable groups and each tap, row by row, dy then dx. None: all zero.
+            mask: (N, G * k * k, H / stride, W / stride), what each tap is multiplied by. None:
+                all one.
+        """
+        if offset is None:
+            return super().forward(input)
+        from torchvision.ops import deform_conv2d  # a second to import; few networks need it
+
+        dtype = torch.promote_types(input.dtype, torch.float32)
+        assert not isinstance(self.padding, str)
+        out = deform_conv2d(
+            input.to(dtype),
+            offset.to(dtype),
+            self.weight.to(dtype),
+            stride=(self.stride[0], self.stride[1]),
+            padding=(self.padding[0], self.padding[1]),
+            dilation=(self.dilation[0], self.dilation[1]),
+            mask=None if mask is None else mask.to(dtype),
+        ).to(input.dtype)
+        return out if self.norm is None else self.norm(out)
 
 
 def msra_fill(layer: nn.Conv2d, fan_out: int | None = None) -> None:

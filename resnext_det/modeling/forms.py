@@ -164,11 +164,14 @@ def convert_form(
         num_groups: cardinality C of the network.
 
     Raises:
-        UserError: if a form is unknown, or a width is no multiple of num_groups.
+        UserError: if a form is unknown, a block is deformable, or a width is no multiple of
+            num_groups.
     """
     for form in (from_form, to_form):
         if form not in FORMS:
             raise UserError(f"unknown block form {form!r}: choose one of {', '.join(FORMS)}")
+    if deformable := [key for key in state_dict if ".conv2_offset." in f".{key}"]:
+        raise UserError(f"deformable blocks have one form only, 'grouped': {deformable[0]}")
     grouped = dict(state_dict) if from_form == "grouped" else _merge(state_dict, num_groups)
     return grouped if to_form == "grouped" else _split(grouped, to_form, num_groups)
 

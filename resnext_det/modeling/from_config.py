@@ -70,6 +70,9 @@ def _architecture(cfg: CfgNode) -> dict[str, Any]:
         "stride_in_1x1": keys.STRIDE_IN_1X1,
         "norm": keys.NORM,
         "res5_dilation": keys.RES5_DILATION,
+        "deform_on_per_stage": keys.DEFORM_ON_PER_STAGE,
+        "deform_modulated": keys.DEFORM_MODULATED,
+        "deform_num_groups": keys.DEFORM_NUM_GROUPS,
         "stem": keys.STEM,
         "block_form": keys.BLOCK_FORM,
         "zero_init_residual": keys.ZERO_INIT_RESIDUAL,
@@ -78,7 +81,7 @@ def _architecture(cfg: CfgNode) -> dict[str, Any]:
 
 
 def _check_keys(keys: CfgNode) -> None:
-    """Refuses what Detectron2 refuses too, and its deformable convolutions.
+    """Refuses what Detectron2 refuses too.
 
     Detectron2's default of RES2_OUT_CHANNELS is 256, which suits bottleneck blocks only.
     """
@@ -86,9 +89,4 @@ def _check_keys(keys: CfgNode) -> None:
         raise UserError(
             f"MODEL.RESNETS.RES2_OUT_CHANNELS must be 64 with DEPTH {keys.DEPTH} (basic "
             f"blocks); it is {keys.RES2_OUT_CHANNELS}: set MODEL.RESNETS.RES2_OUT_CHANNELS 64"
-        )
-    if any(keys.DEFORM_ON_PER_STAGE):
-        raise UserError(
-            "MODEL.RESNETS.DEFORM_ON_PER_STAGE asks for deformable convolutions, which this "
-            "backbone does not have: set it to [False, False, False, False]"
         )

@@ -17,6 +17,7 @@ BLOCKS_PER_STAGE = {
     200: (3, 24, 36, 3),
 }
 BASIC_DEPTHS = (18, 34)
+MAX_STAGES = 4
 STEMS = ("imagenet", "cifar")
 
 
@@ -31,6 +32,7 @@ class StageSpec:
         bottleneck_channels: C · d of the 3x3 convolutions; unused by basic blocks.
         stride: of the first block.
         dilation: of the 3x3 convolutions.
+        deformable: its 3x3 convolutions are deformable.
     """
 
     name: str
@@ -40,6 +42,7 @@ class StageSpec:
     bottleneck_channels: int
     stride: int
     dilation: int
+    deformable: bool
 
 
 def plan_stages(
@@ -50,6 +53,7 @@ def plan_stages(
     stem_out_channels: int,
     res2_out_channels: int | None,
     res5_dilation: int,
+    deform_on_per_stage: Sequence[bool] = (),
 ) -> tuple[StageSpec, ...]:
     """Lays out all stages of a network; output and bottleneck channels double at each.
 
@@ -60,12 +64,15 @@ def plan_stages(
         stem_out_channels: channels into res2.
         res2_out_channels: channels out of res2; None for 64 (basic blocks) or 256.
         res5_dilation: 1, or 2 to keep res5 at the stride of res4.
+        deform_on_per_stage: for res2 … res5, whether its convolutions are deformable; empty
+            for none.
 
     Raises:
         UserError: if the numbers make no network.
     """
     _check_numbers(depth, num_groups, width_per_group, stem_out_channels, res2_out_channels)
     _check_dilation(depth, res5_dilation)
+    _check_deformable(depth, deform_on_per_stage)
     out_channels = res2_out_channels or (64 if depth in BASIC_DEPTHS else 256)
     in_channels = stem_out_channels
     stages = []
@@ -79,6 +86,7 @@ def plan_stages(
             bottleneck_channels=num_groups * width_per_group << i,
             stride=1 if i == 0 or dilation == 2 else 2,
             dilation=dilation,
+            deformable=bool(deform_on_per_stage and deform_on_per_stage[i]),
         )
         stages.append(spec)
         in_channels = spec.out_channels
@@ -132,3 +140,16 @@ def _check_dilation(depth: int, res5_dilation: int) -> None:
         raise UserError(f"depth {depth} is made of basic blocks: set res5_dilation to 1")
     if res5_dilation == 2 and len(BLOCKS_PER_STAGE[depth]) < 4:
         raise UserError(f"depth {depth} has no res5: set res5_dilation to 1")
+
+
+def _check_deformable(depth: int, deform_on_per_stage: Sequence[bool]) -> None:
+    given = list(deform_on_per_stage)
+    if given and len(given) != MAX_STAGES:
+        raise UserError(f"deform_on_per_stage is {given}; it has one value for each of res2 … res5")
+    if depth in BASIC_DEPTHS and any(given):
+        raise UserError(
+            f"depth {depth} is made of basic blocks, which are not deformable: set "
+            "deform_on_per_stage to False throughout, or choose depth 26 or from 50 up"
+        )
+    if any(given[len(BLOCKS_PER_STAGE[depth]) :]):
+        raise UserError(f"depth {depth} has no res5: set the last of deform_on_per_stage to False")

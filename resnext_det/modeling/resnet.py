@@ -17,6 +17,7 @@ from resnext_det.modeling.blocks import (
     ResidualBlock,
 )
 from resnext_det.modeling.checkpointing import run_checkpointed
+from resnext_det.modeling.deform import DeformBottleneckBlock
 from resnext_det.modeling.forms import FORMS, ConcatBottleneck, SplitBottleneck
 from resnext_det.modeling.layout import (
     BASIC_DEPTHS,
@@ -55,6 +56,9 @@ class ResNetBody(nn.Module):
         freeze_at: int = 0,
         out_features: Sequence[str] | None = None,
         res5_dilation: int = 1,
+        deform_on_per_stage: Sequence[bool] = (),
+        deform_modulated: bool = False,
+        deform_num_groups: int = 1,
         stem: str = "imagenet",
         block_form: str = "grouped",
         zero_init_residual: bool = False,
@@ -76,6 +80,10 @@ class ResNetBody(nn.Module):
             out_features: any of "stem", "res2" … "linear"; stages after the last one named
                 are not built. None for all stages, or "linear" with num_classes.
             res5_dilation: 2 keeps res5 at stride 16 (DC5).
+            deform_on_per_stage: for res2 … res5, whether its 3x3 convolutions are deformable
+                (arXiv 1703.06211); empty for none.
+            deform_modulated: version 2 of them, with a mask (arXiv 1811.11168).
+            deform_num_groups: groups of channels with offsets of their own.
             stem: "imagenet" (7x7 stride 2, max-pool) or "cifar" (3x3).
             block_form: "grouped", "split" or "concat": the paper's forms (c), (a), (b).
             zero_init_residual: start the last norm of each branch at scale 0
@@ -95,8 +103,14 @@ class ResNetBody(nn.Module):
             stem_out_channels=stem_out_channels,
             res2_out_channels=res2_out_channels,
             res5_dilation=res5_dilation,
+            deform_on_per_stage=deform_on_per_stage,
         )
         _check_choices(depth, stem, block_form, norm, zero_init_residual)
+        if any(deform_on_per_stage) and block_form != "grouped":
+            raise UserError(
+                f"block_form {block_form!r} has no deformable convolutions: set it to 'grouped', "
+                "or deform_on_per_stage to False throughout"
+            )
         if num_classes is not None:
             check_num_classes(num_classes)
         self.num_classes = num_classes
@@ -104,13 +118,18 @@ class ResNetBody(nn.Module):
         self.out_features = _resolve_out_features(out_features, plan, num_classes)
 
         self.stem = (ImageNetStem if stem == "imagenet" else CifarStem)(stem_out_channels, norm)
-        block_class, extra = BasicBlock, {}
+        block_class, options = BasicBlock, {}
         if depth not in BASIC_DEPTHS:
             block_class = _BOTTLENECKS[block_form]
-            extra = {"num_groups": num_groups, "stride_in_1x1": stride_in_1x1}
+            options = {"num_groups": num_groups, "stride_in_1x1": stride_in_1x1}
+        deform = {"deform_modulated": deform_modulated, "deform_num_groups": deform_num_groups}
         built = plan[: _num_stages(self.out_features, plan, num_classes)]
         for spec in built:
-            self.add_module(spec.name, _build_stage(spec, block_class, norm, extra))
+            if spec.deformable:
+                stage = _build_stage(spec, DeformBottleneckBlock, norm, options | deform)
+            else:
+                stage = _build_stage(spec, block_class, norm, options)
+            self.add_module(spec.name, stage)
         self.stage_names = tuple(spec.name for spec in built)
         if num_classes is not None:
             self._add_linear(built[-1].out_channels, num_classes)
@@ -221,11 +240,11 @@ def check_num_classes(num_classes: object) -> None:
 
 
 def _build_stage(
-    spec: StageSpec, block_class: type[ResidualBlock], norm: str, extra: dict[str, Any]
+    spec: StageSpec, block_class: type[ResidualBlock], norm: str, options: dict[str, Any]
 ) -> nn.Sequential:
     if block_class is not BasicBlock:
-        extra = {
-            **extra,
+        options = {
+            **options,
             "bottleneck_channels": spec.bottleneck_channels,
             "dilation": spec.dilation,
         }
@@ -234,7 +253,7 @@ def _build_stage(
         in_channels = spec.out_channels if i else spec.in_channels
         stride = 1 if i else spec.stride
         blocks.append(
-            block_class(in_channels, spec.out_channels, stride=stride, norm=norm, **extra)
+            block_class(in_channels, spec.out_channels, stride=stride, norm=norm, **options)
         )
     return nn.Sequential(*blocks)
 

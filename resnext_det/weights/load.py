@@ -13,6 +13,7 @@ from resnext_det.weights.names import is_backbone_key
 from resnext_det.weights.sources import Weights
 
 _COUNTER = "num_batches_tracked"  # a counter of BatchNorm's, no weight
+_OFFSET = ".conv2_offset."  # of deformable convolutions: new in a detector, where they start at 0
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class LoadReport:
         mismatched: in both with different shapes: they keep their initial values.
         share_tensors: tensors loaded, of all in the model, 0 … 1.
         share_params: numbers loaded, of all in the model, 0 … 1.
-        backbone_share: numbers loaded of the stem and the stages, 0 … 1.
+        backbone_share: numbers loaded of the stem and the stages, 0 … 1; offsets of deformable
+            convolutions do not count.
     """
 
     source: str
@@ -164,7 +166,9 @@ def _account(
     mismatched: list[str],
 ) -> LoadReport:
     counted = {name: value.numel() for name, value in state.items() if not name.endswith(_COUNTER)}
-    backbone = {name: n for name, n in counted.items() if is_backbone_key(name)}
+    backbone = {
+        name: n for name, n in counted.items() if is_backbone_key(name) and _OFFSET not in name
+    }
     used = set(pairs.values())
     return LoadReport(
         source=weights.source,

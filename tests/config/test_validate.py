@@ -71,6 +71,7 @@ def test_not_a_number_is_refused():
 
 
 NET = "MODEL.RESNETS."
+DEFORM, ON = NET + "DEFORM_", [False, True, True, True]
 DETECTION_CASES = [
     ({"MODEL.PIXEL_MEAN": [1.0]}, "MODEL.PIXEL_MEAN is [1.0]; it has one number for each of 3"),
     ({"MODEL.PIXEL_STD": []}, "MODEL.PIXEL_STD is []; it has one number for each of 3"),
@@ -193,6 +194,26 @@ DETECTION_CASES = [
     (
         {"MODEL.ROI_HEADS.IN_FEATURES": ["res4"]},
         "MODEL.ROI_HEADS.IN_FEATURES is ['res4']; the FPN has p2, p3, p4, p5, p6",
+    ),
+    (
+        {DEFORM + "ON_PER_STAGE": [False, True]},
+        "MODEL.RESNETS.DEFORM_ON_PER_STAGE is [False, True]; it is True or False for each of",
+    ),
+    (
+        {DEFORM + "ON_PER_STAGE": ON, NET + "DEPTH": 34, NET + "RES2_OUT_CHANNELS": 64},
+        f"MODEL.RESNETS.DEFORM_ON_PER_STAGE is {ON}; depth 34 (basic blocks) has none deformable",
+    ),
+    (
+        {DEFORM + "ON_PER_STAGE": ON, NET + "DEPTH": 29, NET + "OUT_FEATURES": ["res4"]},
+        f"MODEL.RESNETS.DEFORM_ON_PER_STAGE is {ON}; depth 29 has no res5",
+    ),
+    (
+        {DEFORM + "ON_PER_STAGE": ON, NET + "BLOCK_FORM": "split"},
+        f"MODEL.RESNETS.DEFORM_ON_PER_STAGE is {ON}, which needs MODEL.RESNETS.BLOCK_FORM 'group",
+    ),
+    (
+        {DEFORM + "ON_PER_STAGE": ON, DEFORM + "NUM_GROUPS": 3},
+        "MODEL.RESNETS.DEFORM_NUM_GROUPS is 3; it has to divide the 128 channels of res3's 3x3",
     ),
 ]
 IMAGE = "INPUT.CLASSIFICATION."

@@ -39,6 +39,9 @@ def cfg() -> CfgNode:
             },
             "SOLVER": {"IMS_PER_BATCH": 4, "MAX_ITER": 6},
             "MODEL": {
+                "META_ARCHITECTURE": "GeneralizedRCNN",
+                "MASK_ON": False,
+                "KEYPOINT_ON": False,
                 "DEVICE": "cpu",
                 "PIXEL_MEAN": [123.675, 116.28, 103.53],
                 "PIXEL_STD": [58.395, 57.12, 57.375],

@@ -69,7 +69,7 @@ def test_needs_follow_the_config() -> None:
     for name, needs in {
         "RetinaNet": BOXES,
         "ProposalNetwork": BOXES,
-        "SemanticSegmentor": Needs(stuff=True),
+        "SemanticSegmentor": Needs(stuff=True, objects=False),
     }.items():
         cfg.MODEL.META_ARCHITECTURE = name
         assert needs_of(cfg) == needs
@@ -139,6 +139,8 @@ def test_a_crowd_needs_a_mask_where_it_is_scored(tmp_path: Path) -> None:
         ([1, 2, 3, 4, 5, 6, 7], "has 7 values"),
         ([1, 2, 3, 4, 5, None], "has a value that is no finite number"),
         ([1, 2, 3, 4, 5, "6"], "has a value that is no finite number"),
+        ([[1, 2], [3, 4], [5, 6], [7, 8], [9, 9], [9, 1]], "has a value that is no finite"),
+        ([1, 2, 3, 4, [5], [6, 7]], "has a value that is no finite number"),
         ([1, 2, 3, 4, 5, float("nan")], "has a value that is no finite number"),
         ([1, 2, 3, 4, 5, 10**400], "has a value that is no finite number"),
     ],
@@ -226,6 +228,21 @@ def test_keypoints_and_their_names_are_read(tmp_path: Path) -> None:
     assert first.keypoints.shape == (3, 5, 3)
     assert first.keypoints[0, 0].tolist() == [*first.boxes[0, :2].tolist(), 2]
     assert first.num_visible_keypoints == 8
+
+
+def test_names_without_sides_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def rename(content: Content) -> None:
+        for category in content["categories"]:
+            category["keypoints"] = ["left_eye", "b", "c", "d", "e"]
+
+    with caplog.at_level("WARNING"):
+        load(tmp_path / "a", POINTS)
+        assert not caplog.messages
+        dataset = load(tmp_path / "b", POINTS, rename)
+    assert dataset.keypoints is not None
+    assert dataset.keypoints.mirrored == ()
+    (message,) = caplog.messages
+    assert "annotated.json: no two keypoint names differ in left and right alone" in message
 
 
 def test_a_set_without_keypoints_is_refused(tmp_path: Path) -> None:

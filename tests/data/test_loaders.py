@@ -14,6 +14,7 @@ from resnext_det.data.coco import CocoDataset, load_coco
 from resnext_det.data.loaders import (
     build_detection_test_loader,
     build_detection_train_loader,
+    filters_empty,
     trainable_records,
 )
 from resnext_det.data.needs import Needs
@@ -144,3 +145,16 @@ def test_a_set_of_which_no_image_is_left_is_refused(tmp_path: Path) -> None:
     dataset = load_coco(entry, training=True, needs=Needs(keypoints=True))
     with pytest.raises(UserError, match=r"annotated\.json: no image has .*MIN_KEYPOINTS_PER_IMAGE"):
         build_detection_train_loader(cfg, dataset)
+
+
+def test_labels_are_trained_on_without_objects(tmp_path: Path) -> None:
+    def strip(content: dict[str, Any]) -> None:
+        content["annotations"] = content["annotations"][:1]
+
+    cfg = get_cfg()
+    cfg.SEED, cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_WORKERS = 1, 1, 0
+    dataset = load_coco(write_annotated(tmp_path, strip), training=True)
+    images = {"GeneralizedRCNN": 1, "PanopticFPN": 1, "SemanticSegmentor": 6}
+    for architecture, count in images.items():
+        cfg.MODEL.META_ARCHITECTURE = architecture
+        assert len(trainable_records(dataset, filters_empty(cfg))) == count

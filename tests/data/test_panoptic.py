@@ -188,3 +188,14 @@ def test_labels_are_8_bit_grey(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "stuff" / "2.png"
     Image.new(mode, (96, 64)).save(path)
     assert f"{path}: its pixels are {mode}; labels are 8-bit grey" in complaint(entry)
+
+
+def test_labels_alone_can_be_trained_on(tmp_path: Path) -> None:
+    def strip(content: Content) -> None:
+        content["annotations"] = []
+
+    entry = write_annotated(tmp_path, strip)
+    with pytest.raises(UserError, match="nothing to train on"):
+        load(entry)
+    needs = Needs(stuff=True, objects=False)
+    assert len(load_coco(entry, training=True, needs=needs).records) == 6

@@ -7,6 +7,7 @@ from torch import nn
 from resnext_det.config import get_cfg
 from resnext_det.errors import UserError
 from resnext_det.modeling import build_classifier
+from resnext_det.modeling.conv import DeformConv2d
 from resnext_det.modeling.forms import SplitBottleneck
 from resnext_det.modeling.from_config import backbone_from_config, classifier_from_config
 from resnext_det.modeling.norms import FrozenBatchNorm2d
@@ -91,6 +92,12 @@ def test_basic_blocks_need_64_channels(depth):
     assert network.output_shape()["res4"].channels == 256
 
 
-def test_deformable_convolutions_are_refused():
-    with pytest.raises(UserError, match=r"MODEL\.RESNETS\.DEFORM_ON_PER_STAGE asks for"):
-        build("MODEL.RESNETS.DEFORM_ON_PER_STAGE", [False, False, False, True])
+def test_the_three_keys_of_deformable_convolution():
+    r = "MODEL.RESNETS."
+    network = build(
+        *(r + "DEFORM_ON_PER_STAGE", [False, False, True, False], r + "DEFORM_MODULATED", True),
+        *(r + "DEFORM_NUM_GROUPS", 2),
+    )
+    deformable = [name for name, m in network.named_modules() if isinstance(m, DeformConv2d)]
+    assert deformable == [f"res4.{block}.conv2" for block in range(6)]
+    assert network.res4[0].conv2_offset.weight.shape == (2 * 27, 256, 3, 3)

@@ -44,7 +44,7 @@ OTHER_DETECTORS = {
 STORED = ("MODEL.LOAD_PROPOSALS", True, "MODEL.PROPOSAL_GENERATOR.NAME", "PrecomputedProposals")
 CONFLICTS = {
     "masks without regions": (
-        ("MODEL.META_ARCHITECTURE", "RetinaNet", "MODEL.MASK_ON", True),
+        (*OTHER_DETECTORS["RetinaNet"], "MODEL.MASK_ON", True),
         "MODEL.MASK_ON is True, but RetinaNet has no heads on regions; set it False",
     ),
     "keypoints without regions": (
@@ -52,7 +52,7 @@ CONFLICTS = {
         "MODEL.KEYPOINT_ON is True, but ProposalNetwork has no heads on regions; set it False",
     ),
     "keypoints on C4": (
-        ("MODEL.KEYPOINT_ON", True, "MODEL.ROI_HEADS.NAME", "Res5ROIHeads"),
+        (*OTHER_DETECTORS["C4"], "MODEL.KEYPOINT_ON", True),
         (
             "MODEL.KEYPOINT_ON is True, but MODEL.ROI_HEADS.NAME Res5ROIHeads has no keypoint "
             "head; take StandardROIHeads"
@@ -98,7 +98,7 @@ CONFLICTS = {
         ),
     ),
     "augmented RetinaNet": (
-        ("MODEL.META_ARCHITECTURE", "RetinaNet", "TEST.AUG.ENABLED", True),
+        (*OTHER_DETECTORS["RetinaNet"], "TEST.AUG.ENABLED", True),
         (
             "TEST.AUG.ENABLED is True, which Detectron2 has for GeneralizedRCNN without "
             "MODEL.KEYPOINT_ON and MODEL.LOAD_PROPOSALS alone; set it False"
