@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from resnext_det.classification import evaluate_classifier, train_classifier
 from resnext_det.cli.errors import report_errors
-from resnext_det.config import LoadedConfig, load_config, override_pairs, task_of
+from resnext_det.cli.source import ConfigSource
+from resnext_det.config import LoadedConfig, task_of
 from resnext_det.data.catalog import DatasetEntry, parse_data_argument
-from resnext_det.engines.base import EngineName, resolve_engine
+from resnext_det.engines.base import EngineName
 from resnext_det.engines.detection import DetectionJob, evaluate_detector, train_detector
-from resnext_det.errors import UserError
 from resnext_det.training.device import check_device
 from resnext_det.training.distributed import launch
 
@@ -26,7 +26,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options, named as in Detectron2's `train_net.py`."""
     add = parser.add_argument
-    add("--config-file", required=True, metavar="FILE", help="a path or resnext_det://NAME.yaml")
+    config_help = "a path or resnext_det://NAME, .yaml or (Detectron2's LazyConfig) .py"
+    add("--config-file", required=True, metavar="FILE", help=config_help)
     add("--engine", choices=("auto", "d2", "portable"), default="auto", help="detection engine")
     add("--resume", action="store_true", help="continue the run in OUTPUT_DIR")
     add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, do not train")
@@ -40,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--num-machines", type=int, default=1, help="machines in all")
     add("--machine-rank", type=int, default=0, help="this machine's place, from 0")
     add("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine")
-    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config keys to set")
+    opts_help = "config keys to set; key=value for a .py config"
+    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help=opts_help)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,11 +54,13 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: anything the user can mend, found before training where possible.
     """
-    _check_words(args)
     train = [parse_data_argument(text) for text in args.train_data]
     test = [parse_data_argument(text) for text in args.test_data]
-    named = _names("DATASETS.TRAIN", train) + _names("DATASETS.TEST", test)
-    loaded = load_config(args.config_file, [*args.opts, *named])
+    named = {"DATASETS.TRAIN": train, "DATASETS.TEST": test}
+    names = {key: [entry.name for entry in entries] for key, entries in named.items() if entries}
+    source = ConfigSource(args.config_file, tuple(args.opts), names)
+    source.check_words(resume=args.resume)
+    loaded = source.load(args.engine)
     check_device(loaded.cfg)  # before the data are read, which can take a while
     datasets = {entry.name: entry for entry in (*train, *test)}
     launch(
@@ -65,12 +69,13 @@ def run(args: argparse.Namespace) -> int:
         num_machines=args.num_machines,
         machine_rank=args.machine_rank,
         dist_url=args.dist_url,
-        args=(loaded, datasets, args.engine, args.resume, args.eval_only),
+        args=(source, loaded, datasets, args.engine, args.resume, args.eval_only),
     )
     return 0
 
 
 def run_task(
+    source: ConfigSource,
     loaded: LoadedConfig,
     datasets: Mapping[str, DatasetEntry],
     engine_name: EngineName,
@@ -80,7 +85,8 @@ def run_task(
     """Runs the config's task in this process.
 
     Args:
-        loaded: the config and where its keys came from.
+        source: the config file.
+        loaded: what it says, and where its keys came from.
         datasets: the data sets named on the command line, by name.
         engine_name: auto, d2 or portable; classification needs none.
         resume: continue the run in OUTPUT_DIR.
@@ -91,24 +97,7 @@ def run_task(
         classify(loaded, datasets, resume=resume)
         return
     detect = evaluate_detector if eval_only else train_detector
-    detect(resolve_engine(engine_name), DetectionJob(loaded, datasets, resume))
-
-
-def _check_words(args: argparse.Namespace) -> None:
-    """Checks the user's own KEY VALUE words, before those of the named data join them."""
-    stray = next((word for word in args.opts[::2] if word.startswith("--")), None)
-    if stray is not None:
-        raise UserError(f"{stray}: no such option, or it stands after KEY VALUE (see --help)")
-    given = dict(override_pairs(args.opts))
-    if args.resume and "MODEL.WEIGHTS" in given:
-        raise UserError(
-            f"--resume and MODEL.WEIGHTS {given['MODEL.WEIGHTS']!r} contradict each other: "
-            "--resume takes the newest checkpoint in OUTPUT_DIR; drop one of the two"
-        )
-
-
-def _names(key: str, entries: Sequence[DatasetEntry]) -> list[str]:
-    return [key, str([entry.name for entry in entries])] if entries else []
+    detect(source.engine(engine_name), DetectionJob(loaded, datasets, resume))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

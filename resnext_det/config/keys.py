@@ -10,6 +10,9 @@ from resnext_det.config.pointrend import pointrend_keys
 def own_keys() -> dict[str, Any]:
     """Our own dotted keys with their defaults, declared here and nowhere else, and PointRend's."""
     return {
+        # The whole text of a config in Detectron2's Python syntax, kept for the record; no file
+        # sets it.
+        "LAZY_CONFIG": "",
         # A named variant ("resnext50_32x4d") sets DEPTH, NUM_GROUPS, WIDTH_PER_GROUP,
         # STRIDE_IN_1X1 and STEM (for 18 and 34 also RES2_OUT_CHANNELS); "" leaves them alone.
         "MODEL.RESNETS.VARIANT": "",

@@ -55,7 +55,7 @@ def _not_found(name: str, path: Path) -> str:
         return f"no config file {path}; {SCHEME}{name.removeprefix('configs/')} is installed"
     if not path.parent.is_dir():
         return f"no config file {path}: there is no folder {path.parent}"
-    there = sorted(p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
+    there = sorted(p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml", ".py"))
     close = _closest(path.name, there)
     return f"no config file {path}" + (f"; nearest there: {', '.join(close)}" if close else "")
 

@@ -10,13 +10,13 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from resnext_det.config import with_values
+from resnext_det.config import LoadedConfig, with_values
 from resnext_det.data.coco import CocoDataset, CocoRecord
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
 from resnext_det.training.loop import Losses, Stateful
 from resnext_det.training.schedule import LRSchedule
-from resnext_det.training.writers import Note
+from resnext_det.training.writers import RunWriter
 from resnext_det.weights.sources import Weights
 
 EngineName = Literal["auto", "d2", "portable"]
@@ -92,11 +92,11 @@ class Engine(Protocol):
         """
         ...
 
-    def build_losses(self, note: Note | None) -> Losses:
+    def build_losses(self, writer: RunWriter | None) -> Losses:
         """Returns the function from (model, batch) to losses by name, 0-d tensors.
 
         Args:
-            note: where scalars beside the losses go; None where nobody listens.
+            writer: takes what the model tells beside the losses; None where nobody listens.
         """
         ...
 
@@ -166,6 +166,31 @@ def _with_task(metric: str) -> str:
 def detectron2_is_installed() -> bool:
     """Tells whether Detectron2 can be imported, without importing it."""
     return importlib.util.find_spec("detectron2") is not None
+
+
+def resolve_lazy(
+    name: str, words: Sequence[str], datasets: Mapping[str, Sequence[str]], engine: EngineName
+) -> tuple[Engine, LoadedConfig]:
+    """Returns the engine of a config in Detectron2's Python syntax, and what it says.
+
+    Args:
+        name: the `.py` file.
+        words: overrides, `key=value`.
+        datasets: DATASETS.TRAIN and DATASETS.TEST -> names that replace the file's.
+        engine: what the user asked for.
+
+    Raises:
+        UserError: Detectron2 is not installed or not wanted, or the file is no such config.
+    """
+    if engine == "portable" or not detectron2_is_installed():
+        reason = "--engine portable reads none" if engine == "portable" else "it is not installed"
+        raise UserError(f"{name}: a .py config needs Detectron2, and {reason}: take a .yaml config")
+    from resnext_det.engines.d2.lazy_engine import LazyEngine
+    from resnext_det.engines.d2.lazy_file import read_lazy_config
+    from resnext_det.engines.d2.lazy_keys import load_lazy_config
+
+    lazy = read_lazy_config(name, words, datasets)
+    return LazyEngine(lazy), load_lazy_config(name, lazy, words)
 
 
 def resolve_engine(name: EngineName) -> Engine:

@@ -142,7 +142,7 @@ def _train(
         return flat_metrics(results)
 
     with build_writer(cfg, first, _num_images(run)) as writer:
-        losses = engine.build_losses(writer.note if writer else None)
+        losses = engine.build_losses(writer)
         state = engine.stateful(model)
         loop = build_loop(
             cfg,

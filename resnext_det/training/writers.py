@@ -1,7 +1,7 @@
 """What a run tells while it trains: metrics.json, boards, progress. Engine-neutral."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from resnext_det.training.progress import ProgressBar, log_line
 from resnext_det.training.result import finite_or_null
 
 PERIOD = 20  # iterations between lines, and the window of the median, as in Detectron2
-Note = Callable[[Mapping[str, float]], None]
 _UNSMOOTHED = ("lr", "iteration", "eta_seconds")
 
 

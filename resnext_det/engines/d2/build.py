@@ -1,18 +1,21 @@
 """Detectron2's models from a config of this project. Detectron2."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from detectron2.config import CfgNode as Detectron2CfgNode
 from detectron2.modeling import build_model
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from fvcore.common.config import CfgNode
+from omegaconf.errors import ConfigAttributeError
 from torch import nn
 
 from resnext_det.engines.d2.config import to_detectron2_config
 from resnext_det.engines.d2.projects import register_projects
 from resnext_det.engines.d2.seeding import seed_draws
 from resnext_det.errors import UserError
+
+T = TypeVar("T")
 
 
 def build_checked_model(cfg: CfgNode) -> nn.Module:
@@ -22,11 +25,20 @@ def build_checked_model(cfg: CfgNode) -> nn.Module:
         UserError: a name that Detectron2 has no part for, or values that do not fit together.
     """
     register_projects(cfg)
+    return seed_draws(checked(lambda: build_model(on_cpu(cfg))))
+
+
+def checked(build: Callable[[], T]) -> T:
+    """Returns what was built.
+
+    Raises:
+        UserError: a name that Detectron2 has no part for, or values that do not fit together.
+    """
     try:
-        return seed_draws(build_model(on_cpu(cfg)))
+        return build()
     except UserError:
         raise
-    except (KeyError, ValueError, AssertionError) as error:
+    except (KeyError, ValueError, TypeError, AssertionError, ConfigAttributeError) as error:
         reason = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
         raise UserError(f"Detectron2 cannot build this config: {reason}") from error
 

@@ -22,13 +22,14 @@ from resnext_det.engines.d2.honoured import check_honoured_by_trainer
 from resnext_det.engines.d2.loader import SeededMapper
 from resnext_det.engines.d2.losses import StoredLosses
 from resnext_det.engines.d2.projects import register_projects
+from resnext_det.errors import UserError
 from resnext_det.structures import Detections
 from resnext_det.training.distributed import rank, world_size
 from resnext_det.training.from_config import solver_from_config
 from resnext_det.training.log import ROOT
 from resnext_det.training.loop import Losses, Stateful
 from resnext_det.training.schedule import LRSchedule
-from resnext_det.training.writers import Note
+from resnext_det.training.writers import RunWriter
 
 
 class D2Engine:
@@ -38,12 +39,17 @@ class D2Engine:
 
     def check_config(self, cfg: CfgNode) -> None:
         """Refuses what is left out here; Detectron2 honours the rest of its own tree."""
+        if cfg.LAZY_CONFIG:
+            raise UserError(
+                "LAZY_CONFIG is set: this is the record of a run from a .py config; give that "
+                "file as --config-file"
+            )
         check_honoured_by_trainer(cfg)
         register_projects(cfg)
 
     def build_model(self, cfg: CfgNode) -> nn.Module:
         """Builds Detectron2's own model on the CPU; see `Engine.build_model`."""
-        _join_run()
+        join_run()
         return build_checked_model(cfg)
 
     def build_mapper(self, cfg: CfgNode, *, is_train: bool) -> SeededMapper:
@@ -63,9 +69,9 @@ class D2Engine:
         """Returns the optimizer and the schedule of `SOLVER`."""
         return solver_from_config(cfg, model)
 
-    def build_losses(self, note: Note | None) -> Losses:
+    def build_losses(self, writer: RunWriter | None) -> Losses:
         """Returns the model's own losses; what it says beside them is noted."""
-        return StoredLosses(note)
+        return StoredLosses(writer)
 
     def stateful(self, model: nn.Module) -> Mapping[str, Stateful]:
         """Returns the running loss normalisers, which Detectron2 leaves out of its state."""
@@ -110,7 +116,7 @@ class D2Engine:
         return [to_detections(output, run.class_names) for output in outputs]
 
 
-def _join_run() -> None:
+def join_run() -> None:
     """Joins Detectron2 to the processes and to the log of the run."""
     if world_size() > 1 and comm._LOCAL_PROCESS_GROUP is None:
         comm.create_local_process_group(torch.cuda.device_count() or world_size())

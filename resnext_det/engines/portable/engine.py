@@ -20,7 +20,7 @@ from resnext_det.training.distributed import rank, world_size
 from resnext_det.training.from_config import solver_from_config
 from resnext_det.training.loop import Losses, Stateful
 from resnext_det.training.schedule import LRSchedule
-from resnext_det.training.writers import Note
+from resnext_det.training.writers import RunWriter
 
 
 class PortableEngine:
@@ -43,8 +43,8 @@ class PortableEngine:
         """Returns the optimizer and the schedule of `SOLVER`."""
         return solver_from_config(cfg, model)
 
-    def build_losses(self, note: Note | None) -> Losses:
-        """Returns the model's own losses; there is nothing to note beside them."""
+    def build_losses(self, writer: RunWriter | None) -> Losses:
+        """Returns the model's own losses; it tells nothing beside them."""
         return _losses
 
     def stateful(self, model: nn.Module) -> Mapping[str, Stateful]:

@@ -57,6 +57,16 @@ def test_what_detectron2_counts_beside_the_losses_is_written(bench: Bench) -> No
     assert line["total_loss"] == pytest.approx(sum(line[name] for name in losses), rel=0.5)
 
 
+def test_detectron2s_training_pictures_reach_tensorboard(bench: Bench) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    words = ("DATASETS.TEST", "[]", "VIS_PERIOD", 3)
+    train_detector(resolve_engine("d2"), bench.job("run", *words))
+    events = EventAccumulator(str(bench.folder / "run")).Reload()
+    (name,) = events.Tags()["images"]
+    assert [event.step for event in events.Images(name)] == [0, 3]
+
+
 def _weights_of_detectron2s_trainer(bench: Bench, words: tuple[Any, ...]) -> dict[str, Tensor]:
     """The weights after the same batches in Detectron2's SimpleTrainer, optimizer and schedule."""
     from detectron2.engine import SimpleTrainer, hooks

@@ -1,0 +1,156 @@
+"""Configs in Detectron2's Python syntax, from the command line to result.json. Detectron2."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnext_det.cli.train import main
+from resnext_det.config import config_root
+from tests.engines.conftest import Bench
+
+pytestmark = pytest.mark.d2
+
+# The shipped FCOS, made so small that a CPU trains it in a second.
+TINY = """
+from detectron2.config import LazyConfig
+from detectron2.layers import ShapeSpec
+
+model, optimizer, lr_multiplier, dataloader, train = LazyConfig.load(
+    {base!r}, ("model", "optimizer", "lr_multiplier", "dataloader", "train")
+)
+net = model.backbone.bottom_up
+del net.variant
+net.depth, net.num_groups, net.width_per_group = 26, 4, 4
+net.stem_out_channels, net.res2_out_channels, net.norm, net.freeze_at = 16, 32, "BN", 0
+model.backbone.out_channels = 32
+model.backbone.top_block.in_channels = model.backbone.top_block.out_channels = 32
+model.head.input_shape = [ShapeSpec(channels=32)] * 5
+for loader in (dataloader.train, dataloader.test):
+    loader.num_workers = 0
+    loader.mapper.augmentations[0].update(short_edge_length=64, max_size=128)
+dataloader.train.total_batch_size = 2
+train.update(device="cpu", max_iter=6, eval_period=0, seed=7)
+train.checkpointer.period = 3
+"""
+
+
+@pytest.fixture
+def lazy_file(bench: Bench) -> Path:
+    path = bench.config.with_name("tiny_fcos.py")
+    path.write_text(TINY.format(base=str(config_root() / "common" / "fcos.py")))
+    return path
+
+
+def run(bench: Bench, file: Path, name: str, *words: str) -> int:
+    data = f"shapes={bench.entry.json_file}:{bench.entry.image_root}"
+    options = [word for word in words if word.startswith("--")]
+    sets = [word for word in words if not word.startswith("--")]
+    output = f"train.output_dir={bench.folder / name}"
+    arguments = ["--train-data", data, "--test-data", data, *options, output, *sets]
+    return main(["--config-file", str(file), *arguments])
+
+
+def test_fcos_trains_scores_and_resumes_to_the_bit(bench: Bench, lazy_file: Path) -> None:
+    assert run(bench, lazy_file, "whole") == 0
+    result = json.loads((bench.folder / "whole" / "result.json").read_text())
+    assert result["engine"] == "d2"
+    assert result["metrics"]["AP"] >= 0.0
+    assert "FCOS" in result["config"]["LAZY_CONFIG"]
+    assert run(bench, lazy_file, "cut", "train.max_iter=6") == 0
+    (bench.folder / "cut" / "last_checkpoint").write_text("model_0000002.pth")
+    (bench.folder / "cut" / "result.json").unlink()
+    assert run(bench, lazy_file, "cut", "--resume") == 0
+    whole, cut = (_weights(bench, name) for name in ("whole", "cut"))
+    assert whole["head.cls_score.weight"].shape[0] == 2  # the classes of the data
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+
+
+def test_checkpoint_evaluates_to_the_runs_metrics(bench: Bench, lazy_file: Path) -> None:
+    assert run(bench, lazy_file, "run") == 0
+    weights = f"train.init_checkpoint={bench.folder / 'run' / 'model_final.pth'}"
+    assert run(bench, lazy_file, "again", "--eval-only", weights) == 0
+    ours = json.loads((bench.folder / "run" / "result.json").read_text())
+    again = json.loads((bench.folder / "again" / "inference" / "result.json").read_text())
+    assert again["metrics"] == ours["metrics"]
+
+
+def test_overrides_of_parts_and_of_the_trainer(bench: Bench, lazy_file: Path) -> None:
+    words = ("optimizer.lr=0.003", "model.head.prior_prob=0.05", "trainer.SOLVER.EMA.ENABLED=True")
+    assert run(bench, lazy_file, "run", *words) == 0
+    config = json.loads((bench.folder / "run" / "result.json").read_text())["config"]
+    assert config["SOLVER"]["BASE_LR"] == 0.003
+    assert config["SOLVER"]["EMA"]["ENABLED"] is True
+    assert "prior_prob: 0.05" in config["LAZY_CONFIG"]
+
+
+MISTAKES = {
+    ("train.max_itr=9",): "unknown key train.max_itr; train.max_iter is meant?",
+    ("model.head.prior=0.1",): "unexpected keyword argument 'prior'",
+    ("SOLVER.MAX_ITER", "9"): "'SOLVER.MAX_ITER' has no value; write key=value for a .py config",
+    ("train.max_iter=many",): "SOLVER.MAX_ITER is a int",
+    ("trainer.SOLVER.EMA.ENABLD=True",): "unknown key trainer.SOLVER.EMA.ENABLD; "
+    "trainer.SOLVER.EMA.ENABLED is meant?",
+    ("model.num_classes=5",): "has 2 categories",
+    ("--engine=portable",): "a .py config needs Detectron2, and --engine portable reads none",
+    ("model.backbone.bottom_up.norm=XN",): "MODEL.RESNETS.NORM is 'XN'; it can be",
+    ("--resume", "train.init_checkpoint=x.pth"): "--resume and train.init_checkpoint 'x.pth' contr",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES, ids=" ".join)
+def test_a_mistake_is_one_line(
+    words: tuple[str, ...], bench: Bench, lazy_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(bench, lazy_file, "run", *words) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert MISTAKES[words] in error
+    assert not (bench.folder / "run" / "model_final.pth").exists()
+
+
+BROKEN = {
+    "x = (": "cannot be run as a config: SyntaxError",
+    "import no_such_module": "cannot be run as a config: ModuleNotFoundError",
+    "model = dict()": "no LazyConfig of a detector: it has no optimizer, lr_multiplier, train",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_broken_file_is_named(
+    text: str, bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = bench.config.with_name("broken.py")
+    path.write_text(text)
+    assert run(bench, path, "run") == 2
+    assert f"error: {path}: {BROKEN[text]}" in capsys.readouterr().err
+
+
+def test_the_record_of_such_a_run_is_no_yaml_config(
+    bench: Bench, lazy_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(bench, lazy_file, "run") == 0
+    assert main(["--config-file", str(bench.folder / "run" / "config.yaml"), "--eval-only"]) == 2
+    assert "give that file as --config-file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted((config_root() / "COCO-Detection").glob("*.py")), ids=str)
+def test_shipped_files_load_and_build_on_the_meta_device(path: Path) -> None:
+    from detectron2.config import instantiate
+
+    from resnext_det.engines.d2.lazy_file import read_lazy_config
+    from resnext_det.engines.d2.lazy_keys import load_lazy_config
+
+    lazy = read_lazy_config(str(path))
+    loaded = load_lazy_config(str(path), lazy)
+    assert loaded.cfg.SOLVER.IMS_PER_BATCH == 16
+    assert (loaded.cfg.SOLVER.MAX_ITER, loaded.cfg.SOLVER.BASE_LR) == (90000, 0.01)
+    assert list(loaded.cfg.DATASETS.TEST) == ["coco_2017_val"]
+    with torch.device("meta"):
+        model = instantiate(lazy.model)
+    assert set(model.backbone.output_shape()) == {"p3", "p4", "p5", "p6", "p7"}
+
+
+def _weights(bench: Bench, name: str) -> dict[str, torch.Tensor]:
+    return torch.load(bench.folder / name / "model_final.pth", weights_only=True)["model"]
