@@ -1,6 +1,7 @@
 """What the trainer can do, on both engines: each wish gives its files and its numbers."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,27 @@ def test_everything_at_once(engine: Engine, bench: Bench) -> None:
         for value in final["training_model"].values()
         if value.is_floating_point()
     )
+
+
+def test_with_everything_on_a_resumed_run_is_the_uninterrupted_one(
+    engine: Engine, bench: Bench
+) -> None:
+    words = (*EVERYTHING, "SOLVER.KEEP_CHECKPOINTS", 0)
+    train_detector(engine, bench.job("whole", *words))
+    cut = bench.folder / "cut"
+    cut.mkdir()
+    shutil.copy(bench.folder / "whole" / "model_0000001.pth", cut)
+    (cut / "last_checkpoint").write_text("model_0000001.pth")
+    train_detector(engine, bench.job("cut", *words, resume=True))
+    one, other = (
+        torch.load(bench.folder / name / "model_final.pth", weights_only=True)
+        for name in ("whole", "cut")
+    )
+    for entry in ("model", "training_model"):
+        assert all(torch.equal(value, other[entry][key]) for key, value in one[entry].items())
+    assert (one["ema"], one["best"]) == (other["ema"], other["best"])
+    written = [_metrics(bench.folder / name)[-1] for name in ("whole", "cut")]
+    assert written[0] == written[1]
 
 
 def test_what_is_evaluated_and_exported_is_the_average(engine: Engine, bench: Bench) -> None:

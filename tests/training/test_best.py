@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from resnext_det.errors import UserError
 from resnext_det.training import distributed
@@ -14,6 +15,7 @@ from resnext_det.training.distributed import launch
 from resnext_det.training.hooks import run_outcome
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import open_run
+from tests.training.conftest import NormNet
 from tests.training.runs import Interrupted, train
 
 # Of the evaluations after iterations 0, 1, 2, …
@@ -163,3 +165,21 @@ def test_all_processes_decide_alike(tmp_path):
     launch(decide, num_gpus=2, args=(str(tmp_path),))
     for rank in (0, 1):
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == [[True, False, False], True]
+
+
+def stop_together(cfg) -> None:
+    """Runs in each process: the main one alone sees that nothing gets better."""
+    torch.manual_seed(0)
+    loop, hooks = train(cfg, NormNet(), evaluate=evaluate if distributed.is_main() else None)
+    learnt = distributed.all_gather_objects(run_outcome(loop, hooks))
+    if distributed.is_main():
+        (Path(cfg.OUTPUT_DIR) / "outcomes.json").write_text(json.dumps(learnt))
+
+
+def test_several_processes_stop_together(watched):
+    watched.TEST.PATIENCE = 3
+    watched.SOLVER.EMA.ENABLED, watched.SOLVER.GRADIENT_ACCUMULATION = True, 2
+    launch(stop_together, num_gpus=2, args=(watched,))
+    outcomes = json.loads((Path(watched.OUTPUT_DIR) / "outcomes.json").read_text())
+    best = {"metric": "bbox/AP", "value": 30.0, "iteration": 1}
+    assert outcomes == [{"iteration": 4, "best": best, "stopped_at": 4}] * 2
