@@ -1,21 +1,17 @@
 """Checkpoint files: written whole or not at all, free of pickled code. Engine-neutral."""
 
 import logging
-import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import barrier, is_main, unwrap_model
-
-LAST = "last_checkpoint"  # Detectron2's name for the file that names the newest checkpoint
-FINAL = "model_final"
-BEST = "model_best"  # of TEST.BEST_METRIC
+from resnext_det.training.newest import BEST, LAST, latest_checkpoint, other_checkpoints
+from resnext_det.training.whole_files import write_safe, write_text_safe
 
 
 class Checkpointer:
@@ -94,32 +90,6 @@ def checkpoint_name(iteration: int) -> str:
     return f"model_{iteration:07d}"
 
 
-def latest_checkpoint(output_dir: str | Path) -> Path | None:
-    """Returns the file that `last_checkpoint` in the folder names, or None without one.
-
-    Raises:
-        UserError: it names no file, or one that is not there.
-    """
-    marker = Path(output_dir) / LAST
-    name = _read_marker(marker)
-    if name is None:
-        return None
-    if not name or not name.isprintable():
-        raise UserError(f"{marker} names no file: {_other_checkpoints(marker)}")
-    path = marker.parent / name
-    if not path.is_file():
-        raise UserError(
-            f"{marker} names {path.name}, which is not there: {_other_checkpoints(path)}"
-        )
-    return path
-
-
-def unmarked_checkpoint(output_dir: str | Path) -> Path | None:
-    """Returns the newest `model_*.pth` of a folder without `last_checkpoint`, else None."""
-    marker = Path(output_dir) / LAST
-    return None if marker.exists() else _newest(marker)
-
-
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU, refusing anything but data.
 
@@ -134,7 +104,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as error:  # garbage makes torch's reader fail in any way, IndexError too
         raise UserError(
             f"{path}: cannot be read as a checkpoint, it is torn or not one "
-            f"({_first_line(error)}): {_other_checkpoints(path)}"
+            f"({_first_line(error)}): {other_checkpoints(path)}"
         ) from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
@@ -156,7 +126,7 @@ def check_run_state(state: Mapping[str, Any], source: object) -> None:
         if not isinstance(state[key], kind):
             raise UserError(
                 f"{source}: its entry {key!r} is a {type(state[key]).__name__}, which no run "
-                f"writes: {_other_checkpoints(Path(str(source)))}"
+                f"writes: {other_checkpoints(Path(str(source)))}"
             )
 
 
@@ -173,55 +143,6 @@ def restore_model(model: nn.Module, state: Mapping[str, Any], source: object) ->
             f"{source}: does not fit the model that the config describes "
             f"({' '.join(str(error).split())[:160]}); --resume needs the config the run began with"
         ) from error
-
-
-def write_safe(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a .pth so that a crash at any moment leaves the old file or the new one."""
-    _replace(path, lambda file: torch.save(dict(content), file))
-
-
-def write_text_safe(path: Path, text: str) -> None:
-    """Writes a text file in the same way."""
-    _replace(path, lambda file: file.write(text.encode()))
-
-
-def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from colleagues
-        os.replace(temporary, path)
-    except BaseException:  # an interrupt too must leave no half file behind
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _other_checkpoints(path: Path) -> str:
-    newest = _newest(path)
-    if newest is None:
-        return f"no other checkpoint is in {path.parent}; start the run anew in another OUTPUT_DIR"
-    return f"to go on from the one before, write {newest.name} into {path.parent / LAST}"
-
-
-def _newest(path: Path) -> Path | None:
-    """The newest checkpoint beside a file, itself left out."""
-    best = path.parent / f"{BEST}.pth"  # which a run cannot go on from
-    others = [p for p in path.parent.glob("model_*.pth") if p not in (path, best)]
-    return max(others, key=lambda p: (p.stat().st_mtime_ns, p.name), default=None)
-
-
-def _read_marker(marker: Path) -> str | None:
-    """What `last_checkpoint` says: None without one, "" where it is no text."""
-    try:
-        return marker.read_text("utf-8").strip() if marker.is_file() else None
-    except UnicodeDecodeError:
-        return ""
-    except OSError as error:
-        raise UserError(f"{marker}: cannot be read ({error.strerror})") from error
 
 
 def _first_line(error: BaseException) -> str:

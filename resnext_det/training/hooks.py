@@ -7,10 +7,11 @@ from typing import Any
 from torch import nn
 
 from resnext_det.training.best import BestMetric
-from resnext_det.training.checkpoint import FINAL, Checkpointer, checkpoint_name
+from resnext_det.training.checkpoint import Checkpointer, checkpoint_name
 from resnext_det.training.distributed import is_main
 from resnext_det.training.keeping import KeptCheckpoints
 from resnext_det.training.loop import TrainLoop
+from resnext_det.training.newest import FINAL
 from resnext_det.training.parts import Hook
 from resnext_det.training.writers import Pictures, RunWriter
 

@@ -2,45 +2,22 @@
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from fvcore.common.config import CfgNode
 
-from resnext_det.config import dump_config, flatten
 from resnext_det.errors import UserError
 from resnext_det.training.best import has_stopped
-from resnext_det.training.checkpoint import (
-    BEST,
-    LAST,
-    check_run_state,
-    latest_checkpoint,
-    load_checkpoint,
-    unmarked_checkpoint,
-    write_text_safe,
-)
+from resnext_det.training.checkpoint import check_run_state, load_checkpoint
 from resnext_det.training.distributed import barrier, broadcast_object, is_main
 from resnext_det.training.log import start_logging
+from resnext_det.training.newest import BEST, LAST, latest_checkpoint, unmarked_checkpoint
 from resnext_det.training.result import RESULT
-
-# The first three say where to compute and start, SEED is settled apart, REFERENCE_BATCH follows
-# IMS_PER_BATCH, and the rest follows the weights.
-FREE_ON_RESUME = frozenset(
-    {
-        "MODEL.DEVICE",
-        "MODEL.WEIGHTS",
-        "MODEL.WEIGHTS_MIN_SHARE",
-        "SEED",
-        "SOLVER.REFERENCE_BATCH",
-        "INPUT.FORMAT",
-        "MODEL.PIXEL_MEAN",
-        "MODEL.PIXEL_STD",
-        "MODEL.RESNETS.STRIDE_IN_1X1",
-    }
-)
+from resnext_det.training.same_run import check_resumable
+from resnext_det.training.whole_files import write_text_safe
 
 
 @dataclass(frozen=True)
@@ -118,38 +95,6 @@ def write_config(cfg: CfgNode, output_dir: str | Path) -> None:
         write_text_safe(Path(output_dir) / "config.yaml", cfg.dump())
 
 
-def check_resumable(cfg: CfgNode, state: Mapping[str, Any], source: str, engine: str) -> None:
-    """Refuses to continue another engine's run, or a run of another model.
-
-    Other settings may change, SOLVER.MAX_ITER for example; the log names them.
-
-    Args:
-        cfg: the configuration now.
-        state: what the checkpoint holds, with its `engine` and its `config` as YAML text.
-        source: the checkpoint's path, for messages.
-        engine: the engine now.
-
-    Raises:
-        UserError: the engine or a key under MODEL has changed.
-    """
-    wrote = state.get("engine", engine)
-    if wrote != engine:
-        raise UserError(
-            f"{source} was written by the {wrote} engine: continue it with --engine {wrote}, or "
-            f"start a new run in another OUTPUT_DIR with MODEL.WEIGHTS {source}"
-        )
-    earlier = _earlier_config(state.get("config", ""), source)
-    now = dict(flatten(yaml.safe_load(dump_config(cfg))))
-    changed = {key for key, value in now.items() if key in earlier and earlier[key] != value}
-    for key in sorted(changed - FREE_ON_RESUME):
-        if key.startswith("MODEL."):
-            raise UserError(
-                f"{key} is {now[key]}, but {source} was trained with {earlier[key]}: "
-                "--resume continues the same model; start a new one in another OUTPUT_DIR"
-            )
-        _say("%s was %s before and is %s from here on", key, earlier[key], now[key])
-
-
 def trained_weights(cfg: CfgNode, *, resume: bool) -> str:
     """Returns what `--eval-only` evaluates: MODEL.WEIGHTS, or with `resume` the newest checkpoint.
 
@@ -196,20 +141,6 @@ def settle_seed(cfg: CfgNode, earlier: int | None = None) -> CfgNode:
     settled.SEED = seed
     settled.freeze()
     return settled
-
-
-def _earlier_config(text: object, source: str) -> dict[str, Any]:
-    """The flat config that a checkpoint carries; empty where it carries none."""
-    try:
-        tree = yaml.safe_load(text) if isinstance(text, str) else text
-    except yaml.YAMLError:
-        tree = text
-    if tree is not None and not isinstance(tree, Mapping):
-        raise UserError(
-            f"{source}: its config is no YAML of config keys, so --resume cannot tell whether it "
-            "fits: go on from another checkpoint, or start from it with MODEL.WEIGHTS"
-        )
-    return dict(flatten(tree or {}))
 
 
 def _refuse_unmarked(folder: Path, *, resume: bool) -> None:

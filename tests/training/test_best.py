@@ -10,9 +10,10 @@ import torch
 from resnext_det.errors import UserError
 from resnext_det.training import distributed
 from resnext_det.training.best import BestMetric, check_best_metric
-from resnext_det.training.checkpoint import BEST, Checkpointer, load_checkpoint
+from resnext_det.training.checkpoint import Checkpointer, load_checkpoint
 from resnext_det.training.distributed import launch
 from resnext_det.training.hooks import run_outcome
+from resnext_det.training.newest import BEST
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import open_run
 from tests.training.conftest import NormNet

@@ -5,15 +5,15 @@ import torch
 from torch import nn
 
 from resnext_det.errors import UserError
-from resnext_det.training import checkpoint
+from resnext_det.training import whole_files
 from resnext_det.training.checkpoint import (
     Checkpointer,
     checkpoint_name,
-    latest_checkpoint,
     load_checkpoint,
     restore_model,
-    write_safe,
 )
+from resnext_det.training.newest import latest_checkpoint
+from resnext_det.training.whole_files import write_safe
 
 
 def test_names_are_detectron2s():
@@ -41,7 +41,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint.torch, "save", torn)
+    monkeypatch.setattr(whole_files.torch, "save", torn)
     with pytest.raises(KeyboardInterrupt):
         write_safe(path, {"iteration": 2})
     assert load_checkpoint(path) == {"iteration": 1}

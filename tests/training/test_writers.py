@@ -7,10 +7,12 @@ import math
 import statistics
 
 import pytest
+import torch
 from rich.console import Console
 
 from resnext_det.training.boards import TensorBoard
 from resnext_det.training.log import start_logging
+from resnext_det.training.progress import log_line
 from resnext_det.training.result import write_result
 from resnext_det.training.writers import RunWriter
 
@@ -102,3 +104,12 @@ def test_result_holds_no_nan(cfg, tmp_path):
     assert read_back["config"]["SOLVER"]["STEPS"] == [6, 8]
     assert read_back["versions"].keys() >= {"python", "torch", "torchvision", "device"}
     assert (read_back["engine"], read_back["seed"], read_back["runs"]) == ("portable", 3, [1])
+
+
+def test_a_gpus_peak_memory_stands_in_the_line(caplog, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * 2**30)
+    with caplog.at_level("INFO"):
+        log_line(19, 40, {"eta_seconds": 65.0, "lr": 0.1, "total_loss": 2.0})
+    expected = "eta: 0:01:05  iter: 20/40  total_loss: 2  lr: 0.1  max_mem: 3072M"
+    assert caplog.messages == [expected]

@@ -1,0 +1,34 @@
+"""Files written whole or not at all. Engine-neutral."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+
+def write_safe(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a .pth so that a crash at any moment leaves the old file or the new one."""
+    _replace(path, lambda file: torch.save(dict(content), file))
+
+
+def write_text_safe(path: Path, text: str) -> None:
+    """Writes a text file in the same way."""
+    _replace(path, lambda file: file.write(text.encode()))
+
+
+def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from colleagues
+        os.replace(temporary, path)
+    except BaseException:  # an interrupt too must leave no half file behind
+        Path(temporary).unlink(missing_ok=True)
+        raise
