@@ -24,6 +24,7 @@ DETECTORS = {
     "COCO-Detection/faster_rcnn_{}_DC5": ("1x 3x", NETS),
     "COCO-Detection/faster_rcnn_{}_FPN": ("1x 3x", NETS + MORE_NETS),
     "COCO-Detection/cascade_rcnn_{}_FPN": ("1x 3x", NETS),
+    "COCO-Detection/retinanet_{}_FPN": ("1x 3x", NETS),
     "COCO-Detection/rpn_{}_C4": ("1x", NETS),
     "COCO-Detection/rpn_{}_FPN": ("1x", NETS),
     "COCO-Detection/fast_rcnn_{}_FPN": ("1x", NETS),
