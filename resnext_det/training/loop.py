@@ -146,8 +146,8 @@ class TrainLoop:
                     hook.after_iteration(self.last_iteration)
         except KeyboardInterrupt:
             logging.getLogger(__name__).warning(
-                "Interrupted after iteration %d; --resume continues from the last checkpoint",
-                self.last_iteration,
+                "Interrupted after %d iterations; --resume continues from the last checkpoint",
+                self.last_iteration + 1,
             )
             raise
         if self._writer:
