@@ -1,0 +1,71 @@
+#!/usr/bin/env python
+"""README.md's tables from results/*.json. Engine-neutral.
+
+python projects/SpeedComparison/tables.py            prints them
+python projects/SpeedComparison/tables.py --write    puts them into README.md
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from projects.BloodCells.tables import insert
+
+FOLDER = Path(__file__).parent
+HEAD = ("Net", "Norm", "What", "Mode", "ATen operations", "Python calls")
+CLOCKS = {"cpu": "CPU time", "wall": "Clock"}
+
+
+def tables() -> dict[str, str]:
+    """Returns the stem of each results file -> Markdown."""
+    paths = sorted((FOLDER / "results").glob("*.json"))
+    return {path.stem: table(json.loads(path.read_text())) for path in paths}
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Returns one line for each case: ours against Detectron2's, with the spread of the latter."""
+    clocks = [clock for clock in CLOCKS if clock in result["rows"][0]["clocks"]]
+    head = [*HEAD, "Detectron2 (ms)"]
+    for clock in clocks:
+        head += [f"{CLOCKS[clock]}: ours / theirs", "spread", ""]
+    lines = [head, ["---"] * 4 + ["---:"] * 3 + ["---:", "---:", "---"] * len(clocks)]
+    lines += [_line(row, clocks) for row in result["rows"]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _line(row: Mapping[str, Any], clocks: list[str]) -> list[str]:
+    operations, calls = row["operations"], row["python_calls"]
+    parts = [
+        row["net"],
+        row["norm"],
+        row["what"],
+        row["mode"],
+        f"{operations['ours']:,} / {operations['theirs']:,}",
+        f"{calls['ours']:,} / {calls['theirs']:,}",
+        f"{1000 * row['clocks'][clocks[0]]['seconds']['theirs']:.0f}",
+    ]
+    for clock in clocks:
+        found = row["clocks"][clock]
+        own = found["ours/theirs"]
+        interval = f"{own['median']:.3f} ({own['low']:.3f}–{own['high']:.3f})"
+        parts += [interval, f"±{found['spread']:.1%}", found["verdict"]]
+    return parts
+
+
+def main() -> int:
+    """Runs the command; returns 0."""
+    parser = argparse.ArgumentParser(description="README.md's tables from results/*.json")
+    parser.add_argument("--write", action="store_true", help="put them into README.md")
+    readme = FOLDER / "README.md"
+    if parser.parse_args().write:
+        readme.write_text(insert(readme.read_text(), tables()))
+    else:
+        print("\n".join(tables().values()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
