@@ -18,7 +18,7 @@ from projects.SpeedComparison.contestants import (
 from projects.SpeedComparison.operations import operations, python_calls
 from projects.SpeedComparison.verdict import UNDECIDED, judge
 
-WHATS, MODES = ("detector", "backbone"), ("train", "infer")
+PARTS, MODES = ("detector", "backbone"), ("train", "infer")
 Row = dict[str, Any]
 Steps = dict[str, Callable[[], object]]
 
@@ -42,7 +42,7 @@ def measure_net(net: str, norm: str, setting: Setting, effort: Effort, folder: P
     """Measures the detector and the backbone of one net, in training and in inference."""
     dataset = write_images(folder, setting, setting.batch)
     cfg = config(net, norm, setting)
-    pairs = itertools.product(WHATS, MODES)
+    pairs = itertools.product(PARTS, MODES)
     rows: list[Row] = [{"net": net, "norm": norm, "what": w, "mode": m} for w, m in pairs]
     for build in range(effort.max_builds):
         open_rows = [row for row in rows if build < effort.builds or undecided(row)]

@@ -121,7 +121,7 @@ def test_all_three_do_the_same_operations_to_the_same_end(tmp_path, norm):
     setting = Setting(64, 96, 2)
     dataset = contestants.write_images(tmp_path, setting, 2)
     built = contestants.build_contestants(contestants.config("tiny", norm, setting), dataset)
-    for what, mode in itertools.product(measure.WHATS, measure.MODES):
+    for what, mode in itertools.product(measure.PARTS, measure.MODES):
         steps = {name: contestant.step(what, mode) for name, contestant in built.items()}
         found = {name: operations.operations(step) for name, step in steps.items()}
         assert found["theirs"].total() > 100
@@ -134,7 +134,7 @@ def test_all_three_do_the_same_operations_to_the_same_end(tmp_path, norm):
 
 @pytest.mark.d2
 def test_a_run_writes_rounds_from_which_its_verdicts_follow(tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "WHATS", ("backbone",))
+    monkeypatch.setattr(measure, "PARTS", ("backbone",))
     path = tmp_path / "speed.json"
     size = ["--height", "32", "--width", "64", "--rounds", "2", "--builds", "1"]
     chosen = ["--nets", "tiny", "--norms", "BN", "--max-builds", "2"]
