@@ -14,6 +14,7 @@ from resnext_det.engines.datasets import read_test_sets, read_train_set
 from resnext_det.engines.numbers import with_numbers_of_data
 from resnext_det.errors import UserError
 from tests.data.annotated import Content, write_annotated
+from tests.engines.conftest import CONFIG
 
 PANOPTIC = ("MODEL.META_ARCHITECTURE", "PanopticFPN", "MODEL.MASK_ON", True)
 KEYPOINTS = ("MODEL.KEYPOINT_ON", True)
@@ -31,7 +32,7 @@ def load(tmp_path: Path) -> Loader:
         entry = write_annotated(tmp_path / f"set {len(list(tmp_path.iterdir()))}", change)
         sets = {"TRAIN": ["annotated"], "TEST": ["annotated"]}
         config = tmp_path / "config.yaml"
-        config.write_text(yaml.safe_dump({"DATASETS": sets}))
+        config.write_text(yaml.safe_dump({**CONFIG, "DATASETS": sets}))
         loaded = load_config(str(config), [str(word) for word in overrides])
         known = {"annotated": entry}
         return loaded, read_train_set(loaded.cfg, known), read_test_sets(loaded.cfg, known)

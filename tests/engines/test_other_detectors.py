@@ -9,8 +9,22 @@ from tests.engines.conftest import Bench
 
 # detector -> (the settings that make it, the one that the line names)
 REFUSED = {
-    "C4": (("MODEL.ROI_HEADS.NAME", "Res5ROIHeads"), "MODEL.ROI_HEADS.NAME is 'Res5ROIHeads'"),
-    "RetinaNet": (("MODEL.META_ARCHITECTURE", "RetinaNet"), "MODEL.META_ARCHITECTURE is 'Retina"),
+    "C4": (
+        (
+            *("MODEL.BACKBONE.NAME", "build_resnext_backbone"),
+            *("MODEL.RESNETS.OUT_FEATURES", "['res4']", "MODEL.RPN.IN_FEATURES", "['res4']"),
+            *("MODEL.ROI_HEADS.IN_FEATURES", "['res4']", "MODEL.ROI_HEADS.NAME", "Res5ROIHeads"),
+            *("MODEL.ANCHOR_GENERATOR.SIZES", "[[16, 32, 64]]", "MODEL.FPN.IN_FEATURES", "[]"),
+        ),
+        "MODEL.BACKBONE.NAME is 'build_resnext_backbone'",
+    ),
+    "RetinaNet": (
+        (
+            *("MODEL.META_ARCHITECTURE", "RetinaNet"),
+            *("MODEL.RETINANET.IN_FEATURES", "['p2', 'p3', 'p4', 'p5', 'p6']"),
+        ),
+        "MODEL.RETINANET.IN_FEATURES = ['p2', 'p3', 'p4', 'p5', 'p6']",
+    ),
     "Cascade": (("MODEL.ROI_HEADS.NAME", "CascadeROIHeads"), "MODEL.ROI_HEADS.NAME is 'Cascade"),
     "Mask": (("MODEL.MASK_ON", True), "MODEL.MASK_ON = True"),
     "Cascade Mask": (

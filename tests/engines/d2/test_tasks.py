@@ -92,13 +92,36 @@ def test_resumed_run_equals_the_uninterrupted_one(
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-@pytest.mark.parametrize("detector", ["Mask and Keypoint R-CNN", "Panoptic FPN", "PointRend"])
+@pytest.mark.parametrize(
+    "detector", ["Mask and Keypoint R-CNN", "Panoptic FPN", "PointRend", "RPN"]
+)
 def test_a_checkpoint_evaluates_as_the_run_did(detector: str, tasks: TaskBench) -> None:
     options = DETECTORS[detector]
     trained = tasks.train("run", *options)
     weights = ("MODEL.WEIGHTS", tasks.folder("run") / "model_final.pth")
     # Where the training sets are not known: nothing of theirs is asked for.
     assert tasks.evaluate("again", *options, *weights, "DATASETS.TRAIN", "['gone']") == trained
+
+
+@pytest.mark.parametrize("options", [MASK, KEYPOINT, PANOPTIC])
+def test_a_checkpoint_without_the_head_is_refused(
+    options: tuple[object, ...], tasks: TaskBench
+) -> None:
+    tasks.train("boxes", "DATASETS.TEST", "[]")
+    weights = ("MODEL.WEIGHTS", tasks.folder("boxes") / "model_final.pth")
+    with pytest.raises(UserError, match=r"model_final\.pth: cannot be evaluated, \d+ tensors"):
+        tasks.evaluate("again", *options, *weights)
+
+
+def test_a_box_detector_starts_a_mask_detector(
+    tasks: TaskBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks.train("boxes", "DATASETS.TEST", "[]")
+    weights = ("MODEL.WEIGHTS", tasks.folder("boxes") / "model_final.pth")
+    with caplog.at_level("INFO"):
+        metrics = tasks.train("masks", *MASK, *weights)
+    assert "segm/AP" in metrics
+    assert "mask_head" in caplog.text  # the load report names what starts anew
 
 
 def test_predictions_hold_no_pickled_code(tasks: TaskBench) -> None:
