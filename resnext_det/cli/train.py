@@ -10,8 +10,9 @@ from resnext_det.config import LoadedConfig, task_of
 from resnext_det.data.catalog import DatasetEntry, parse_data_argument
 from resnext_det.engines.base import EngineName
 from resnext_det.engines.detection import DetectionJob, evaluate_detector, train_detector
-from resnext_det.training.device import check_device
-from resnext_det.training.distributed import launch
+from resnext_det.training.device import check_device, computes_on_gpus
+from resnext_det.training.launch import launch
+from resnext_det.training.place import TIMEOUT, Request
 
 DESCRIPTION = "Train or evaluate a classifier or a detector from one config file."
 
@@ -37,10 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--train-data", action="append", default=[], metavar="NAME=…", help=data_help)
     add("--test-data", action="append", default=[], metavar="NAME=…", help=data_help)
-    add("--num-gpus", type=int, default=1, help="GPUs (processes) on this machine")
+    add("--num-gpus", type=int, default=1, help="GPUs, or without any processes, on this machine")
     add("--num-machines", type=int, default=1, help="machines in all")
     add("--machine-rank", type=int, default=0, help="this machine's place, from 0")
     add("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine")
+    wait_help = f"seconds to wait for the other machines ({TIMEOUT:g})"
+    add("--dist-timeout", type=float, default=TIMEOUT, metavar="SECONDS", help=wait_help)
     opts_help = "config keys to set; key=value for a .py config"
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help=opts_help)
 
@@ -63,14 +66,16 @@ def run(args: argparse.Namespace) -> int:
     loaded = source.load(args.engine)
     check_device(loaded.cfg)  # before the data are read, which can take a while
     datasets = {entry.name: entry for entry in (*train, *test)}
-    launch(
-        run_task,
+    request = Request(
         num_gpus=args.num_gpus,
         num_machines=args.num_machines,
         machine_rank=args.machine_rank,
         dist_url=args.dist_url,
-        args=(source, loaded, datasets, args.engine, args.resume, args.eval_only),
+        timeout=args.dist_timeout,
+        on_gpus=computes_on_gpus(loaded.cfg),
     )
+    given = (source, loaded, datasets, args.engine, args.resume, args.eval_only)
+    launch(run_task, request, given)
     return 0
 
 

@@ -6,7 +6,7 @@ import torch
 from fvcore.common.config import CfgNode
 
 from resnext_det.errors import UserError
-from resnext_det.training.distributed import is_main, local_rank
+from resnext_det.training.distributed import is_main, own_gpu
 
 
 def check_device(cfg: CfgNode) -> None:
@@ -47,7 +47,12 @@ def resolve_device(cfg: CfgNode) -> torch.device:
                 "MODEL.DEVICE is %s and torch finds no GPU here: this runs on the CPU", device
             )
         return torch.device("cpu")
-    return torch.device("cuda", local_rank()) if device.index is None else device
+    return torch.device("cuda", own_gpu()) if device.index is None else device
+
+
+def computes_on_gpus(cfg: CfgNode) -> bool:
+    """Tells whether MODEL.DEVICE is a CUDA device and there is one."""
+    return torch.device(cfg.MODEL.DEVICE).type == "cuda" and torch.cuda.is_available()
 
 
 def _can_compute(name: str) -> bool:

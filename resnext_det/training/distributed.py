@@ -1,82 +1,84 @@
-"""Starting processes and talking between them, on GPUs or CPUs. Engine-neutral."""
+"""What the processes of a run know of, and say to, each other. Engine-neutral."""
 
 import inspect
-import logging
 import os
-import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from resnext_det.errors import UserError
+from resnext_det.training.machine import name_interface, share_cores
+from resnext_det.training.place import Place
+from resnext_det.training.rendezvous import as_ranges
 
 T = TypeVar("T")
 
 _TIMEOUT = timedelta(minutes=30)
-# What a process sends back in one line instead of a traceback, by name.
-_FORWARDED: Mapping[str, type[Exception]] = {
-    "UserError": UserError,
-    "FloatingPointError": FloatingPointError,
-}
-_TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""How long one process waits for another that is busy: evaluating COCO on the CPU, say."""
+_about: list[str] = []
+"""What the log says about the processes; see `about`."""
 
 
-def launch(
-    fn: Callable[..., T],
-    num_gpus: int = 1,
-    num_machines: int = 1,
-    machine_rank: int = 0,
-    dist_url: str = "auto",
-    args: tuple[Any, ...] = (),
-) -> T | None:
-    """Runs `fn(*args)` in one process per GPU and returns what it returned here.
-
-    Under torchrun this process is already one of several: it joins them and the
-    numbers given here are not used. Without GPUs, `num_gpus` above 1 starts that
-    many gloo processes.
+def join(
+    store: dist.Store,
+    place: Place,
+    hosts: Sequence[str],
+    *,
+    starter: str,
+    address: tuple[str, int],
+    on_gpus: bool,
+) -> None:
+    """Makes this process one of several.
 
     Args:
-        fn: a function of a module (it is sent to the processes by name).
-        num_gpus: processes on this machine; 0 and 1 both mean this process alone.
-        num_machines: machines in all; the command runs on each.
-        machine_rank: this machine's place, from 0.
-        dist_url: `tcp://HOST:PORT` that all machines reach; "auto" on one machine.
-        args: what `fn` is called with; it is pickled for the processes.
-
-    Returns:
-        The result of `fn`; None when it ran in other processes.
+        store: where they have met.
+        place: where this one stands.
+        hosts: for each rank the name of its machine.
+        starter: what started them, for the log.
+        address: host and port of the store.
+        on_gpus: whether each computes on a GPU of its own.
 
     Raises:
-        UserError: numbers that do not fit this machine, or the one that `fn` raised.
-        FloatingPointError: the one that `fn` raised.
+        UserError: fewer GPUs than processes, or they cannot reach each other.
     """
-    if num_gpus < 0:
-        raise UserError(f"--num-gpus {num_gpus}: it must be 0 or more")
-    if all(name in os.environ for name in _TORCHRUN_VARIABLES):
-        return _run_under_torchrun(fn, args)
-    per_machine = max(num_gpus, 1)
-    world = per_machine * num_machines
-    if world == 1:
-        return fn(*args)
-    _check_request(per_machine, num_machines, machine_rank, dist_url)
-    url = f"tcp://127.0.0.1:{_free_port()}" if dist_url == "auto" else dist_url
-    messages = mp.get_context("spawn").SimpleQueue()
-    first = machine_rank * per_machine
+    os.environ["LOCAL_RANK"] = str(place.local_rank)
+    os.environ["LOCAL_WORLD_SIZE"] = str(place.local_world_size)
+    if on_gpus:
+        torch.cuda.set_device(own_gpu())
+    share_cores(place.local_world_size)
+    if place.local_world_size < place.world_size:
+        name_interface(address)
+    backend = "nccl" if on_gpus else "gloo"
     try:
-        with _quiet(logging.getLogger(mp.spawn.__module__)):
-            mp.spawn(_worker, (fn, args, first, world, url, messages), nprocs=per_machine)
-    except (mp.ProcessRaisedException, mp.ProcessExitedException):
-        if messages.empty():
-            raise
-        name, message = messages.get()
-        raise _FORWARDED[name](message) from None
-    return None
+        dist.init_process_group(
+            backend,
+            store=dist.PrefixStore("resnext_det/group", store),
+            rank=place.rank,
+            world_size=place.world_size,
+            timeout=_TIMEOUT,
+        )
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"rank {place.rank} cannot reach the other processes: {reason} "
+            "(GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME name the network interface)"
+        ) from error
+    about(_summary(place, hosts, starter, backend))
+
+
+def about(*lines: str) -> None:
+    """Sets what the log says about the processes when it opens."""
+    _about[:] = lines
+
+
+def about_lines() -> list[str]:
+    """Returns what `about` set."""
+    return list(_about)
 
 
 def rank() -> int:
@@ -92,6 +94,25 @@ def world_size() -> int:
 def local_rank() -> int:
     """Returns this process's number on its machine, which is that of its GPU."""
     return int(os.environ.get("LOCAL_RANK", 0)) if dist.is_initialized() else 0
+
+
+def local_world_size() -> int:
+    """Returns the number of processes on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if dist.is_initialized() else 1
+
+
+def own_gpu() -> int:
+    """Returns the number of this process's GPU.
+
+    Raises:
+        UserError: its machine has fewer GPUs than processes.
+    """
+    gpus, number = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", 0))
+    if gpus == 1 and "SLURM_STEP_ID" in os.environ:
+        return 0  # srun --gpus-per-task=1 shows each process its own
+    if number >= gpus:
+        raise UserError(f"process {number} of this machine finds no GPU: there are {gpus}")
+    return number
 
 
 def is_main() -> bool:
@@ -169,76 +190,9 @@ def unwrap_model(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
 
 
-def _check_request(per_machine: int, num_machines: int, machine_rank: int, dist_url: str) -> None:
-    gpus = torch.cuda.device_count()
-    if gpus and per_machine > gpus:
-        raise UserError(f"--num-gpus {per_machine}: this machine has {gpus}")
-    if not 0 <= machine_rank < num_machines:
-        raise UserError(
-            f"--machine-rank {machine_rank}: it must be between 0 and --num-machines - 1 "
-            f"({num_machines - 1})"
-        )
-    if dist_url == "auto" and num_machines > 1:
-        raise UserError(
-            f"--num-machines {num_machines} needs --dist-url tcp://HOST:PORT, the same on each"
-        )
-
-
-def _run_under_torchrun(fn: Callable[..., T], args: tuple[Any, ...]) -> T:
-    if dist.is_initialized():
-        return fn(*args)
-    _join("env://", None, None)
-    try:
-        return fn(*args)
-    finally:
-        dist.destroy_process_group()
-
-
-def _worker(
-    local: int,
-    fn: Callable[..., Any],
-    args: tuple[Any, ...],
-    first_rank: int,
-    world: int,
-    url: str,
-    messages: Any,
-) -> None:
-    os.environ["LOCAL_RANK"] = str(local)
-    _join(url, first_rank + local, world)
-    try:
-        fn(*args)
-    except tuple(_FORWARDED.values()) as error:
-        name = next(name for name, kind in _FORWARDED.items() if isinstance(error, kind))
-        messages.put((name, str(error)))
-        raise
-    dist.destroy_process_group()
-
-
-@contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Leaves out its warnings: that the other processes are ended is no news to the user."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _join(url: str, process_rank: int | None, world: int | None) -> None:
-    cuda = torch.cuda.is_available()
-    if cuda:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group(
-        "nccl" if cuda else "gloo",
-        init_method=url,
-        rank=-1 if process_rank is None else process_rank,
-        world_size=-1 if world is None else world,
-        timeout=_TIMEOUT,
-    )
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def _summary(place: Place, hosts: Sequence[str], starter: str, backend: str) -> str:
+    ranks: dict[str, list[int]] = {}
+    for number, host in enumerate(hosts):
+        ranks.setdefault(host, []).append(number)
+    where = "; ".join(f"{host}: rank {as_ranges(some)}" for host, some in ranks.items())
+    return f"{place.world_size} processes, started by {starter}, talk by {backend} ({where})"

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from resnext_det.errors import UserError
-from resnext_det.training.distributed import is_main, rank
+from resnext_det.training.distributed import about_lines, is_main, rank
 
 ROOT = "resnext_det"
 _FORMAT = "[%(asctime)s %(name)s]: %(levelname)s %(message)s"
@@ -35,6 +35,8 @@ def start_logging(output_dir: str | Path | None = None) -> None:
     for handler in handlers:
         handler.setFormatter(logging.Formatter(_FORMAT, "%m/%d %H:%M:%S"))
         logger.addHandler(handler)
+    for line in about_lines():
+        logger.info(line)
 
 
 def _make_folder(path: Path) -> None:

@@ -15,7 +15,8 @@ from resnext_det.errors import UserError
 from resnext_det.modeling import build_backbone
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.training import from_config
-from resnext_det.training.distributed import launch
+from resnext_det.training.launch import launch
+from resnext_det.training.place import Request
 from resnext_det.weights.load import load_weights
 from resnext_det.weights.sources import resolve_weights
 
@@ -144,7 +145,7 @@ def test_two_processes_train_the_same_weights_as_one(load, datasets, tmp_path):
     norm = (*short, "MODEL.RESNETS.NORM", "GN", "TEST.EVAL_PERIOD", 0)
     train_classifier(load(*norm, output="one"), datasets)
     train_classifier(load(*norm, "SOLVER.BASE_LR", 0.0, output="zero"), datasets)
-    launch(train_classifier, num_gpus=2, args=(load(*norm, output="two"), datasets))
+    launch(train_classifier, Request(num_gpus=2), (load(*norm, output="two"), datasets))
     zero, one, two = (weights_in(tmp_path / run) for run in ("zero", "one", "two"))
     for key, value in one.items():
         update = (value - zero[key]).abs().max()

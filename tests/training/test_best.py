@@ -11,9 +11,10 @@ from resnext_det.errors import UserError
 from resnext_det.training import distributed
 from resnext_det.training.best import BestMetric, check_best_metric
 from resnext_det.training.checkpoint import Checkpointer, load_checkpoint
-from resnext_det.training.distributed import launch
 from resnext_det.training.hooks import run_outcome
+from resnext_det.training.launch import launch
 from resnext_det.training.newest import BEST
+from resnext_det.training.place import Request
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import open_run
 from tests.training.conftest import NormNet
@@ -163,7 +164,7 @@ def decide(folder: str) -> None:
 
 
 def test_all_processes_decide_alike(tmp_path):
-    launch(decide, num_gpus=2, args=(str(tmp_path),))
+    launch(decide, Request(num_gpus=2), (str(tmp_path),))
     for rank in (0, 1):
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == [[True, False, False], True]
 
@@ -180,7 +181,7 @@ def stop_together(cfg) -> None:
 def test_several_processes_stop_together(watched):
     watched.TEST.PATIENCE = 3
     watched.SOLVER.EMA.ENABLED, watched.SOLVER.GRADIENT_ACCUMULATION = True, 2
-    launch(stop_together, num_gpus=2, args=(watched,))
+    launch(stop_together, Request(num_gpus=2), (watched,))
     outcomes = json.loads((Path(watched.OUTPUT_DIR) / "outcomes.json").read_text())
     best = {"metric": "bbox/AP", "value": 30.0, "iteration": 1}
     assert outcomes == [{"iteration": 4, "best": best, "stopped_at": 4}] * 2

@@ -10,8 +10,9 @@ from torch import nn
 
 from resnext_det.errors import UserError
 from resnext_det.training import distributed, passes
-from resnext_det.training.distributed import launch
+from resnext_det.training.launch import launch
 from resnext_det.training.passes import Passes, check_passes, split_list, split_tensors
+from resnext_det.training.place import Request
 from tests.training.runs import squares, train
 
 
@@ -106,7 +107,7 @@ def accumulate(folder: str) -> None:
 
 
 def test_two_processes_exchange_their_gradients_in_the_last_pass_alone(tmp_path):
-    launch(accumulate, num_gpus=2, args=(str(tmp_path),))
+    launch(accumulate, Request(num_gpus=2), (str(tmp_path),))
     net = net_with_frozen_norm()
     Passes(squares).backward(net, images(12))
     for rank in (0, 1):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from resnext_det.training import distributed
-from resnext_det.training.distributed import launch
+from resnext_det.training.launch import launch
+from resnext_det.training.place import Request
 from resnext_det.training.validation import mean_losses
 from tests.training.conftest import NormNet
 from tests.training.runs import squares
@@ -58,7 +59,7 @@ def validate(folder: str) -> None:
 
 
 def test_processes_share_the_images(tmp_path):
-    launch(validate, num_gpus=2, args=(str(tmp_path),))
+    launch(validate, Request(num_gpus=2), (str(tmp_path),))
     for rank in (0, 1):
         shared = json.loads((tmp_path / f"{rank}.json").read_text())
         assert shared == {"total_loss": 3.0, "loss": 3.0}  # (1 + 2 + 3 + 6) / 4

@@ -1,0 +1,197 @@
+"""The processes that a command starts on its machine, and how they end. Engine-neutral."""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from resnext_det.errors import UserError
+from resnext_det.training import distributed
+from resnext_det.training.place import Place, Request
+from resnext_det.training.rendezvous import (
+    find_store,
+    host_store,
+    meet,
+    part,
+    report_failure,
+    reported_failure,
+)
+from resnext_det.training.watch import GRACE, failed_elsewhere
+
+_KINDS = {"UserError": UserError, "FloatingPointError": FloatingPointError}
+"""What a process fails with in one line instead of a traceback."""
+_PERIOD = 1.0
+_INTERRUPTED = 130
+
+
+def run_children(fn: Callable[..., Any], args: tuple[Any, ...], request: Request) -> None:
+    """Runs `fn(*args)` in this machine's processes, to the end of all of them.
+
+    Raises:
+        UserError: a machine does not come, a process is killed or fails with one, also
+            on another machine.
+        FloatingPointError: a process fails with one.
+        RuntimeError: a process fails otherwise; with its traceback.
+    """
+    store, address = _open(request)
+    here = request.machine_rank
+    if request.num_machines > 1:
+        meet(store, "machine", here, request.num_machines, request.timeout)
+    with tempfile.TemporaryDirectory() as folder:
+        given = (fn, args, request, address, folder)
+        context: Any = mp.spawn(_child, given, nprocs=request.per_machine, join=False)
+        processes: Sequence[BaseProcess] = context.processes
+        try:
+            elsewhere = _wait(processes, store, here)
+        except KeyboardInterrupt:
+            report_failure(store, "interrupted", here)
+            _end(processes, patience=GRACE)
+            raise
+        killed = _first_killed(processes)
+        _end(processes, patience=0.0)
+        if elsewhere is not None:
+            raise UserError(f"a process on another machine has failed: {elsewhere}")
+        if any(process.exitcode for process in processes):
+            _raise_failure(Path(folder), killed, store, request)
+    part(store, request.num_machines - 1, hosts=here == 0)
+
+
+def _open(request: Request) -> tuple[dist.TCPStore, tuple[str, int]]:
+    """Returns where the processes meet, and its address."""
+    if request.num_machines == 1 and request.dist_url == "auto":
+        store = host_store("127.0.0.1", 0, "--num-gpus")
+        return store, ("127.0.0.1", store.port)
+    host, port = request.address
+    if request.machine_rank == 0:
+        return host_store(host, port, f"--dist-url {request.dist_url}"), (host, port)
+    return find_store(host, port, request.timeout), (host, port)
+
+
+def _child(
+    local: int,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    request: Request,
+    address: tuple[str, int],
+    folder: str,
+) -> None:
+    """Is one of the processes."""
+    place = Place(
+        rank=request.machine_rank * request.per_machine + local,
+        world_size=request.world_size,
+        local_rank=local,
+        local_world_size=request.per_machine,
+        machine=request.machine_rank,
+    )
+    try:
+        store = find_store(*address, request.timeout)
+        hosts = meet(store, "rank", place.rank, place.world_size, request.timeout)
+        starter = f"--num-gpus {request.per_machine}"
+        distributed.join(
+            store, place, hosts, starter=starter, address=address, on_gpus=request.on_gpus
+        )
+        fn(*args)
+        dist.destroy_process_group()
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    except Exception as error:
+        kind = next((name for name, kind in _KINDS.items() if isinstance(error, kind)), "")
+        text = str(error) if kind else traceback.format_exc()
+        Path(folder, f"{place.rank}.json").write_text(json.dumps([kind, text]))
+        sys.exit(1)
+
+
+def _wait(processes: Sequence[BaseProcess], store: dist.Store, here: int) -> str | None:
+    """Waits until all have ended or one has failed; returns what failed on another machine."""
+    while True:
+        alive = [process for process in processes if process.exitcode is None]
+        if not alive or any(process.exitcode for process in processes):
+            return None
+        connection.wait([process.sentinel for process in alive], timeout=_PERIOD)
+        try:
+            elsewhere = reported_failure(store, here)
+        except dist.DistError:
+            elsewhere = "machine 0 is gone"
+        if elsewhere is not None:
+            return elsewhere
+
+
+def _first_killed(processes: Sequence[BaseProcess]) -> tuple[int, str] | None:
+    """Returns place and signal of a process that was killed before any was ended here."""
+    for place, process in enumerate(processes):
+        if process.exitcode is not None and process.exitcode < 0:
+            return place, signal.Signals(-process.exitcode).name
+    return None
+
+
+def _end(processes: Sequence[BaseProcess], patience: float) -> None:
+    """Ends what still runs: after `patience` seconds as Ctrl-C does, then for certain."""
+    with _deaf_to_interrupts():
+        if patience:
+            _join(processes, patience)
+            for process in processes:
+                if process.is_alive() and process.pid:
+                    os.kill(process.pid, signal.SIGINT)
+            _join(processes, patience)
+        for stop in (BaseProcess.terminate, BaseProcess.kill):
+            for process in processes:
+                if process.is_alive():
+                    stop(process)
+            _join(processes, GRACE)
+
+
+def _join(processes: Sequence[BaseProcess], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    for process in processes:
+        process.join(max(0.0, end - time.monotonic()))
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """A second Ctrl-C must not leave processes behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _raise_failure(
+    folder: Path, killed: tuple[int, str] | None, store: dist.Store, request: Request
+) -> NoReturn:
+    """Raises what ended the processes: the cause rather than what it did to the others."""
+    here, first = request.machine_rank, request.machine_rank * request.per_machine
+    reports = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    for kind, text in reports:
+        if kind:
+            report_failure(store, text, here)
+            raise _KINDS[kind](text)
+    if killed is not None:
+        memory = " (out of memory?)" if killed[1] == "SIGKILL" else ""
+        line = f"the process of rank {first + killed[0]} was killed by {killed[1]}{memory}"
+        report_failure(store, line, here)
+        raise UserError(line)
+    elsewhere = failed_elsewhere(store, here, GRACE if request.num_machines > 1 else 0.0)
+    if elsewhere is not None:
+        raise UserError(f"a process on another machine has failed: {elsewhere}")
+    if not reports:
+        report_failure(store, "interrupted", here)
+        raise KeyboardInterrupt
+    report_failure(store, reports[0][1].strip().splitlines()[-1], here)
+    raise RuntimeError(f"a process has failed:\n{reports[0][1]}")

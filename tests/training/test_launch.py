@@ -1,0 +1,154 @@
+"""Starting processes, and what comes back when one fails. Engine-neutral."""
+
+import argparse
+import os
+import signal
+import socket
+import time
+
+import pytest
+import torch
+
+from resnext_det.cli.errors import report_errors
+from resnext_det.errors import UserError
+from resnext_det.training import distributed
+from resnext_det.training.launch import TORCHRUN_VARIABLES, launch
+from resnext_det.training.place import Request
+
+TWO = Request(num_gpus=2)
+
+
+def refuse() -> None:
+    raise UserError("only this line")
+
+
+def refuse_in_one() -> None:
+    """The other waits for a process that is no more."""
+    if distributed.rank() == 1:
+        raise UserError("only this line")
+    distributed.barrier()
+
+
+def diverge() -> None:
+    raise FloatingPointError("iteration 3: loss_cls not finite")
+
+
+def die() -> None:
+    if distributed.rank() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    distributed.barrier()
+
+
+def break_down() -> None:
+    if distributed.rank() == 1:
+        raise ZeroDivisionError("a fault of ours")
+    time.sleep(60)
+
+
+@pytest.fixture(autouse=True)
+def _no_other_starter(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*TORCHRUN_VARIABLES, *(n for n in os.environ if "SLURM" in n)]:
+        monkeypatch.delenv(name, raising=False)
+    yield
+    distributed.about()
+
+
+@pytest.mark.parametrize("body", [pytest.param(refuse, marks=pytest.mark.slow), refuse_in_one])
+def test_a_user_error_in_a_process_comes_back_as_one(body):
+    with pytest.raises(UserError, match=r"^only this line$"):
+        launch(body, TWO)
+
+
+@pytest.mark.slow
+def test_a_diverged_process_comes_back_as_one_line_and_status_3(capsys):
+    verb = lambda args: launch(diverge, TWO) or 0  # noqa: E731
+    assert report_errors(verb, argparse.Namespace()) == 3
+    assert capsys.readouterr().err == "error: iteration 3: loss_cls not finite\n"
+
+
+def test_a_killed_process_is_named():
+    with pytest.raises(UserError, match=r"^the process of rank 1 was killed by SIGKILL \(out of"):
+        launch(die, TWO)
+
+
+@pytest.mark.slow
+def test_a_fault_of_ours_comes_back_with_its_traceback_and_ends_the_others():
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback .*ZeroDivisionError: a fault of ours"):
+        launch(break_down, TWO)
+    assert time.monotonic() - began < 45
+
+
+@pytest.mark.parametrize("num_gpus", [0, 1])
+def test_one_process_runs_here(num_gpus):
+    assert launch(os.getpid, Request(num_gpus=num_gpus)) == os.getpid()
+
+
+def test_torchruns_environment_is_honoured_before_slurms(monkeypatch):
+    variables = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_PORT": str(port())}
+    slurm = {"SLURM_PROCID": "1", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "4"}
+    for name, value in {**variables, **slurm, "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    assert launch(torch.distributed.is_initialized, Request(num_gpus=8)) is True
+    assert not torch.distributed.is_initialized()
+    [line] = distributed.about_lines()
+    assert line.startswith("1 processes, started by RANK and WORLD_SIZE (which stands above --num")
+    assert line.endswith(f"talk by gloo ({socket.gethostname()}: rank 0)")
+
+
+def test_a_batch_script_that_forgot_srun_is_told(monkeypatch):
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    assert launch(os.getpid, Request()) == os.getpid()
+    expected = "SLURM has 4 tasks for this job, but srun did not start this process: one runs"
+    assert distributed.about_lines() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"num_gpus": -1}, "--num-gpus -1: it must be 0 or more"),
+        ({"num_machines": 0}, "--num-machines 0: it must be 1 or more"),
+        ({"num_machines": 2}, "needs --dist-url"),
+        ({"num_machines": 2, "machine_rank": 2, "dist_url": "tcp://h:1"}, "--machine-rank 2"),
+        ({"num_machines": 2, "dist_url": "h:1"}, "--dist-url h:1: it must be tcp://HOST:PORT"),
+        ({"num_gpus": 2, "dist_url": "tcp://h:0"}, "--dist-url tcp://h:0: it must be tcp://HOST"),
+    ],
+)
+def test_numbers_that_cannot_be(numbers, message):
+    with pytest.raises(UserError, match=message):
+        launch(refuse, Request(**numbers))
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match="--num-gpus 2: this machine has 1"):
+        launch(refuse, Request(num_gpus=2, on_gpus=True))
+
+
+def test_a_port_in_use_is_said_at_once(capfd):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        taken = listener.getsockname()[1]
+        request = Request(num_gpus=2, dist_url=f"tcp://127.0.0.1:{taken}")
+        with pytest.raises(UserError, match=f"^--dist-url .*: port {taken} is in use on this"):
+            launch(refuse, request)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_machine_that_does_not_come_is_named(capfd):
+    url = f"tcp://127.0.0.1:{port()}"
+    request = Request(num_machines=2, machine_rank=0, dist_url=url, timeout=1)
+    with pytest.raises(UserError, match=r"^waited 1 s: machine 1 of 0-1 did not come; is the"):
+        launch(refuse, request)
+    request = Request(num_machines=2, machine_rank=1, dist_url=url, timeout=1)
+    with pytest.raises(UserError, match=r"^nobody answers at 127.0.0.1:\d+ after 1 s \(Connection"):
+        launch(refuse, request)
+    assert capfd.readouterr().err == ""
+
+
+def port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
