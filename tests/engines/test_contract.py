@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from resnext_det.config import load_config
 from resnext_det.data.samplers import BatchPlan, SampleKey
 from resnext_det.engines.base import Engine
 from resnext_det.engines.detection import evaluate_detector, train_detector
@@ -252,3 +254,17 @@ def test_misspelt_part_is_refused_with_its_name(engine: Engine, bench: Bench) ->
     job = bench.job("run", "MODEL.ROI_BOX_HEAD.NAME", "FastRCNNConvFCHed")
     with pytest.raises(UserError, match="FastRCNNConvFCHed"):
         train_detector(engine, job)
+
+
+def test_a_runs_own_config_evaluates_it(engine: Engine, bench: Bench) -> None:
+    train_detector(engine, bench.job("run"))
+    folder = bench.folder / "run"
+    loaded = load_config(
+        str(folder / "config.yaml"), ["MODEL.WEIGHTS", str(folder / "model_final.pth")]
+    )
+    evaluate_detector(engine, replace(bench.job("again"), loaded=loaded))
+    trained, evaluated = (
+        json.loads((folder / name).read_text())["metrics"]
+        for name in ("result.json", "inference/result.json")
+    )
+    assert trained == evaluated

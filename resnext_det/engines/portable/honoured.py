@@ -61,9 +61,11 @@ MODEL_KEYS = frozenset(
 )
 
 # Without effect in Faster R-CNN on either engine (MASK_ON has to be False), but set by
-# Detectron2's own Base-RCNN-FPN.yaml, which many configs extend.
+# Detectron2's own Base-RCNN-FPN.yaml, which many configs extend; and the number of classes, which
+# every run writes into its config.yaml for each detector.
 INERT_KEYS = frozenset(
     {
+        "MODEL.RETINANET.NUM_CLASSES",
         "MODEL.ROI_MASK_HEAD.NAME",
         "MODEL.ROI_MASK_HEAD.NUM_CONV",
         "MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION",

@@ -270,3 +270,50 @@ def labels_of(record: Any) -> np.ndarray:
 def _scores(labels: np.ndarray) -> torch.Tensor:
     """(3, H, W) scores whose best are the labels."""
     return torch.nn.functional.one_hot(torch.from_numpy(labels), 3).permute(2, 0, 1).float()
+
+
+def test_scores_are_those_of_detectron2s_own_evaluator(tmp_path: Path) -> None:
+    """On its own reading of the same file, for predictions that are half right."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from detectron2.data.datasets import register_coco_instances
+    from detectron2.evaluation import COCOEvaluator
+
+    def complete(content: Content) -> None:  # without these, its evaluator breaks off
+        content["annotations"][-1] |= {"keypoints": [0] * 15, "num_keypoints": 0}
+
+    dataset = load(tmp_path / "set", complete)
+    assert dataset.entry.json_file is not None
+    name = "annotated_by_detectron2"
+    register_coco_instances(name, {}, str(dataset.entry.json_file), str(dataset.entry.image_root))
+    try:
+        DatasetCatalog.get(name)
+        tasks = ("bbox", "segm", "keypoints")
+        theirs = COCOEvaluator(name, tasks, output_dir=str(tmp_path), kpt_oks_sigmas=SIGMAS)
+    finally:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+    from resnext_det.engines.d2.evaluators import InstanceEvaluator
+
+    register(dataset, tmp_path / "out")
+    ours = InstanceEvaluator("annotated", dataset, tmp_path / "out", SIGMAS)
+    results = []
+    for evaluator in (ours, theirs):
+        evaluator.reset()
+        for given, record in zip(inputs_of(dataset), dataset.records, strict=True):
+            evaluator.process([given], [{"instances": _shifted(instances(record, found=True))}])
+        results.append(evaluator.evaluate())
+    mine, reference = results
+    assert mine.keys() == reference.keys()
+    for task, metrics in reference.items():
+        assert mine[task].keys() == metrics.keys()
+        for metric, value in metrics.items():
+            assert mine[task][metric] == (None if np.isnan(value) else value), (task, metric)
+        assert 0.0 < metrics["AP"] < 100.0
+
+
+def _shifted(found: Any) -> Any:
+    """The predictions moved to the right by 2 px, and the masks and keypoints with them."""
+    found.pred_boxes.tensor[:, 0::2] += 2
+    found.pred_masks = torch.roll(found.pred_masks, 2, dims=2)
+    found.pred_keypoints[..., 0] += 2
+    return found
