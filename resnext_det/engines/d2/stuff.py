@@ -1,9 +1,11 @@
 """Detectron2's evaluators of semantic labels and panoptic segments. Detectron2."""
 
+import contextlib
 import importlib.util
 import json
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +65,8 @@ class PanopticEvaluator(COCOPanopticEvaluator):
 
     def evaluate(self) -> dict[str, Metrics] | None:
         """Returns the metrics under "panoptic_seg"; None on ranks other than the first."""
-        measured = super().evaluate()
+        with _averages_of_nothing():
+            measured = super().evaluate()
         if measured is None:
             return None
         absent = _absent_kinds(read_json(self.panoptic_json))
@@ -86,6 +89,26 @@ def panopticapi_is_installed() -> bool:
             PANOPTICAPI,
         )
     return False
+
+
+@contextlib.contextmanager
+def _averages_of_nothing() -> Iterator[None]:
+    """Lets panopticapi average over no category at all, where it divides by their number."""
+    from panopticapi import evaluation  # pyright: ignore[reportMissingImports]  on no index
+
+    average = evaluation.PQStat.pq_average
+
+    def guarded(stat: Any, categories: Any, isthing: bool | None) -> Any:
+        try:
+            return average(stat, categories, isthing)
+        except ZeroDivisionError:
+            return {"pq": 0.0, "sq": 0.0, "rq": 0.0, "n": 0}, {}
+
+    evaluation.PQStat.pq_average = guarded
+    try:
+        yield
+    finally:
+        evaluation.PQStat.pq_average = average
 
 
 def _absent_kinds(content: dict[str, Any]) -> set[str]:

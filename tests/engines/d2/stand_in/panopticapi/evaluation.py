@@ -39,25 +39,33 @@ def pq_compute(gt_json_file, pred_json_file, gt_folder=None, pred_folder=None):
                 missed[category] += 1
         for other in theirs["segments_info"]:
             spurious[other["category_id"]] += other["id"] not in matched
-    rows = {}
+    stat = PQStat()
     for category in truth["categories"]:
         key = category["id"]
         hits, errors = len(ious[key]), missed[key] + spurious[key]
         if hits + errors:
             rq = hits / (hits + errors / 2)
             sq = sum(ious[key]) / hits if hits else 0.0
-            rows[key] = (bool(category["isthing"]), (sq * rq, sq, rq))
-    return {
-        "All": _mean([row for _, row in rows.values()]),
-        "Things": _mean([row for thing, row in rows.values() if thing]),
-        "Stuff": _mean([row for thing, row in rows.values() if not thing]),
-    }
+            stat.rows[key] = (sq * rq, sq, rq)
+    categories = {category["id"]: category for category in truth["categories"]}
+    kinds = {"All": None, "Things": True, "Stuff": False}
+    return {name: stat.pq_average(categories, isthing=kind)[0] for name, kind in kinds.items()}
+
+
+class PQStat:
+    """PQ, SQ and RQ of each category that occurs."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def pq_average(self, categories, isthing):
+        """As panopticapi's own, it divides by zero where no category of a kind occurs."""
+        kind = {key for key, c in categories.items() if isthing in (None, bool(c["isthing"]))}
+        rows = [row for key, row in self.rows.items() if key in kind]
+        sums = [sum(column) for column in zip(*rows, strict=True)] or [0.0] * 3
+        pq, sq, rq = (value / len(rows) for value in sums)
+        return {"pq": pq, "sq": sq, "rq": rq, "n": len(rows)}, {}
 
 
 def _read(folder, name):
     return rgb2id(np.asarray(Image.open(Path(folder) / name)))
-
-
-def _mean(rows):
-    pq, sq, rq = np.mean(rows, axis=0) if rows else (0.0, 0.0, 0.0)
-    return {"pq": float(pq), "sq": float(sq), "rq": float(rq), "n": len(rows)}
