@@ -8,6 +8,7 @@ import argparse
 import re
 import sys
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from projects.BloodCells.tables import insert
@@ -51,7 +52,8 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """Reads the header of a config file that can be run."""
-    head = path.read_text(encoding="utf-8").split("_BASE_")[0]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    head = "\n".join(takewhile(lambda line: line.startswith("#"), lines))
     title = head.splitlines()[0].removeprefix("# ")
     network = NETWORK.search(title)
     assert network, f"{path}: the first line names no network"
@@ -66,14 +68,19 @@ def read_header(path: Path) -> Header:
     )
 
 
+def runnable(folder: str) -> list[Path]:
+    """Returns the files of a folder that can be run, smaller networks first."""
+    files = [*(CONFIGS / folder).glob("*.yaml"), *(CONFIGS / folder).glob("*.py")]
+    return sorted((path for path in files if not path.name.startswith("Base-")), key=_natural)
+
+
 def folder_table(folder: str) -> str:
     """Returns the table of a folder: a line for each detector and network."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    for path in sorted((CONFIGS / folder).glob("*.yaml"), key=_natural):
-        if not path.name.startswith("Base-"):
-            header = read_header(path)
-            row = rows.setdefault((header.detector, header.network), {})
-            row[header.schedule] = _cell(header, f"{folder}/{path.name}")
+    for path in runnable(folder):
+        header = read_header(path)
+        row = rows.setdefault((header.detector, header.network), {})
+        row[header.schedule] = _cell(header, f"{folder}/{path.name}")
     columns = sorted({schedule for row in rows.values() for schedule in row})
     lines = [f"| detector | network | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     for (detector, network), row in sorted(rows.items(), key=lambda item: item[0][0]):  # stable
@@ -84,8 +91,8 @@ def folder_table(folder: str) -> str:
 
 def tables() -> dict[str, str]:
     """Returns folder -> Markdown, for each `<!-- FOLDER -->` of configs/README.md."""
-    folders = sorted(path.name for path in CONFIGS.iterdir() if path.is_dir())
-    return {folder: folder_table(folder) for folder in folders if folder != "quick_schedules"}
+    folders = sorted({path.parent.name for path in CONFIGS.glob("*/*.yaml")} - {"quick_schedules"})
+    return {folder: folder_table(folder) for folder in folders}
 
 
 def _entry(head: str, label: str) -> str:
