@@ -1,0 +1,54 @@
+#!/usr/bin/env python
+"""README.md's table from results/*.json. Engine-neutral.
+
+python projects/OtherDetectors/tables.py            prints it
+python projects/OtherDetectors/tables.py --write    puts it into README.md
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from projects.BloodCells.tables import insert
+
+FOLDER = Path(__file__).parent
+HEAD = ("Detector", "Run", "Updates", "Loss, first 20", "Loss, last 20", "AP50 on the four")
+
+
+def tables() -> dict[str, str]:
+    """Returns the one table by its name in README.md."""
+    paths = sorted((FOLDER / "results").glob("*.json"))
+    return {"results": table([json.loads(path.read_text()) for path in paths])}
+
+
+def table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Returns one line for each run of each detector."""
+    lines = [list(HEAD), ["---", "---", *["---:"] * 4]]
+    for result in results:
+        for name, run in result["runs"].items():
+            losses = {int(iteration): loss for iteration, loss in run["losses"].items()}
+            first, last = min(losses), max(losses)
+            numbers = [f"{losses[first]:.1f}", f"{losses[last]:.1f}"]
+            ap50 = run["AP50_on_the_training_images"]
+            updates = run["keys"]["SOLVER.MAX_ITER"]
+            lines.append([result["detector"], name, str(updates), *numbers, f"{ap50:.1f}"])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> int:
+    """Runs the command; returns 0."""
+    parser = argparse.ArgumentParser(description="README.md's table from results/*.json")
+    parser.add_argument("--write", action="store_true", help="put it into README.md")
+    readme = FOLDER / "README.md"
+    if parser.parse_args().write:
+        readme.write_text(insert(readme.read_text(), tables()))
+    else:
+        print("\n".join(tables().values()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
