@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class ResNeXtWithFPN(nn.Module):
 def resnext_fpn_backbone(
     *,
     backbone_name: str,
-    weights: str | WeightsEnum | None = None,
+    weights: str | Path | WeightsEnum | None = None,
     norm: str = "FrozenBN",
     trainable_layers: int = 3,
     returned_layers: Sequence[int] | None = None,
@@ -109,14 +110,14 @@ def _stage_names(returned_layers: Sequence[int] | None, num_stages: int) -> list
     return [f"res{layer + 1}" for layer in layers]
 
 
-def _resolve(weights: str | WeightsEnum | None) -> Weights | None:
+def _resolve(weights: str | Path | WeightsEnum | None) -> Weights | None:
     if not weights:
         return None
     if isinstance(weights, WeightsEnum):  # ResNeXt50_32X4D_Weights.X is of resnext50_32x4d
         model = type(weights).__name__.removesuffix("_Weights").lower()
         weights = f"torchvision://{model}/{weights.name}"
     try:
-        return resolve_weights(weights)
+        return resolve_weights(str(weights))
     except UserError as error:  # its messages name the key that a config would have
         raise UserError(str(error).replace("MODEL.WEIGHTS", "weights")) from error
 

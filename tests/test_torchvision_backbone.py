@@ -59,7 +59,7 @@ def pair(resnet50_file):
 
     def build(norm="FrozenBN", **kwargs):
         kwargs = {"backbone_name": "resnet50", **kwargs}
-        ours = resnext_fpn_backbone(weights=str(resnet50_file), norm=norm, **kwargs)
+        ours = resnext_fpn_backbone(weights=resnet50_file, norm=norm, **kwargs)
         theirs = resnet_fpn_backbone(weights=None, norm_layer=NORM_LAYERS[norm], **kwargs)
         body = torch.load(resnet50_file, weights_only=True)
         theirs.body.load_state_dict({k: v for k, v in body.items() if k[:2] != "fc"}, strict=False)

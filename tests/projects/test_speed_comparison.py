@@ -149,6 +149,17 @@ def test_a_run_writes_rounds_from_which_its_verdicts_follow(tmp_path, monkeypatc
     assert status == (0 if found == {"not slower"} else 1)
 
 
+@pytest.mark.d2
+@pytest.mark.gpu
+def test_on_a_gpu_the_wall_clock_alone_counts(tmp_path):
+    path = tmp_path / "speed.json"
+    size = ["--height", "64", "--width", "96", "--rounds", "2", "--builds", "1"]
+    run.main([*size, "--nets", "tiny", "--device", "cuda", "--json", str(path)])
+    rows = json.loads(path.read_text())["rows"]
+    assert len(rows) == 8
+    assert {tuple(row["clocks"]) for row in rows} == {("wall",)}
+
+
 @pytest.mark.parametrize(("noise", "rounds"), [(0.001, 8), (0.5, 12)])
 def test_only_an_undecided_case_gets_further_rounds(monkeypatch, noise, rounds):
     class Still:
