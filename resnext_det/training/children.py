@@ -29,7 +29,7 @@ from resnext_det.training.rendezvous import (
     report_failure,
     reported_failure,
 )
-from resnext_det.training.watch import GRACE, failed_elsewhere
+from resnext_det.training.watch import END, GRACE, failed_elsewhere
 
 _KINDS = {"UserError": UserError, "FloatingPointError": FloatingPointError}
 """What a process fails with in one line instead of a traceback."""
@@ -47,9 +47,24 @@ def run_children(fn: Callable[..., Any], args: tuple[Any, ...], request: Request
         RuntimeError: a process fails otherwise; with its traceback.
     """
     store, address = _open(request)
+    patience = 2 * GRACE
+    try:
+        if request.num_machines > 1:
+            meet(store, "machine", request.machine_rank, request.num_machines, request.timeout)
+        _run(fn, args, request, store, address)
+        patience = END
+    finally:
+        part(store, request.num_machines - 1, hosts=request.machine_rank == 0, timeout=patience)
+
+
+def _run(
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    request: Request,
+    store: dist.Store,
+    address: tuple[str, int],
+) -> None:
     here = request.machine_rank
-    if request.num_machines > 1:
-        meet(store, "machine", here, request.num_machines, request.timeout)
     with tempfile.TemporaryDirectory() as folder:
         given = (fn, args, request, address, folder)
         context: Any = mp.spawn(_child, given, nprocs=request.per_machine, join=False)
@@ -66,7 +81,6 @@ def run_children(fn: Callable[..., Any], args: tuple[Any, ...], request: Request
             raise UserError(f"a process on another machine has failed: {elsewhere}")
         if any(process.exitcode for process in processes):
             _raise_failure(Path(folder), killed, store, request)
-    part(store, request.num_machines - 1, hosts=here == 0)
 
 
 def _open(request: Request) -> tuple[dist.TCPStore, tuple[str, int]]:

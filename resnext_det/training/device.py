@@ -3,8 +3,10 @@
 import logging
 
 import torch
+import torch.distributed as dist
 from fvcore.common.config import CfgNode
 
+from resnext_det.config import flatten
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import is_main, own_gpu
 
@@ -48,6 +50,22 @@ def resolve_device(cfg: CfgNode) -> torch.device:
             )
         return torch.device("cpu")
     return torch.device("cuda", own_gpu()) if device.index is None else device
+
+
+def check_norms(cfg: CfgNode) -> None:
+    """Checks that the norms can do among several processes what their names say.
+
+    Raises:
+        UserError: SyncBN off the GPU, where torch has none.
+    """
+    if not dist.is_initialized() or computes_on_gpus(cfg):
+        return
+    for key, value in flatten(cfg):
+        if key.endswith(".NORM") and value in ("SyncBN", "nnSyncBN"):
+            raise UserError(
+                f"{key} is {value}, which torch computes among processes on GPUs only: take GN, "
+                "FrozenBN or BN (each process's own statistics), or one process"
+            )
 
 
 def computes_on_gpus(cfg: CfgNode) -> bool:

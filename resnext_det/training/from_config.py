@@ -16,6 +16,7 @@ from resnext_det.training.averaging import AveragedWeights
 from resnext_det.training.best import build_best
 from resnext_det.training.boards import Pictures, check_boards, open_boards
 from resnext_det.training.checkpoint import Checkpointer
+from resnext_det.training.device import check_norms
 from resnext_det.training.distributed import is_main, wrap_model
 from resnext_det.training.hooks import CheckpointHook, EvaluationHook
 from resnext_det.training.loop import TrainLoop
@@ -33,11 +34,12 @@ def check_training(cfg: CfgNode) -> None:
     """Checks, before the run's folder is touched, what the loop would stumble on.
 
     Raises:
-        UserError: SOLVER describes no schedule, a batch that cannot be divided, or wandb is
-            asked for and not installed.
+        UserError: SOLVER describes no schedule, a batch that cannot be divided, norms that
+            several processes cannot compute here, or wandb is asked for and not installed.
     """
     build_lr_schedule(cfg)
     check_passes(cfg)
+    check_norms(cfg)
     check_boards(cfg)
 
 

@@ -15,7 +15,7 @@ from resnext_det.errors import UserError
 from resnext_det.training import distributed
 from resnext_det.training.children import run_children
 from resnext_det.training.place import Place, Request
-from resnext_det.training.rendezvous import find_store, host_store, meet, part
+from resnext_det.training.rendezvous import find_store, host_store, meet
 from resnext_det.training.slurm import num_tasks, slurm_address, slurm_place
 from resnext_det.training.watch import ends_with_the_others
 
@@ -113,7 +113,6 @@ class _Joined:
                 result = fn(*args)
             finally:
                 dist.destroy_process_group()
-        part(self.store, place.world_size - 1, hosts=place.rank == 0)
         return result
 
     def _unused(self) -> str:

@@ -113,13 +113,13 @@ def reported_failure(store: dist.Store, place: int) -> str | None:
     return None if int(other) == place else message
 
 
-def part(store: dist.Store, others: int, hosts: bool, timeout: float = 60.0) -> None:
-    """Ends an orderly run: who hosts the store stays until the others need it no more."""
+def part(store: dist.Store, others: int, *, hosts: bool, timeout: float) -> None:
+    """Leaves; who hosts the store stays until the others have left or `timeout` is over."""
     try:
         if not hosts:
             store.add(_FINISHED, 1)
         else:
-            _poll(lambda: store.add(_FINISHED, 0) >= others or store.check([_FAILED]), timeout)
+            _poll(lambda: store.add(_FINISHED, 0) >= others, timeout)
     except dist.DistError:
         pass  # gone already: there is nothing to wait for
 

@@ -14,10 +14,12 @@ import torch.distributed as dist
 
 from resnext_det.errors import UserError
 from resnext_det.training.place import Place
-from resnext_det.training.rendezvous import report_failure, reported_failure
+from resnext_det.training.rendezvous import part, report_failure, reported_failure
 
 PERIOD, GRACE = 1.0, 3.0
 """Seconds between two looks at the others, and those a process has to end by itself."""
+END = 60.0
+"""Seconds by which the last process may come to the end of a run after the first."""
 
 
 @contextmanager
@@ -37,8 +39,10 @@ def ends_with_the_others(store: dist.Store, place: Place) -> Iterator[None]:
     stop = threading.Event()
     watch = threading.Thread(target=_watch, args=(store.clone(), place.rank, stop), daemon=True)
     watch.start()
+    patience = 2 * GRACE
     try:
         yield
+        patience = END
     except (UserError, FloatingPointError, KeyboardInterrupt) as error:
         if not report_failure(store, _line(error), place.rank):
             raise SystemExit(1) from None
@@ -51,6 +55,7 @@ def ends_with_the_others(store: dist.Store, place: Place) -> Iterator[None]:
     finally:
         stop.set()
         watch.join(2 * PERIOD)
+        part(store, place.world_size - 1, hosts=place.rank == 0, timeout=patience)
 
 
 def failed_elsewhere(store: dist.Store, place: int, patience: float) -> str | None:

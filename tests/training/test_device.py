@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from resnext_det.errors import UserError
-from resnext_det.training.device import check_device, resolve_device
+from resnext_det.training.device import check_device, check_norms, resolve_device
 
 
 def test_a_machine_without_a_gpu_says_so_once(cfg, caplog, monkeypatch):
@@ -39,3 +39,17 @@ def test_mps_where_there_is_none_and_gpus_by_number(cfg, monkeypatch):
         check_device(cfg)
     cfg.MODEL.DEVICE = "cuda:1"
     assert resolve_device(cfg) == torch.device("cuda:1")
+
+
+def test_norms_over_processes_need_gpus(cfg, monkeypatch):
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.FPN.NORM = "SyncBN"
+    check_norms(cfg)  # one process: the norm is BN
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    with pytest.raises(UserError, match=r"^MODEL.FPN.NORM is SyncBN, which torch computes among"):
+        check_norms(cfg)
+    with pytest.raises(ValueError, match="on GPU"):  # torch's own words, in the middle of a run
+        torch.nn.SyncBatchNorm(2)(torch.zeros(2, 2, 1, 1))
+    cfg.MODEL.DEVICE = "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check_norms(cfg)
