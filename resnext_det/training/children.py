@@ -114,6 +114,8 @@ def _child(
         store = find_store(*address, request.timeout)
         hosts = meet(store, "rank", place.rank, place.world_size, request.timeout)
         starter = f"--num-gpus {request.per_machine}"
+        if request.num_machines > 1:
+            starter += f" on {request.num_machines} machines"
         distributed.join(
             store, place, hosts, starter=starter, address=address, on_gpus=request.on_gpus
         )
