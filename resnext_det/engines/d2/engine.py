@@ -24,7 +24,7 @@ from resnext_det.engines.d2.losses import StoredLosses
 from resnext_det.engines.d2.projects import register_projects
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
-from resnext_det.training.distributed import rank, world_size
+from resnext_det.training.distributed import local_world_size, rank, world_size
 from resnext_det.training.from_config import solver_from_config
 from resnext_det.training.log import ROOT
 from resnext_det.training.loop import Losses, Stateful
@@ -119,7 +119,7 @@ class D2Engine:
 def join_run() -> None:
     """Joins Detectron2 to the processes and to the log of the run."""
     if world_size() > 1 and comm._LOCAL_PROCESS_GROUP is None:
-        comm.create_local_process_group(torch.cuda.device_count() or world_size())
+        comm.create_local_process_group(local_world_size())
     for name in ("detectron2", "fvcore"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
