@@ -19,7 +19,7 @@ from projects.Quickstart.jobs import Data, Detector
 from projects.Quickstart.runner import job_seconds
 from resnext_det.evaluation.compare import Difference, compare_coco
 from resnext_det.evaluation.results_json import RESULTS_FILE
-from resnext_det.modeling import build_backbone
+from resnext_det.modeling import ResNet
 from resnext_det.modeling.complexity import measure_complexity
 from resnext_det.reports.study import Row, read_study
 
@@ -99,8 +99,8 @@ def flat_config(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _backbone(config: dict[str, Any]) -> torch.nn.Module:
     """Builds a run's backbone, of the depth of all rows, as its config describes it."""
     given = config["MODEL"]["RESNETS"]
-    return build_backbone(
-        f"resnet{given['DEPTH']}",
+    return ResNet(
+        depth=given["DEPTH"],
         num_groups=given["NUM_GROUPS"],
         width_per_group=given["WIDTH_PER_GROUP"],
     )

@@ -1,0 +1,1 @@
+"""What keeps this repository, by a name that Detectron2 installs, too. Engine-neutral."""
