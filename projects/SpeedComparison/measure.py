@@ -1,7 +1,7 @@
 """All cases of one net: what the contestants compute, and how long they take. Engine-neutral."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,18 @@ Steps = dict[str, Callable[[], object]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure.
+    """What to measure, and how long.
 
     Attributes:
+        parts: any of PARTS.
+        modes: any of MODES.
         rounds: for each case and each build of the models.
         builds: times that the models are built anew: where they lie in memory matters.
         max_builds: for cases that stay undecided.
     """
 
+    parts: Sequence[str]
+    modes: Sequence[str]
     rounds: int
     builds: int
     max_builds: int
@@ -42,7 +46,7 @@ def measure_net(net: str, norm: str, setting: Setting, effort: Effort, folder: P
     """Measures the detector and the backbone of one net, in training and in inference."""
     dataset = write_images(folder, setting, setting.batch)
     cfg = config(net, norm, setting)
-    pairs = itertools.product(PARTS, MODES)
+    pairs = itertools.product(effort.parts, effort.modes)
     rows: list[Row] = [{"net": net, "norm": norm, "what": w, "mode": m} for w, m in pairs]
     for build in range(effort.max_builds):
         open_rows = [row for row in rows if build < effort.builds or undecided(row)]

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from projects.SpeedComparison.contestants import WIDTHS, Setting
-from projects.SpeedComparison.measure import Effort, measure_net
+from projects.SpeedComparison.measure import MODES, PARTS, Effort, measure_net
 from projects.SpeedComparison.verdict import NOT_SLOWER
 from resnext_det.errors import UserError
 from resnext_det.training.result import finite_or_null, versions
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measures every case, and writes the JSON file after each net."""
     args = parse(argv)
     setting = Setting(args.height, args.width, args.batch, args.device)
-    effort = Effort(args.rounds, args.builds, args.max_builds)
+    effort = Effort(args.parts, args.modes, args.rounds, args.builds, args.max_builds)
     args.json.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     try:
@@ -100,6 +100,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     parser.add_argument("--nets", nargs="+", choices=WIDTHS, default=["R_50", "X_50_32x4d"])
     parser.add_argument("--norms", nargs="+", choices=NORMS, default=list(NORMS))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--height", type=int, default=320, help="of the images, in pixels")
     parser.add_argument("--width", type=int, default=480)
     parser.add_argument("--batch", type=int, default=1, help="images of one step")

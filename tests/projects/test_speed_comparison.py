@@ -133,11 +133,10 @@ def test_all_three_do_the_same_operations_to_the_same_end(tmp_path, norm):
 
 
 @pytest.mark.d2
-def test_a_run_writes_rounds_from_which_its_verdicts_follow(tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "PARTS", ("backbone",))
+def test_a_run_writes_rounds_from_which_its_verdicts_follow(tmp_path):
     path = tmp_path / "speed.json"
     size = ["--height", "32", "--width", "64", "--rounds", "2", "--builds", "1"]
-    chosen = ["--nets", "tiny", "--norms", "BN", "--max-builds", "2"]
+    chosen = ["--nets", "tiny", "--norms", "BN", "--parts", "backbone", "--max-builds", "2"]
     status = run.main([*size, *chosen, "--json", str(path)])
     check_kept(path)
     rows = json.loads(path.read_text())["rows"]
@@ -176,7 +175,7 @@ def test_only_an_undecided_case_gets_further_rounds(monkeypatch, noise, rounds):
     monkeypatch.setattr(
         measure, "alternate", lambda _, n, cuda: {"wall": list(itertools.islice(times, n))}
     )
-    effort = measure.Effort(rounds=4, builds=2, max_builds=3)
+    effort = measure.Effort(measure.PARTS, measure.MODES, rounds=4, builds=2, max_builds=3)
     for row in measure.measure_net("tiny", "BN", Setting(), effort, Path()):
         assert len(row["rounds"]["wall"]) == rounds
 
