@@ -49,7 +49,7 @@ def join(
     os.environ["LOCAL_RANK"] = str(place.local_rank)
     os.environ["LOCAL_WORLD_SIZE"] = str(place.local_world_size)
     if on_gpus:
-        torch.cuda.set_device(own_gpu())
+        torch.cuda.set_device(gpu_of(place.local_rank))
     share_cores(place.local_world_size)
     if place.local_world_size < place.world_size:
         name_interface(address)
@@ -102,12 +102,17 @@ def local_world_size() -> int:
 
 
 def own_gpu() -> int:
-    """Returns the number of this process's GPU.
+    """Returns the number of this process's GPU."""
+    return gpu_of(local_rank())
+
+
+def gpu_of(number: int) -> int:
+    """Returns the GPU of a machine's process by that number.
 
     Raises:
-        UserError: its machine has fewer GPUs than processes.
+        UserError: the machine has fewer GPUs than processes.
     """
-    gpus, number = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", 0))
+    gpus = torch.cuda.device_count()
     if gpus == 1 and "SLURM_STEP_ID" in os.environ:
         return 0  # srun --gpus-per-task=1 shows each process its own
     if number >= gpus:

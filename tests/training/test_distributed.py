@@ -44,15 +44,15 @@ def test_alone(tmp_path):
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert distributed.own_gpu() == 1
-    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.delenv("SLURM_STEP_ID", raising=False)
+    assert [distributed.gpu_of(number) for number in (0, 1)] == [0, 1]
     with pytest.raises(UserError, match="process 2 of this machine finds no GPU: there are 2"):
-        distributed.own_gpu()
+        distributed.gpu_of(2)
+    monkeypatch.setenv("LOCAL_RANK", "1")  # left over, and this process is alone
+    assert distributed.own_gpu() == 0
 
 
 def test_slurm_may_show_each_process_its_one_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setenv("LOCAL_RANK", "3")
     monkeypatch.setenv("SLURM_STEP_ID", "0")
-    assert distributed.own_gpu() == 0
+    assert distributed.gpu_of(3) == 0
