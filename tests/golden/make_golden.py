@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,34 @@ def detectron2_inputs(net: str) -> list[dict[str, Any]]:
     return inputs
 
 
+class Found(dict[str, Tensor]):
+    """What each stage computed; with stored arrays, the next stage goes on from those.
+
+    So a file is compared stage by stage: no rounding of one reaches the next.
+    """
+
+    def __init__(self, stored: Mapping[str, np.ndarray] | None = None) -> None:
+        super().__init__()
+        self.stored = stored or {}
+
+    def keep(self, name: str, value: Tensor) -> Tensor:
+        """Notes what a stage computed and returns what the next one takes."""
+        self[name] = value
+        return torch.from_numpy(self.stored[name]) if name in self.stored else value
+
+
 @torch.no_grad()
-def detectron2_stages(model: nn.Module, inputs: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """What Detectron2 computes at each stage; `name.i` is level i or image i."""
-    found: dict[str, Tensor] = {}
+def detectron2_stages(
+    model: nn.Module, inputs: list[dict[str, Any]], stored: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """What Detectron2 computes at each stage; `name.i` is level i or image i.
+
+    Args:
+        model: Detectron2's.
+        inputs: Detectron2's input dicts.
+        stored: what an earlier call returned, which then is the input of each stage.
+    """
+    found = Found(stored)
     for i, sample in enumerate(inputs):
         found[f"image.{i}"] = sample["image"]
         found[f"disk_size.{i}"] = torch.tensor([sample["height"], sample["width"]])
@@ -83,8 +108,10 @@ def detectron2_stages(model: nn.Module, inputs: list[dict[str, Any]]) -> dict[st
     found["image_sizes"] = torch.tensor(images.image_sizes)
     for name, value in model.backbone.bottom_up(images.tensor).items():
         found[f"bottom_up.{name}"] = value
-    features = model.backbone(images.tensor)
-    found |= {f"features.{name}": value for name, value in features.items()}
+    features = {
+        name: found.keep(f"features.{name}", value)
+        for name, value in model.backbone(images.tensor).items()
+    }
     with EventStorage():
         proposals = _rpn_stages(model, images, features, inputs, found)
         _roi_stages(model, images, features, proposals, inputs, found)
@@ -93,7 +120,7 @@ def detectron2_stages(model: nn.Module, inputs: list[dict[str, Any]]) -> dict[st
 
 
 def _rpn_stages(
-    model: Any, images: Any, features: Any, inputs: Any, found: dict[str, Tensor]
+    model: Any, images: Any, features: Any, inputs: Any, found: Found
 ) -> tuple[list[Instances], list[Instances]]:
     rpn = model.proposal_generator
     maps = [features[name] for name in rpn.in_features]
@@ -104,43 +131,53 @@ def _rpn_stages(
         x.view(len(x), -1, 4, *x.shape[-2:]).permute(0, 3, 4, 1, 2).flatten(1, -2)
         for x in raw_deltas
     ]
-    for i, level in enumerate(zip(anchors, logits, deltas, strict=True)):
-        found[f"anchors.{i}"] = level[0].tensor
-        found[f"rpn_logits.{i}"], found[f"rpn_deltas.{i}"] = level[1], level[2]
+    for i in range(len(anchors)):
+        anchors[i] = Boxes(found.keep(f"anchors.{i}", anchors[i].tensor))
+        logits[i] = found.keep(f"rpn_logits.{i}", logits[i])
+        deltas[i] = found.keep(f"rpn_deltas.{i}", deltas[i])
     targets = [x["instances"] for x in inputs]
     for i, target in enumerate(targets):
         matches, labels = rpn.anchor_matcher(pairwise_iou(target.gt_boxes, Boxes.cat(anchors)))
         found[f"anchor_matches.{i}"], found[f"anchor_labels.{i}"] = matches, labels
     torch.manual_seed(ANCHOR_SEED)
     sampled, matched = rpn.label_and_sample_anchors(anchors, targets)
-    for i, (label, boxes) in enumerate(zip(sampled, matched, strict=True)):
-        found[f"sampled_anchor_labels.{i}"], found[f"sampled_anchor_gt.{i}"] = label, boxes
+    for i in range(len(targets)):
+        sampled[i] = found.keep(f"sampled_anchor_labels.{i}", sampled[i])
+        matched[i] = found.keep(f"sampled_anchor_gt.{i}", matched[i])
     found |= rpn.losses(anchors, logits, sampled, deltas, matched)
     results = []
     for mode in ("test", "train"):
         rpn.training = mode == "train"
         proposals = rpn.predict_proposals(anchors, logits, deltas, images.image_sizes)
         for i, image in enumerate(proposals):
-            found[f"proposals_{mode}.{i}"] = image.proposal_boxes.tensor
-            found[f"proposal_logits_{mode}.{i}"] = image.objectness_logits
+            boxes = found.keep(f"proposals_{mode}.{i}", image.proposal_boxes.tensor)
+            scores = found.keep(f"proposal_logits_{mode}.{i}", image.objectness_logits)
+            proposals[i] = Instances(
+                image.image_size, proposal_boxes=Boxes(boxes), objectness_logits=scores
+            )
         results.append(proposals)
     rpn.training = False
     return results[0], results[1]
 
 
 def _roi_stages(
-    model: Any, images: Any, features: Any, proposals: Any, inputs: Any, found: dict[str, Tensor]
+    model: Any, images: Any, features: Any, proposals: Any, inputs: Any, found: Found
 ) -> None:
     heads, (test, train) = model.roi_heads, proposals
     maps = [features[name] for name in heads.in_features]
-    found["roi_features"] = heads.box_pooler(maps, [p.proposal_boxes for p in test])
-    predictions = heads.box_predictor(heads.box_head(found["roi_features"]))
-    found["cls_logits"], found["box_deltas"] = predictions
+    pooled = heads.box_pooler(maps, [p.proposal_boxes for p in test])
+    pooled = found.keep("roi_features", pooled)
+    logits, deltas = heads.box_predictor(heads.box_head(pooled))
+    predictions = found.keep("cls_logits", logits), found.keep("box_deltas", deltas)
     detections, _ = heads.box_predictor.inference(predictions, test)
-    for i, (image, sample) in enumerate(zip(detections, inputs, strict=True)):
-        found[f"detected_boxes.{i}"] = image.pred_boxes.tensor.clone()
-        found[f"detected_scores.{i}"] = image.scores
-        found[f"detected_classes.{i}"] = image.pred_classes
+    for i, (detected, sample) in enumerate(zip(detections, inputs, strict=True)):
+        boxes = found.keep(f"detected_boxes.{i}", detected.pred_boxes.tensor.clone())
+        image = Instances(
+            detected.image_size,
+            pred_boxes=Boxes(boxes.clone()),
+            scores=found.keep(f"detected_scores.{i}", detected.scores),
+            pred_classes=found.keep(f"detected_classes.{i}", detected.pred_classes),
+        )
         final = detector_postprocess(image, sample["height"], sample["width"])
         found[f"final_boxes.{i}"] = final.pred_boxes.tensor
         found[f"final_scores.{i}"] = final.scores
@@ -148,12 +185,19 @@ def _roi_stages(
     torch.manual_seed(REGION_SEED)
     regions = heads.label_and_sample_proposals(train, [x["instances"] for x in inputs])
     for i, image in enumerate(regions):
-        found[f"region_boxes.{i}"] = image.proposal_boxes.tensor
-        found[f"region_classes.{i}"] = image.gt_classes
-        found[f"region_gt.{i}"] = image.gt_boxes.tensor
+        boxes = found.keep(f"region_boxes.{i}", image.proposal_boxes.tensor)
+        regions[i] = Instances(
+            image.image_size,
+            proposal_boxes=Boxes(boxes),
+            gt_classes=found.keep(f"region_classes.{i}", image.gt_classes),
+            gt_boxes=Boxes(found.keep(f"region_gt.{i}", image.gt_boxes.tensor)),
+        )
     pooled = heads.box_pooler(maps, [r.proposal_boxes for r in regions])
-    predictions = heads.box_predictor(heads.box_head(pooled))
-    found["region_cls_logits"], found["region_box_deltas"] = predictions
+    logits, deltas = heads.box_predictor(heads.box_head(pooled))
+    predictions = (
+        found.keep("region_cls_logits", logits),
+        found.keep("region_box_deltas", deltas),
+    )
     found |= heads.box_predictor.losses(predictions, regions)
 
 
