@@ -151,8 +151,11 @@ def test_real_folder_with_grayscale_images(shared: Callable[[str], Path], cfg: C
     val = load_image_folder(DatasetEntry("in20_val", None, root / "val"))
     check_same_folders(train, val)
     assert (len(train.samples), len(val.samples), len(train.class_names)) == (10000, 1000, 20)
-    gray = [s for s in train.samples + val.samples if Image.open(s[0]).mode == "L"]
-    assert len(gray) == 158
+    gray = 0
+    for path, _ in train.samples + val.samples:
+        with Image.open(path) as image:
+            gray += image.mode == "L"
+    assert gray == 158
     cfg.SOLVER.IMS_PER_BATCH = 100
     seen = sum(len(labels) for _, labels in build_classification_test_loader(cfg, val))
     assert seen == 1000

@@ -125,9 +125,14 @@ def test_sets_load_and_are_tight(tmp_path: Path) -> None:
     crops, held = load_image_folder(made.crops_train), load_image_folder(made.crops_val)
     check_same_folders(crops, held)
     assert np.bincount([label for _, label in crops.samples]).tolist() == [2] * 10
-    assert Image.open(crops.samples[0][0]).size == (32, 32)
+    assert size_of(crops.samples[0][0]) == (32, 32)
     for record in train.records:
-        assert Image.open(record.file_name).size == (128, 128)
+        assert size_of(record.file_name) == (128, 128)
+
+
+def size_of(path: str) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
 
 
 def test_made_once_and_the_same_again(tmp_path: Path) -> None:

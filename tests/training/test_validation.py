@@ -37,7 +37,7 @@ def test_norms_use_and_keep_their_running_statistics():
     assert all(modes)  # training mode elsewhere: detectors give losses in it alone
     assert together == pytest.approx(one_by_one, rel=1e-5)
     expected = squares(net.eval(), images)
-    assert together["loss_a"] == pytest.approx(float(expected["loss_a"]), rel=1e-6)
+    assert together["loss_a"] == pytest.approx(expected["loss_a"].item(), rel=1e-6)
     assert not net.training
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name]), name
