@@ -4,10 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from resnext_det.config import LoadedConfig, load_config, override_pairs
+from resnext_det.config import LoadedConfig, load_config, override_pairs, parse_text
 from resnext_det.engines.base import Engine, EngineName, resolve_engine, resolve_lazy
 from resnext_det.errors import UserError
 
+# Keys that name data sets -> the option that does, and its key in `ConfigSource.names`.
+_DATA_KEYS = {
+    "DATASETS.TRAIN": ("--train-data", "DATASETS.TRAIN"),
+    "DATASETS.TEST": ("--test-data", "DATASETS.TEST"),
+    "dataloader.train.dataset.names": ("--train-data", "DATASETS.TRAIN"),
+    "dataloader.test.dataset.names": ("--test-data", "DATASETS.TEST"),
+}
 WEIGHTS = ("MODEL.WEIGHTS", "train.init_checkpoint")
 
 
@@ -55,7 +62,8 @@ class ConfigSource:
         """Checks the words, before any file is read.
 
         Raises:
-            UserError: an option among them, a key without a value, or weights beside --resume.
+            UserError: an option among them, a key without a value, weights beside --resume, or
+                other data sets than the options name.
         """
         places = self.words if self.is_python else self.words[::2]
         stray = next((word for word in places if word.startswith("--")), None)
@@ -67,6 +75,17 @@ class ConfigSource:
                     f"--resume and {key} {value!r} contradict each other: --resume takes the "
                     "newest checkpoint in OUTPUT_DIR; drop one of the two"
                 )
+            self._check_data(key, value)
+
+    def _check_data(self, key: str, value: str) -> None:
+        option, names_key = _DATA_KEYS.get(key.lstrip("+"), ("", ""))
+        names = list(self.names.get(names_key, ()))
+        said = parse_text(value)
+        if names and names != (list(said) if isinstance(said, list | tuple) else [said]):
+            raise UserError(
+                f"{option} {', '.join(names)} and {key} {value!r} contradict each other: the data "
+                "sets of the options are the run's; drop one of the two"
+            )
 
     def _pairs(self) -> list[tuple[str, str]]:
         if not self.is_python:

@@ -7,7 +7,7 @@ from resnext_det.classification import evaluate_classifier, train_classifier
 from resnext_det.cli.errors import report_errors
 from resnext_det.cli.source import ConfigSource
 from resnext_det.config import LoadedConfig, task_of
-from resnext_det.data.catalog import DatasetEntry, parse_data_argument
+from resnext_det.data.catalog import DatasetEntry, entries_by_name, parse_data_argument
 from resnext_det.engines.base import EngineName
 from resnext_det.engines.detection import DetectionJob, evaluate_detector, train_detector
 from resnext_det.training.device import check_device, computes_on_gpus
@@ -59,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
     """
     train = [parse_data_argument(text) for text in args.train_data]
     test = [parse_data_argument(text) for text in args.test_data]
+    datasets = entries_by_name([*train, *test])
     named = {"DATASETS.TRAIN": train, "DATASETS.TEST": test}
     names = {key: [entry.name for entry in entries] for key, entries in named.items() if entries}
     source = ConfigSource(args.config_file, tuple(args.opts), names)
     source.check_words(resume=args.resume)
     loaded = source.load(args.engine)
     check_device(loaded.cfg)  # before the data are read, which can take a while
-    datasets = {entry.name: entry for entry in (*train, *test)}
     request = Request(
         num_gpus=args.num_gpus,
         num_machines=args.num_machines,

@@ -1,5 +1,6 @@
 """Config files: the key tree, loading, named variants and checks. Engine-neutral."""
 
+from resnext_det.config.coerce import parse_text
 from resnext_det.config.honoured import changed_keys, check_honoured
 from resnext_det.config.keys import add_keys
 from resnext_det.config.loader import LoadedConfig, load_config, override_pairs
@@ -32,6 +33,7 @@ __all__ = [
     "load_config",
     "nearest",
     "override_pairs",
+    "parse_text",
     "task_of",
     "validate_config",
     "with_values",

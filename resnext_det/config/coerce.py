@@ -30,7 +30,7 @@ def coerce(value: Any, default: Any, *, key: str, where: str) -> Any:
     if key in NULLABLE:
         default = 0.0
     if isinstance(value, str):
-        value = _unquote(value) if isinstance(default, str) else _parse(value)
+        value = _unquote(value) if isinstance(default, str) else parse_text(value)
     if value is None and key in NULLABLE:
         return None
     if isinstance(default, float) and type(value) is int:
@@ -48,7 +48,7 @@ def _coerce_items(value: Any, default: Any, *, key: str, where: str) -> list[Any
         return _to_lists(value)
     items = []
     for item in value:
-        item = _parse(item) if isinstance(item, str) and _is_number(default[0]) else item
+        item = parse_text(item) if isinstance(item, str) and _is_number(default[0]) else item
         if _is_number(item) and _is_number(default[0]):
             items.append(item)  # 32 and 32.5 are both good anchor sizes
         else:
@@ -64,7 +64,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _parse(text: str) -> Any:
+def parse_text(text: str) -> Any:
     """The value that a text spells in Python's or YAML's way; else the text itself."""
     try:
         return ast.literal_eval(text.strip())
@@ -79,7 +79,7 @@ def _parse(text: str) -> Any:
 def _unquote(text: str) -> str:
     """Text without the quotes that a shell leaves in, as in `KEY '"value"'`."""
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
-        parsed = _parse(text)
+        parsed = parse_text(text)
         return parsed if isinstance(parsed, str) else text
     return text
 

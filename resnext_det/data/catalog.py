@@ -6,12 +6,13 @@ Detectron2's names resolve to its own folders below `$DETECTRON2_DATASETS` (defa
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from resnext_det.errors import UserError
 
+_LONGEST_NAME = 100  # bytes; folders are named as data sets, and file systems allow 255
 PANOPTIC_FORM = "instances.json:images/:panoptic.json:panoptic_png/:stuff_png/"
 
 
@@ -49,6 +50,14 @@ class DatasetEntry:
     published: bool = False
     panoptic: PanopticFiles | None = None
 
+    @property
+    def places(self) -> tuple[Path | None, ...]:
+        """Every file and folder of the set, absolute; equal for the same set."""
+        parts = self.panoptic
+        more = (parts.json_file, parts.panoptic_root, parts.stuff_root) if parts else (None,) * 3
+        places = (self.json_file, self.image_root, *more)
+        return tuple(place and place.resolve() for place in places)
+
 
 def datasets_root() -> Path:
     """Returns the folder of the built-in data sets: `$DETECTRON2_DATASETS` or `datasets`."""
@@ -72,7 +81,7 @@ def parse_data_argument(text: str) -> DatasetEntry:
         The entry. Nothing is read from disk yet.
 
     Raises:
-        UserError: a part is missing.
+        UserError: a part is missing, or the name cannot name a folder below OUTPUT_DIR.
     """
     name, equals, location = text.partition("=")
     if not (equals and name.strip() and location.strip()):
@@ -80,6 +89,7 @@ def parse_data_argument(text: str) -> DatasetEntry:
             f"data argument '{text}': write NAME=annotations.json:images/ (detection) "
             "or NAME=folder/ (classification)"
         )
+    _check_name(name.strip())
     parts = location.split(":")
     if sum(part.endswith(".json") for part in parts) > 1:
         return _panoptic_entry(text, name.strip(), parts)
@@ -94,6 +104,36 @@ def parse_data_argument(text: str) -> DatasetEntry:
             f"needed, as {name}=annotations.json:images/"
         )
     return DatasetEntry(name.strip(), None, Path(location).expanduser())
+
+
+def entries_by_name(entries: Iterable[DatasetEntry]) -> dict[str, DatasetEntry]:
+    """Returns the data sets of the command line by their names.
+
+    Raises:
+        UserError: a name stands for two sets.
+    """
+    named: dict[str, DatasetEntry] = {}
+    for entry in entries:
+        first = named.setdefault(entry.name, entry)
+        for one, other in zip(first.places, entry.places, strict=True):
+            if one != other:
+                raise UserError(
+                    f"data set '{entry.name}' is named twice with different files: "
+                    f"{one or 'none'} and {other or 'none'}: give one another name"
+                )
+    return named
+
+
+def _check_name(name: str) -> None:
+    """Checks that a name can be one of a folder: results are kept in one of the set's name."""
+    shown = name if len(name) <= 40 else f"{name[:37]}..."
+    if not name.isprintable() or "/" in name or "\\" in name or name in (".", ".."):
+        raise UserError(
+            f"data set name {shown!r}: it names a folder of OUTPUT_DIR, so it has no slash and no "
+            "control character, and is not '.' or '..'"
+        )
+    if len(name.encode()) > _LONGEST_NAME:
+        raise UserError(f"data set name {shown!r}: it is longer than {_LONGEST_NAME} bytes")
 
 
 def _panoptic_entry(text: str, name: str, parts: list[str]) -> DatasetEntry:

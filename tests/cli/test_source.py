@@ -40,3 +40,34 @@ def test_named_data_replace_the_files_own(tmp_path):
     path.write_text("DATASETS: {TRAIN: [other], TEST: [kept]}\n")
     cfg = ConfigSource(str(path), (), {"DATASETS.TRAIN": ["it's mine"]}).load("auto").cfg
     assert (cfg.DATASETS.TRAIN, cfg.DATASETS.TEST) == (["it's mine"], ["kept"])
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "key"),
+    [
+        ("a.yaml", ("DATASETS.TEST", "['b']"), "DATASETS.TEST"),
+        ("a.yaml", ("DATASETS.TEST", "[]"), "DATASETS.TEST"),
+        ("a.py", ("dataloader.test.dataset.names=[b]",), "dataloader.test.dataset.names"),
+        ("a.py", ("dataloader.test.dataset.names=b",), "dataloader.test.dataset.names"),
+    ],
+)
+def test_other_data_than_the_options_name_contradict_them(file, words, key):
+    source = ConfigSource(file, words, {"DATASETS.TEST": ["mine", "too"]})
+    with pytest.raises(UserError) as error:
+        source.check_words(resume=False)
+    assert str(error.value).startswith(f"--test-data mine, too and {key} ")
+    assert "contradict each other: the data sets of the options are the run's" in str(error.value)
+    ConfigSource(file, words, {"DATASETS.TRAIN": ["mine"]}).check_words(resume=False)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("a.yaml", ("DATASETS.TRAIN", "('mine',)")),
+        ("a.yaml", ("DATASETS.TRAIN", "[mine]")),
+        ("a.py", ("dataloader.train.dataset.names=mine",)),
+        ("a.py", ("dataloader.train.dataset.names=[mine]",)),
+    ],
+)
+def test_the_same_data_in_words_and_options_are_no_contradiction(file, words):
+    ConfigSource(file, words, {"DATASETS.TRAIN": ["mine"]}).check_words(resume=False)

@@ -49,3 +49,11 @@ def test_fewer_processes_than_none(capsys):
 def test_folder_without_a_name(capsys):
     message = refusal(capsys, "OUTPUT_DIR", "")
     assert message == "command line: OUTPUT_DIR is empty; name the folder of the run"
+
+
+@pytest.mark.parametrize("option", ["--train-data", "--test-data"])
+def test_a_name_of_two_sets(capsys, option):
+    message = refusal(capsys, "--train-data", "mine=/a", option, "mine=/b")
+    assert message == (
+        "data set 'mine' is named twice with different files: /a and /b: give one another name"
+    )

@@ -7,6 +7,7 @@ import pytest
 from resnext_det.data.catalog import (
     DatasetEntry,
     datasets_root,
+    entries_by_name,
     find_dataset,
     parse_data_argument,
 )
@@ -54,3 +55,36 @@ def test_unknown_name_says_how_to_name_either_kind() -> None:
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match=r"'coco_2017_trian' is not known .*'coco_2017_train'"):
         find_dataset("coco_2017_trian", {}, Path("d"))
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/abs", "a/b", "a\\b", ".", "..", "a\0b", "a\nb", "a\ud800"]
+)
+def test_names_that_are_no_folders_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match="it names a folder of OUTPUT_DIR, so it has") as error:
+        parse_data_argument(f"{name}=a.json:b")
+    assert str(error.value).startswith(f"data set name {name!r}: ")
+
+
+def test_long_names_are_refused() -> None:
+    assert parse_data_argument(f"{'é' * 50}=a.json:b").name == "é" * 50
+    with pytest.raises(UserError, match=r"^data set name 'x{37}\.\.\.': it is longer than 100 byt"):
+        parse_data_argument(f"{'x' * 101}=a.json:b")
+
+
+def test_a_name_stands_for_one_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    same = [parse_data_argument(f"mine={text}") for text in ("a.json:b", "/a.json:c/../b/")]
+    assert entries_by_name(same) == {"mine": same[0]}
+    other = parse_data_argument("mine=a.json:c")
+    with pytest.raises(UserError) as error:
+        entries_by_name([*same, other])
+    assert str(error.value) == (
+        "data set 'mine' is named twice with different files: /b and /c: give one another name"
+    )
+
+
+def test_a_name_stands_for_a_panoptic_set_or_another() -> None:
+    texts = ("mine=/a.json:/b", "mine=/a.json:/b:/p.json:/q:/r")
+    with pytest.raises(UserError, match=r"different files: none and /p\.json: give one another"):
+        entries_by_name(map(parse_data_argument, texts))
