@@ -15,6 +15,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "MODEL.RESNETS.STEM": ("imagenet", "cifar"),
     "MODEL.RESNETS.BLOCK_FORM": ("grouped", "split", "concat"),
     "MODEL.RESNETS.RES5_DILATION": (1, 2),
+    "MODEL.SEM_SEG_HEAD.IGNORE_VALUE": (255,),  # data/panoptic.py: IGNORED
     "MODEL.FPN.FUSE_TYPE": ("sum", "avg"),
     "SOLVER.LR_SCHEDULER_NAME": (
         "WarmupMultiStepLR",
