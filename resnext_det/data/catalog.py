@@ -6,6 +6,7 @@ Detectron2's names resolve to its own folders below `$DETECTRON2_DATASETS` (defa
 
 import difflib
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,10 +125,15 @@ def entries_by_name(entries: Iterable[DatasetEntry]) -> dict[str, DatasetEntry]:
     return named
 
 
+def is_one_line(text: str) -> bool:
+    """Returns whether a name has no line break, control character or lone surrogate in it."""
+    return not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text)
+
+
 def _check_name(name: str) -> None:
     """Checks that a name can be one of a folder: results are kept in one of the set's name."""
     shown = name if len(name) <= 40 else f"{name[:37]}..."
-    if not name.isprintable() or "/" in name or "\\" in name or name in (".", ".."):
+    if not is_one_line(name) or "/" in name or "\\" in name or name in (".", ".."):
         raise UserError(
             f"data set name {shown!r}: it names a folder of OUTPUT_DIR, so it has no slash and no "
             "control character, and is not '.' or '..'"

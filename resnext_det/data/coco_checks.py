@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.catalog import DatasetEntry, is_one_line
 from resnext_det.errors import UserError
 
 
@@ -40,6 +40,12 @@ def check_layout(path: Path, content: Any) -> None:
     for section in ("images", "categories"):
         if not content[section]:
             raise UserError(f"{path}: '{section}' is empty")
+    for category in content["categories"]:
+        if not is_one_line(category["name"]):  # tables, logs and JSON hold it
+            raise UserError(
+                f"{path}: category id {category['id']} has the name {category['name']!r}, which "
+                "is not one line of text; rename it"
+            )
 
 
 def _check_item(

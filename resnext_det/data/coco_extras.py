@@ -68,11 +68,15 @@ def read_extras(
     """
     annotations, categories = content["annotations"], content["categories"]
     outlines = names = keypoints = stuff = None
+    lengths = {i["id"]: (int(i["height"]), int(i["width"])) for i in content["images"]}
+    sizes = [lengths[annotation["image_id"]] for annotation in annotations]
     if needs.masks:
-        outlines = _outlines(path, content, needs, training=training, tolerant=tolerant)
+        check_masks_present(path, annotations, training=training)
+        polygons = needs.polygons and training
+        outlines = read_outlines(path, annotations, sizes, tolerant=tolerant, polygons=polygons)
     if needs.keypoints:
         names = read_keypoint_names(path, categories)
-        keypoints = read_keypoints(path, annotations, len(names.names))
+        keypoints = read_keypoints(path, annotations, sizes, len(names.names))
         if training and not names.mirrored:
             logging.getLogger(__name__).warning(
                 "%s: no two keypoint names differ in left and right alone, so a mirror image "
@@ -84,20 +88,3 @@ def read_extras(
     if needs.stuff:
         stuff = read_stuff(entry, content["images"], categories, training=training)
     return Extras(outlines, names, keypoints, stuff)
-
-
-def _outlines(
-    path: Path, content: dict[str, Any], needs: Needs, *, training: bool, tolerant: bool
-) -> list[Outline]:
-    annotations = content["annotations"]
-    sizes = {
-        image["id"]: (int(image["height"]), int(image["width"])) for image in content["images"]
-    }
-    check_masks_present(path, annotations, training=training)
-    return read_outlines(
-        path,
-        annotations,
-        [sizes[annotation["image_id"]] for annotation in annotations],
-        tolerant=tolerant,
-        polygons=needs.polygons and training,
-    )

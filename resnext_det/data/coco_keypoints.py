@@ -61,13 +61,17 @@ def read_keypoint_names(path: Path, categories: Sequence[dict[str, Any]]) -> Key
 
 
 def read_keypoints(
-    path: Path, annotations: Sequence[dict[str, Any]], num_keypoints: int
+    path: Path,
+    annotations: Sequence[dict[str, Any]],
+    sizes: Sequence[tuple[int, int]],
+    num_keypoints: int,
 ) -> NDArray[np.float64]:
     """Reads and checks keypoints; a crowd may be without.
 
     Args:
         path: the annotation file, for messages.
         annotations: A annotations.
+        sizes: (height, width) of the image of each.
         num_keypoints: K.
 
     Returns:
@@ -75,7 +79,7 @@ def read_keypoints(
 
     Raises:
         UserError: an object without keypoints or with other than K; a value that is no number; a
-            visibility that is none.
+            visibility that is none; a labelled keypoint far outside its image.
     """
     _check_present(path, annotations)
     none = [0] * (3 * num_keypoints)
@@ -84,7 +88,17 @@ def read_keypoints(
         problem = _problem(row, num_keypoints)
         if problem:
             raise UserError(f"{path}: annotation {annotation['id']}: {problem}; mend the file")
-    return np.array(rows, dtype=np.float64).reshape(-1, num_keypoints, 3)
+    keypoints = np.array(rows, dtype=np.float64).reshape(-1, num_keypoints, 3)
+    edges = np.array([max(size) for size in sizes], dtype=np.float64).reshape(-1, 1, 1)
+    far = (keypoints[:, :, :2] < -edges) | (keypoints[:, :, :2] > 2 * edges)
+    strays = np.flatnonzero((far.any(axis=2) & (keypoints[:, :, 2] > 0)).any(axis=1))
+    if strays.size:
+        height, width = sizes[strays[0]]
+        raise UserError(
+            f"{path}: annotation {annotations[strays[0]]['id']}: a labelled keypoint is more than "
+            f"{max(height, width)} px outside its image of {width}x{height}; mend the file"
+        )
+    return keypoints
 
 
 def num_visible(keypoints: Sequence[float]) -> int:
@@ -116,7 +130,7 @@ def _problem(row: Any, num_keypoints: int) -> str | None:
             "(x, y, visibility of each)"
         )
     # Infinity and nan fail both comparisons; so does a whole number beyond any float.
-    if not all(isinstance(v, int | float) and -_HUGE < v < _HUGE for v in row):
+    if not all(type(v) in (int, float) and -_HUGE < v < _HUGE for v in row):
         return "'keypoints' has a value that is no finite number"
     if not set(row[2::3]) <= {0, 1, 2}:
         return f"'keypoints' has the visibility {_stranger(row)}; it is 0, 1 or 2"

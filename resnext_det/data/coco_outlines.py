@@ -63,14 +63,14 @@ def read_outlines(
 
     Raises:
         UserError: a polygon of fewer than three points, of an odd number of values or of values
-            that are no numbers; run lengths that do not fill their image.
+            that are no numbers or far outside the image; run lengths that do not fill their image.
     """
     outlines: list[Outline] = []
     for annotation, size in zip(annotations, sizes, strict=True):
         where = f"{path}: annotation {annotation['id']}"
         mask = annotation.get("segmentation") or ()
         if not isinstance(mask, dict):
-            outlines.append(_polygons(where, mask, tolerant=tolerant))
+            outlines.append(_polygons(where, mask, size, tolerant=tolerant))
             continue
         if polygons and not annotation.get("iscrowd"):
             raise UserError(
@@ -84,8 +84,10 @@ def read_outlines(
     return outlines
 
 
-def _polygons(where: str, polygons: Sequence[Any], *, tolerant: bool) -> Polygons:
-    kept = []
+def _polygons(
+    where: str, polygons: Sequence[Any], size: tuple[int, int], *, tolerant: bool
+) -> Polygons:
+    kept, edge = [], max(size)
     for number, polygon in enumerate(polygons):
         if len(polygon) < _SHORTEST or len(polygon) % 2:
             if tolerant:
@@ -96,6 +98,12 @@ def _polygons(where: str, polygons: Sequence[Any], *, tolerant: bool) -> Polygon
                 "DATASETS.DROP_BAD_BOXES True to go on without it"
             )
         kept.append(_coordinates(where, number, polygon))
+        # pycocotools draws on a grid that holds every point: huge ones end the process.
+        if min(polygon) < -edge or max(polygon) > 2 * edge:
+            raise UserError(
+                f"{where}: polygon {number} of its segmentation is more than {edge} px outside "
+                f"its image of {size[1]}x{size[0]}; mend the file"
+            )
     return tuple(kept)
 
 

@@ -62,6 +62,19 @@ def test_a_whole_number_written_with_a_point_is_a_size(
     assert load(write_coco(coco_content)).records[0].height == 40
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "\ud800", "tab\t", "\u2028"])
+def test_class_names_are_one_line(
+    write_coco: Writer, coco_content: dict[str, Any], name: str
+) -> None:
+    category = coco_content["categories"][0]
+    category["name"] = name
+    message = complaint(write_coco(coco_content))
+    expected = f"category id {category['id']} has the name {name!r}, which is not one line of text"
+    assert expected in message
+    category["name"] = "naïve 猫\u3000\u00a0👩‍🚀"
+    assert category["name"] in load(write_coco(coco_content)).class_names
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "./", "sub/.."])
 def test_file_names_that_name_no_file(
     write_coco: Writer, coco_content: dict[str, Any], name: str

@@ -143,6 +143,8 @@ def test_a_crowd_needs_a_mask_where_it_is_scored(tmp_path: Path) -> None:
         ([1, 2, 3, 4, [5], [6, 7]], "has a value that is no finite number"),
         ([1, 2, 3, 4, 5, float("nan")], "has a value that is no finite number"),
         ([1, 2, 3, 4, 5, 10**400], "has a value that is no finite number"),
+        ([0, 0, 193, 0, 9, 9], "is more than 96 px outside its image of 96x64; mend the file"),
+        ([0, 0, 0, -97, 9, 9], "is more than 96 px outside its image of 96x64; mend the file"),
     ],
 )
 def test_polygons_that_are_none_are_named(tmp_path: Path, polygon: list[Any], reason: str) -> None:
@@ -280,12 +282,29 @@ def test_categories_have_the_same_keypoints(tmp_path: Path) -> None:
         ([1, 2, 2] * 4 + [1, "2", 2], "has a value that is no finite number"),
         ([1, 2, 2] * 4 + [1, float("inf"), 2], "has a value that is no finite number"),
         ([1, 2, 2] * 4 + [1, 10**400, 2], "has a value that is no finite number"),
+        ([True] * 15, "has a value that is no finite number"),
         ([1, 2, 2] * 4 + [1, 2, 3], "has the visibility 3; it is 0, 1 or 2"),
     ],
 )
 def test_keypoints_that_are_none_are_named(tmp_path: Path, row: Any, reason: str) -> None:
     message = complaint(tmp_path, POINTS, of_third(keypoints=row))
     assert f"annotation 3: 'keypoints' {reason}" in message
+
+
+def test_points_may_be_a_little_outside(tmp_path: Path) -> None:
+    near = of_third(segmentation=[[-96, 0, 192, 0, 9, 9]], keypoints=[-96, 192, 2] * 5)
+    assert load(tmp_path, Needs(masks=True, keypoints=True), near).records[1].outlines
+
+
+@pytest.mark.parametrize("point", [(1e12, 2), (3, -97)])
+def test_labelled_keypoints_far_outside_are_named(
+    tmp_path: Path, point: tuple[float, float]
+) -> None:
+    rest = [1, 2, 2] * 4
+    message = complaint(tmp_path / "a", POINTS, of_third(keypoints=[*rest, *point, 2]))
+    expected = "annotation 3: a labelled keypoint is more than 96 px outside its image of 96x64"
+    assert expected in message
+    load(tmp_path / "b", POINTS, of_third(keypoints=[*rest, *point, 0]))
 
 
 def test_a_training_set_has_a_labelled_keypoint(tmp_path: Path) -> None:
