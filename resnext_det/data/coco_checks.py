@@ -79,7 +79,7 @@ def check_ids(path: Path, content: dict[str, Any]) -> None:
     for section, what in singular.items():
         if section == "annotations" and "minival" in path.name:
             continue
-        _check_unique(path, what, (item["id"] for item in content[section]))
+        check_unique(path, what, (item["id"] for item in content[section]))
     for key, section in (("image_id", "images"), ("category_id", "categories")):
         known = {item["id"] for item in content[section]}
         strays = [item for item in content["annotations"] if item[key] not in known]
@@ -96,7 +96,12 @@ def check_ids(path: Path, content: dict[str, Any]) -> None:
             )
 
 
-def _check_unique(path: Path, what: str, ids: Iterable[int | str]) -> None:
+def check_unique(path: Path, what: str, ids: Iterable[int | str]) -> None:
+    """Checks that no id is used twice.
+
+    Raises:
+        UserError: one is; names the first and their number.
+    """
     repeated = [key for key, count in Counter(ids).items() if count > 1]
     if repeated:
         raise UserError(

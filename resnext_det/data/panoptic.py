@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnext_det.data.catalog import PANOPTIC_FORM, DatasetEntry, PanopticFiles
-from resnext_det.data.coco_checks import check_files_exist
+from resnext_det.data.coco_checks import check_files_exist, check_unique
 from resnext_det.data.image_headers import check_header
 from resnext_det.data.json_files import read_json
+from resnext_det.data.panoptic_segments import check_pictures, check_segments
 from resnext_det.errors import UserError
 
 IGNORED = 255
@@ -80,6 +81,7 @@ def read_stuff(
     _check_on_disk(entry, files)
     content = read_json(files.json_file)
     _check_layout(files.json_file, content)
+    check_unique(files.json_file, "category", (c["id"] for c in content["categories"]))
     _check_things(files.json_file, content["categories"], entry.json_file, categories)
     names = [image["file_name"] for image in images]
     check_files_exist(
@@ -94,7 +96,10 @@ def read_stuff(
             f"1 to {_MOST_CLASSES}"
         )
     if not training:
-        _check_annotations(files, content["annotations"], entry.json_file, images)
+        annotations = content["annotations"]
+        _check_annotations(files, annotations, entry.json_file, images)
+        check_segments(files.json_file, annotations, content["categories"])
+        check_pictures(files.panoptic_root, annotations, images)
         if not entry.published:
             _check_pixels([label_file(files, name) for name in names], len(stuff) + 1)
     return Stuff(files, tuple(c["name"] for c in stuff), tuple(c["id"] for c in stuff))
@@ -201,6 +206,12 @@ def _check_things(
             f"{place}: category id {strays[0]} is a thing that {other} does not have; both files "
             "have the same things"
         )
+    for key, name in things.items():
+        if name != ours[key]:
+            raise UserError(
+                f"{path}: category id {key} is '{name}', in {instances} '{ours[key]}'; both files "
+                "have the same things"
+            )
 
 
 def _check_annotations(

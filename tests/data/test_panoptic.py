@@ -147,6 +147,57 @@ def test_both_files_have_the_same_things(tmp_path: Path) -> None:
     assert "category id 8" in complaint(entry)
 
 
+def test_things_have_the_same_names(tmp_path: Path) -> None:
+    entry = write_annotated(tmp_path)
+    edit(entry, lambda c: c["categories"][2].update(name="blue"))
+    message = complaint(entry)
+    assert "panoptic.json: category id 3 is 'blue', in " in message
+    assert message.endswith("annotated.json 'red'; both files have the same things")
+
+
+@pytest.mark.parametrize("key", [3, 12])
+def test_category_ids_are_unique(tmp_path: Path, key: int) -> None:
+    entry = write_annotated(tmp_path)
+    edit(entry, lambda c: c["categories"][0].update(id=key))
+    assert f"panoptic.json: category id {key} is used more than once" in complaint(entry)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("x", "'x' is not an object"),
+        ({"id": "1"}, "id is '1', not a whole number"),
+        ({"category_id": 999}, "category_id 999 is not in 'categories'"),
+        ({"category_id": [3]}, "category_id [3] is not in 'categories'"),
+        ({"area": None}, "area is None, not the number of its pixels"),
+        ({"area": float("nan")}, "area is nan, not the number of its pixels"),
+        ({"iscrowd": 2}, "iscrowd is 2; it must be 0 or 1"),
+    ],
+)
+def test_segments_that_cannot_be_scored_are_named(
+    tmp_path: Path, change: object, reason: str
+) -> None:
+    def spoil(content: Content) -> None:
+        segments = content["annotations"][2]["segments_info"]
+        segments[1] = {**segments[1], **change} if isinstance(change, dict) else change
+
+    entry = write_annotated(tmp_path)
+    edit(entry, spoil)
+    assert load(entry).stuff  # training reads none
+    message = complaint(entry, training=False)
+    assert message.endswith(f"panoptic.json: segments_info[1] of image 2: {reason}")
+
+
+def test_panoptic_pictures_are_as_their_images(tmp_path: Path) -> None:
+    entry = write_annotated(tmp_path)
+    Image.new("RGB", (9, 8)).save(tmp_path / "panoptic" / "2.png")
+    message = complaint(entry, training=False)
+    assert "panoptic/2.png: the image is 9x8, but the annotation file says 96x64" in message
+    Image.new("L", (96, 64)).save(tmp_path / "panoptic" / "2.png")
+    message = complaint(entry, training=False)
+    assert "panoptic/2.png: its pixels are L; the number of a segment is its colour" in message
+
+
 def test_there_are_stuff_classes(tmp_path: Path) -> None:
     entry = write_annotated(tmp_path)
     edit(entry, lambda c: c.update(categories=c["categories"][2:]))
