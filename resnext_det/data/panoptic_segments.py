@@ -71,7 +71,7 @@ def _problem(segment: Any, known: set[int]) -> str | None:
     if type(category) is not int or category not in known:
         return f"category_id {category!r} is not in 'categories'"
     area = segment.get("area")
-    if type(area) not in (int, float) or not 0 <= area < math.inf:
+    if not isinstance(area, int | float) or not 0 <= area < math.inf:
         return f"area is {area!r}, not the number of its pixels"
     if segment.get("iscrowd") not in (0, 1):
         return f"iscrowd is {segment.get('iscrowd')!r}; it must be 0 or 1"
