@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from resnext_det.data.image_headers import spread
 from resnext_det.data.npz import mapped_array
 from resnext_det.errors import UserError
 
 if TYPE_CHECKING:
-    from resnext_det.data.coco_records import CocoDataset
+    from resnext_det.data.coco_records import CocoDataset, CocoRecord
 
 PROPOSALS_FILE = "box_proposals.npz"
+_SLACK = 0.1  # of an image's longer side; boxes of another size or set go further over its edge
 _MEND = "write it anew with an RPN run (MODEL.META_ARCHITECTURE ProposalNetwork)"
 
 
@@ -76,15 +78,17 @@ def write_proposals(
     os.replace(partial, path)
 
 
-def attach_proposals(dataset: "CocoDataset", file: str) -> "CocoDataset":
-    """Tells each record of a set where its proposals stand; none are read yet.
+def attach_proposals(dataset: "CocoDataset", file: str, *, training: bool = False) -> "CocoDataset":
+    """Tells each record of a set where its proposals stand, after a look at them.
 
     Args:
         dataset: the set.
         file: the file that `DATASETS.PROPOSAL_FILES_*` names for it.
+        training: look at those of `spread` images only, not of all.
 
     Raises:
-        UserError: the file is missing, torn, of another format, or lacks an image of the set.
+        UserError: the file is missing, torn, of another format, lacks an image of the set, holds
+            none for any, or boxes that are not finite or not of the images.
     """
     arrays = _open(file)
     stops = np.cumsum(arrays.counts)
@@ -99,6 +103,12 @@ def attach_proposals(dataset: "CocoDataset", file: str) -> "CocoDataset":
             f"{dataset.entry.json_file}, the first is image {missing[0]}; {_MEND} on this set"
         )
     records = tuple(replace(r, proposals=rows[str(r.image_id)]) for r in dataset.records)
+    if not any(rows[str(r.image_id)].stop > rows[str(r.image_id)].start for r in records):
+        raise UserError(
+            f"{file}: holds no proposal for any image of {dataset.entry.json_file}; {_MEND}"
+        )
+    for record in spread(records, training=training):
+        _check_boxes(file, record, read_rows(rows[str(record.image_id)])[0])
     return replace(dataset, records=records)
 
 
@@ -117,6 +127,19 @@ def read_rows(rows: ProposalRows) -> tuple[NDArray[np.float32], NDArray[np.float
         )
     order = np.argsort(-logits, kind="stable")
     return boxes[order], logits[order]
+
+
+def _check_boxes(file: str, record: "CocoRecord", boxes: NDArray[np.float32]) -> None:
+    limits = np.array([record.width, record.height] * 2)
+    slack = _SLACK * limits.max()
+    wrong = ((boxes < -slack) | (boxes > limits + slack)).any(axis=1)
+    wrong |= (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    if wrong.any():
+        shown = ", ".join(f"{value:g}" for value in boxes[wrong][0])
+        raise UserError(
+            f"{file}: a proposal of image {record.image_id} is [{shown}], not a box x1, y1, x2, y2 "
+            f"in an image of {record.width}x{record.height}; {_MEND} on this set"
+        )
 
 
 def _open(file: str) -> _Arrays:

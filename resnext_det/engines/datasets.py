@@ -44,7 +44,10 @@ def _read(cfg: CfgNode, known: Mapping[str, DatasetEntry], *, training: bool) ->
     ]
     if not files:
         return datasets
-    return [attach_proposals(d, file) for d, file in zip(datasets, files, strict=True)]
+    return [
+        attach_proposals(dataset, file, training=training)
+        for dataset, file in zip(datasets, files, strict=True)
+    ]
 
 
 def _proposal_files(cfg: CfgNode, key: str, names: Sequence[str]) -> Sequence[str]:

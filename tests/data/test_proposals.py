@@ -54,15 +54,41 @@ def test_text_ids_are_image_ids(tmp_path: Path, dataset: CocoDataset) -> None:
     assert len(attach_proposals(dataset, file).records) == NUM_IMAGES
 
 
-def test_a_file_without_proposals_or_images_is_one(tmp_path: Path, dataset: CocoDataset) -> None:
+def test_a_file_without_proposals_is_refused(tmp_path: Path, dataset: CocoDataset) -> None:
     write_proposals(tmp_path / "p.npz", [], [], [])
     with pytest.raises(UserError, match="no proposals for 6 of the 6 images"):
         attach_proposals(dataset, str(tmp_path / "p.npz"))
     empty = [np.zeros((0, 4), np.float32)] * NUM_IMAGES
     write_proposals(tmp_path / "q.npz", range(NUM_IMAGES), empty, [e[:, 0] for e in empty])
-    record = attach_proposals(dataset, str(tmp_path / "q.npz")).records[0]
+    with pytest.raises(UserError, match=r"q\.npz: holds no proposal for any image of .*\.json; w"):
+        attach_proposals(dataset, str(tmp_path / "q.npz"))
+
+
+def test_an_image_may_be_without(tmp_path: Path, dataset: CocoDataset) -> None:
+    record = attach_proposals(dataset, write(tmp_path / "p.npz")).records[0]
     assert record.proposals is not None
     assert read_rows(record.proposals)[0].shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 0, 200, 9), (0, 0, 9, 90), (-20, 0, 9, 9), (9, 0, 1, 9), (0, 9, 9, 1)]
+)
+def test_boxes_of_other_images_are_refused(
+    tmp_path: Path, dataset: CocoDataset, box: tuple[float, ...]
+) -> None:
+    boxes = [np.array([(-1, -1, 97, 65)] * 3, np.float32) for _ in range(NUM_IMAGES)]
+    file = tmp_path / "p.npz"
+    write_proposals(file, range(NUM_IMAGES), boxes, [b[:, 0] for b in boxes])
+    assert attach_proposals(dataset, str(file))
+    boxes[4][1] = box
+    write_proposals(file, range(NUM_IMAGES), boxes, [b[:, 0] for b in boxes])
+    with pytest.raises(UserError) as error:
+        attach_proposals(dataset, str(file))
+    shown = ", ".join(map(str, box))
+    assert f"p.npz: a proposal of image 4 is [{shown}], not a box x1, y1, x2, y2" in str(
+        error.value
+    )
+    assert " in an image of 96x64; write it anew with an RPN run" in str(error.value)
 
 
 def test_rows_stay_on_disk_unless_compressed(tmp_path: Path) -> None:
@@ -154,10 +180,8 @@ def test_other_content_is_refused(
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, dataset: CocoDataset) -> None:
     boxes = [np.full((1, 4), np.nan, np.float32)] * NUM_IMAGES
     write_proposals(tmp_path / "p.npz", range(NUM_IMAGES), boxes, [b[:, 0] for b in boxes])
-    record = attach_proposals(dataset, str(tmp_path / "p.npz")).records[0]
-    assert record.proposals is not None
     with pytest.raises(UserError, match=r"p\.npz: rows 0 to 1 are not all finite"):
-        read_rows(record.proposals)
+        attach_proposals(dataset, str(tmp_path / "p.npz"))
 
 
 def test_a_file_written_anew_is_read_anew(tmp_path: Path, dataset: CocoDataset) -> None:
