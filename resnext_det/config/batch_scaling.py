@@ -51,7 +51,9 @@ def scale_to_batch(cfg: CfgNode, own: Collection[str]) -> tuple[CfgNode, tuple[s
     """Scale rates and lengths from `SOLVER.REFERENCE_BATCH` images to `IMS_PER_BATCH`.
 
     Rates are multiplied by IMS_PER_BATCH / REFERENCE_BATCH; lengths are divided by it,
-    rounded, and stay at least 1 where they are above 0.
+    rounded, and stay at least 1 where they are above 0. Beside a MAX_ITER of the user's own,
+    which makes the run another one, lengths stay as they are: scaled to a small batch, the
+    warm-up alone could outlast it.
 
     Args:
         cfg: the whole tree; it is not changed.
@@ -67,15 +69,17 @@ def scale_to_batch(cfg: CfgNode, own: Collection[str]) -> tuple[CfgNode, tuple[s
     scaled: dict[str, Any] = {}
     for key in RATES:
         scaled[key] = get_value(cfg, key) * batch / reference
-    for key in LENGTHS:
+    for key in () if LENGTHS[0] in own else LENGTHS:
         scaled[key] = _scaled_length(get_value(cfg, key), reference / batch)
     changes = {k: v for k, v in scaled.items() if v != get_value(cfg, k) and k not in own}
     line = f"{REFERENCE_KEY} is {reference} and IMS_PER_BATCH {batch}: "
     line += ", ".join(f"{k} {_shown(get_value(cfg, k))} -> {_shown(v)}" for k, v in changes.items())
     if not changes:
         line += "nothing is scaled"
-    if kept := [f"{k} {_shown(get_value(cfg, k))}" for k in scaled if k in own]:
+    if kept := [f"{k} {_shown(get_value(cfg, k))}" for k in (*RATES, *LENGTHS) if k in own]:
         line += f"; kept as given: {', '.join(kept)}"
+    if LENGTHS[0] in own:
+        line += f"; beside a {LENGTHS[0]} of your own, lengths stay as they are"
     return with_values(cfg, {**changes, REFERENCE_KEY: batch}), (line,)
 
 

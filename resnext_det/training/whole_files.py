@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import torch
 
+from resnext_det.errors import UserError
+
 
 def write_safe(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a .pth so that a crash at any moment leaves the old file or the new one."""
@@ -29,6 +31,21 @@ def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from colleagues
         os.replace(temporary, path)
-    except BaseException:  # an interrupt too must leave no half file behind
+    except BaseException as error:  # an interrupt too must leave no half file behind
         Path(temporary).unlink(missing_ok=True)
+        if reason := _why_not(error):
+            raise UserError(
+                f"{path}: cannot be written ({reason}): free space or mend the folder, then go on "
+                "with --resume"
+            ) from error
         raise
+
+
+def _why_not(error: BaseException) -> str | None:
+    """What the disk said; torch hides it behind an error of its own."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause)
+    return "the disk took no more" if "inline_container" in str(error) else None

@@ -59,7 +59,11 @@ def test_what_the_command_line_says_is_kept_and_said():
 def test_what_the_users_own_file_says_is_kept(tmp_path):
     own = f"_BASE_: {BASE}\nSOLVER: {{IMS_PER_BATCH: 8, MAX_ITER: 700, STEPS: [500]}}\n"
     loaded = load_config(write(tmp_path, "a.yaml", own))
-    assert numbers(loaded) == (0.01, 700, [500], 2000, 10000, 0)
+    # The warm-up of 1000 and the period of 5000 are not stretched beside a length of one's own.
+    assert numbers(loaded) == (0.01, 700, [500], 1000, 5000, 0)
+    assert loaded.notes[0].endswith(
+        "; beside a SOLVER.MAX_ITER of your own, lengths stay as they are"
+    )
 
 
 def test_an_own_file_that_sets_the_reference_is_written_for_it_with_its_bases(tmp_path):

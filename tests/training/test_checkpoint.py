@@ -1,5 +1,8 @@
 """Checkpoint files: whole, safe, and found again. Engine-neutral."""
 
+import errno
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -46,6 +49,26 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         write_safe(path, {"iteration": 2})
     assert load_checkpoint(path) == {"iteration": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["model_final.pth"]
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(content, file):
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:  # as torch does, whose writer loses the cause
+            raise RuntimeError(
+                "[enforce fail at inline_container.cc:671] . unexpected pos"
+            ) from None
+
+    monkeypatch.setattr(whole_files.torch, "save", full)
+    with pytest.raises(UserError, match=r"a\.pth: cannot be written \(No space left on device\)"):
+        write_safe(tmp_path / "a.pth", {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_that_is_not_the_disks_stays_what_it_is(tmp_path):
+    with pytest.raises(AttributeError, match="local object"):
+        write_safe(tmp_path / "a.pth", {"function": lambda: None})
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5])
