@@ -30,6 +30,7 @@ from resnext_det.training.from_config import (
     build_loop,
     build_writer,
     check_training,
+    describe_training,
 )
 from resnext_det.training.hooks import run_outcome
 from resnext_det.training.log import start_logging
@@ -82,7 +83,8 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
     cfg = apply_convention(start.cfg, loaded.user_given, weights)
     write_config(cfg, cfg.OUTPUT_DIR)
     run = DetectionRun(cfg, train, tests, weights)
-    logger.info("Training with the %s engine on %d images", engine.name, len(train.records))
+    images, how = len(train.records), describe_training(cfg)
+    logger.info("Training with the %s engine on %d images: %s", engine.name, images, how)
     began = time.perf_counter()
     results, outcome = _train(engine, run, start)
     outcome["start_iteration"] = start.start_iteration
@@ -219,5 +221,7 @@ def _write(
         **outcome,
     )
     for name, metrics in results.items():
-        shown = "  ".join(f"{k} {'–' if v is None else f'{v:.2f}'}" for k, v in metrics.items())
+        # Those of single classes, AP-CLASS and IoU-CLASS, are in result.json.
+        overall = {k: v for k, v in metrics.items() if "-" not in k}
+        shown = "  ".join(f"{k} {'–' if v is None else f'{v:.2f}'}" for k, v in overall.items())
         logger.info("%s: %s", name, shown)

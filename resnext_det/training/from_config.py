@@ -43,6 +43,19 @@ def check_training(cfg: CfgNode) -> None:
     check_boards(cfg)
 
 
+def describe_training(cfg: CfgNode) -> str:
+    """Says in a line what the log would not show otherwise."""
+    solver = cfg.SOLVER
+    parts = [f"{solver.MAX_ITER} iterations of {solver.IMS_PER_BATCH} images"]
+    if solver.GRADIENT_ACCUMULATION > 1:
+        parts.append(f"in {solver.GRADIENT_ACCUMULATION} passes")
+    if solver.AMP.ENABLED:
+        parts.append(f"AMP {solver.AMP.DTYPE}")
+    if solver.EMA.ENABLED:
+        parts.append(f"weights averaged with EMA {solver.EMA.DECAY:g}")
+    return ", ".join([*parts, f"base lr {solver.BASE_LR:g}", f"seed {cfg.SEED}"])
+
+
 def build_writer(
     cfg: CfgNode, start: int, num_images: int = 0
 ) -> AbstractContextManager[RunWriter | None]:

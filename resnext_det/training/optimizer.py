@@ -85,6 +85,8 @@ def build_gradient_clipper(cfg: CfgNode, model: nn.Module) -> GradientClipper | 
 
     def clip_each() -> None:
         for parameter in parameters:
+            if parameter.grad is None:  # a head that saw no object; torch refuses an empty list
+                continue
             if clip.CLIP_TYPE == "value":
                 nn.utils.clip_grad_value_(parameter, clip.CLIP_VALUE)
             else:

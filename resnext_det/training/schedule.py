@@ -1,6 +1,5 @@
 """Learning rate at every iteration, equal to Detectron2's. Engine-neutral."""
 
-import logging
 from dataclasses import dataclass
 
 import torch
@@ -94,13 +93,8 @@ def _main_schedule(solver: CfgNode) -> ParamScheduler:
 
 
 def _multi_step(solver: CfgNode) -> ParamScheduler:
+    # Those beyond never come; the config's checks have warned of them.
     steps = [step for step in solver.STEPS if step <= solver.MAX_ITER]
-    if len(steps) < len(solver.STEPS):
-        logging.getLogger(__name__).warning(
-            "SOLVER.STEPS %s: those beyond MAX_ITER (%d) never come and are ignored",
-            list(solver.STEPS),
-            solver.MAX_ITER,
-        )
     values = [solver.GAMMA**k for k in range(len(steps) + 1)]
     return MultiStepParamScheduler(values, milestones=steps, num_updates=solver.MAX_ITER)
 

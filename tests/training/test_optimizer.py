@@ -58,3 +58,15 @@ def test_clipping_is_off_by_default_and_names_an_unknown_type(cfg, tiny_net):
     cfg.SOLVER.CLIP_GRADIENTS.update({"ENABLED": True, "CLIP_TYPE": "full_model"})
     with pytest.raises(UserError, match="CLIP_TYPE is 'full_model'"):
         build_gradient_clipper(cfg, tiny_net)
+
+
+@pytest.mark.parametrize("clip_type", ["value", "norm"])
+def test_a_parameter_without_a_gradient_is_not_clipped(cfg, tiny_net, clip_type):
+    cfg.SOLVER.CLIP_GRADIENTS.update({"ENABLED": True, "CLIP_TYPE": clip_type, "CLIP_VALUE": 0.01})
+    clip = build_gradient_clipper(cfg, tiny_net)
+    assert clip is not None
+    first, *others = tiny_net.parameters()
+    first.grad = torch.ones_like(first)
+    clip()
+    assert first.grad.abs().max() <= 0.01
+    assert all(other.grad is None for other in others)

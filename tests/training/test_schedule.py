@@ -54,7 +54,6 @@ def test_bad_schedules_name_their_key(cfg, changes, message):
         build_lr_schedule(cfg)
 
 
-def test_steps_beyond_the_end_are_ignored_and_said(cfg, caplog):
+def test_steps_beyond_the_end_are_ignored(cfg):
     cfg.SOLVER.update({"STEPS": [6, 50], "WARMUP_ITERS": 0})
     assert build_lr_schedule(cfg).lr_at(9) == pytest.approx(0.01)
-    assert "beyond MAX_ITER" in caplog.text

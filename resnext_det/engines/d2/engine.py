@@ -120,6 +120,8 @@ def join_run() -> None:
     """Joins Detectron2 to the processes and to the log of the run."""
     if world_size() > 1 and comm._LOCAL_PROCESS_GROUP is None:
         comm.create_local_process_group(local_world_size())
+    # It tells the augmentations anew for each evaluation.
+    logging.getLogger("detectron2.data.dataset_mapper").setLevel(logging.WARNING)
     for name in ("detectron2", "fvcore"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)

@@ -30,8 +30,8 @@ class PortableEngine:
 
     def check_config(self, cfg: CfgNode) -> None:
         """Refuses every key, and every value, that only Detectron2 knows."""
+        check_values(cfg)  # first, for it names the detector that this engine has
         check_honoured(cfg, HONOURED, self.name, "remove it or use --engine d2")
-        check_values(cfg)
 
     def build_model(self, cfg: CfgNode) -> FasterRCNN:
         """Builds the detector on the CPU."""
