@@ -134,5 +134,6 @@ def has_stopped(cfg: CfgNode, state: Mapping[str, Any]) -> bool:
 def _unknown(metric: str, known: Collection[str]) -> str:
     close = nearest(metric, known)
     meant = f"; {close} is meant?" if close else ""
-    loss = "; losses need TEST.VALIDATION_LOSS True" if "loss" in metric else ""
+    unmeasured = "loss" in metric and not any("val/" in name for name in known)
+    loss = "; losses need TEST.VALIDATION_LOSS True" if unmeasured else ""
     return f"{_KEY} is {metric}, but there are {', '.join(known) or 'none'}{meant}{loss}"

@@ -1,21 +1,27 @@
 """What the trainer can do, on both engines: each wish gives its files and its numbers."""
 
+import importlib.util
 import json
 import shutil
+from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fvcore.common.config import CfgNode
 
 from resnext_det.config import with_values
+from resnext_det.data.catalog import PanopticFiles
+from resnext_det.data.coco import CocoDataset
+from resnext_det.data.panoptic import Stuff
 from resnext_det.engines.base import Engine
 from resnext_det.engines.datasets import read_test_sets
 from resnext_det.engines.detection import evaluate_detector, train_detector
 from resnext_det.engines.metric_names import metric_names
 from resnext_det.errors import UserError
-from resnext_det.training.best import check_best_metric
 from tests.engines.conftest import Bench
 
 LOSSES = ("loss_cls", "loss_box_reg", "loss_rpn_cls", "loss_rpn_loc")
@@ -146,12 +152,28 @@ def test_names_of_several_sets_and_of_other_tasks(bench: Bench) -> None:
     (dataset,) = read_test_sets(job.loaded.cfg, job.datasets).values()
     names = metric_names(job.loaded.cfg, {"a": dataset, "b": dataset})
     assert {"a/bbox/AP", "b/bbox/AP-red", "b/val/total_loss", "a/val/loss*"} <= set(names)
-    panoptic = with_values(job.loaded.cfg, {"MODEL.META_ARCHITECTURE": "PanopticFPN"})
-    assert "panoptic_seg/*" in metric_names(panoptic, {"a": dataset})
-    check_best_metric(
-        with_values(panoptic, {"TEST.BEST_METRIC": "panoptic_seg/PQ"}),
-        metric_names(panoptic, {"a": dataset}),
-    )
+    assert "bbox/AP-red" in _names_for(job.loaded.cfg, "FCOS", dataset)
+    assert "bbox/APP" not in _names_for(job.loaded.cfg, "FCOS", dataset)
+    assert "box_proposals/AR@1000" in _names_for(job.loaded.cfg, "ProposalNetwork", dataset)
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_names_of_panoptic_quality(
+    is_installed: bool, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = bench.job("run")
+    (dataset,) = read_test_sets(job.loaded.cfg, job.datasets).values()
+    dataset = replace(dataset, stuff=Stuff(PanopticFiles(*[Path("x")] * 3), ("sky",), (7,)))
+    spec = ModuleSpec("panopticapi", None) if is_installed else None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    names = _names_for(job.loaded.cfg, "PanopticFPN", dataset)
+    assert ("panoptic_seg/PQ_th" in names) == is_installed
+    assert {"bbox/AP", "sem_seg/mIoU", "sem_seg/IoU-sky", "sem_seg/ACC-things"} <= names
+
+
+def _names_for(cfg: CfgNode, architecture: str, dataset: CocoDataset) -> set[str]:
+    cfg = with_values(cfg, {"MODEL.META_ARCHITECTURE": architecture})
+    return set(metric_names(cfg, {"a": dataset}))
 
 
 def test_a_batch_that_passes_cannot_divide_is_refused(engine: Engine, bench: Bench) -> None:

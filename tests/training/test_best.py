@@ -145,7 +145,7 @@ def test_an_unknown_name_is_refused_with_all_names_and_the_nearest(cfg):
     cfg.TEST.BEST_METRIC = "val/total_loss"
     with pytest.raises(UserError, match="losses need TEST.VALIDATION_LOSS True$"):
         check_best_metric(cfg, NAMES[:3])
-    with pytest.raises(UserError, match="is val/loss_x, but there are val/total_loss"):
+    with pytest.raises(UserError, match="loss_x, but there are val/total_loss; .* is meant.$"):
         BestMetric("val/loss_x").update({"val/total_loss": 1.0}, 0)
 
 

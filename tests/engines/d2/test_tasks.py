@@ -15,6 +15,7 @@ from resnext_det.data.samplers import BatchPlan, SampleKey
 from resnext_det.engines.base import flat_metrics, resolve_engine
 from resnext_det.engines.datasets import read_test_sets, read_train_set
 from resnext_det.engines.detection import train_detector
+from resnext_det.engines.metric_names import metric_names
 from resnext_det.engines.numbers import with_numbers_of_data
 from resnext_det.errors import UserError
 from tests.data.annotated import HEIGHT, NUM_IMAGES, WIDTH
@@ -73,7 +74,12 @@ def test_it_trains_and_is_scored_by_its_tasks(detector: str, tasks: TaskBench) -
     written: dict[str, Any] = {}
     for line in lines:
         written |= json.loads(line)
-    assert {n for n, v in flat_metrics({"": metrics}).items() if v is not None} <= set(written)
+    flat = flat_metrics({"": metrics})
+    assert {n for n, v in flat.items() if v is not None} <= set(written)
+    job = tasks.job("run", *DETECTORS[detector])
+    known = metric_names(job.loaded.cfg, read_test_sets(job.loaded.cfg, job.datasets))
+    exact = {name for name in known if not name.endswith("*")}
+    assert exact == {name for name in flat if "B-Iou" not in name and "Boundary" not in name}
 
 
 @pytest.mark.parametrize("detector", ["Mask R-CNN FPN", "Keypoint R-CNN", "PointRend", "RPN"])
