@@ -7,7 +7,7 @@ from detectron2.config import CfgNode as Detectron2CfgNode
 from detectron2.modeling import build_model
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from fvcore.common.config import CfgNode
-from omegaconf.errors import ConfigAttributeError
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from resnext_det.engines.d2.config import to_detectron2_config
@@ -16,6 +16,18 @@ from resnext_det.engines.d2.seeding import seed_draws
 from resnext_det.errors import UserError
 
 T = TypeVar("T")
+# What Detectron2, torch and OmegaConf raise on names and values that they cannot build from.
+MISFITS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OmegaConfBaseException,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def build_checked_model(cfg: CfgNode) -> nn.Module:
@@ -38,8 +50,8 @@ def checked(build: Callable[[], T]) -> T:
         return build()
     except UserError:
         raise
-    except (KeyError, ValueError, TypeError, AssertionError, ConfigAttributeError) as error:
-        reason = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
+    except MISFITS as error:
+        reason = " ".join(str(error.args[0] if error.args else "").split()) or type(error).__name__
         raise UserError(f"Detectron2 cannot build this config: {reason}") from error
 
 

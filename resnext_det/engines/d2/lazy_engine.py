@@ -42,22 +42,30 @@ class LazyEngine(D2Engine):
                 f"dataloader.evaluator is {getattr(evaluator, '__name__', evaluator)}, which is "
                 "not run here: results are scored as COCOEvaluator does"
             )
+        for is_train in (True, False):
+            self.build_mapper(cfg, is_train=is_train)
+        self.build_validation_mapper(cfg)
+        schedule = self._build_schedule(cfg)
+        checked(lambda: [schedule.lr_at(at) for at in (0, cfg.SOLVER.MAX_ITER - 1)])
 
     def build_model(self, cfg: CfgNode) -> nn.Module:
         """Builds the file's `model` for the classes of the data; see `Engine.build_model`."""
         join_run()
-        return seed_draws(checked(lambda: instantiate(with_classes(self._lazy, cfg).model)))
+        model = checked(lambda: instantiate(with_classes(self._lazy, cfg).model))
+        _check_thresholds(model)
+        return seed_draws(model)
 
     def build_mapper(self, cfg: CfgNode, *, is_train: bool) -> SeededMapper:
         """Returns the file's mapper, for training or for testing."""
         loader = self._lazy.dataloader.train if is_train else self._lazy.dataloader.test
-        return SeededMapper(instantiate(loader.mapper), cfg.SEED)
+        return _built_mapper(loader.mapper, cfg)
 
     def build_validation_mapper(self, cfg: CfgNode) -> SeededMapper:
         """Returns the training mapper with the augmentation of the test mapper."""
         mapper = deepcopy(self._lazy.dataloader.train.mapper)
-        mapper.augmentations = self._lazy.dataloader.test.mapper.augmentations
-        return SeededMapper(instantiate(mapper), cfg.SEED)
+        augmentations = OmegaConf.select(self._lazy, "dataloader.test.mapper.augmentations")
+        mapper.augmentations = augmentations
+        return _built_mapper(mapper, cfg)
 
     def build_solver(
         self, cfg: CfgNode, model: nn.Module
@@ -68,5 +76,21 @@ class LazyEngine(D2Engine):
         optimizer = checked(lambda: instantiate(node))
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
+        return optimizer, self._build_schedule(cfg)
+
+    def _build_schedule(self, cfg: CfgNode) -> LRSchedule:
         multiplier = checked(lambda: instantiate(self._lazy.lr_multiplier))
-        return optimizer, LRSchedule(multiplier, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER)
+        return LRSchedule(multiplier, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER)
+
+
+def _built_mapper(node: DictConfig, cfg: CfgNode) -> SeededMapper:
+    return SeededMapper(checked(lambda: instantiate(node)), cfg.SEED)
+
+
+def _check_thresholds(model: nn.Module) -> None:
+    """Refuses text as a threshold, which would be compared with scores only after training."""
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            if key.endswith("_thresh") and isinstance(value, str):
+                place = ".".join(filter(None, ("model", name, key)))
+                raise UserError(f"{place} is {value!r}: it must be a number")

@@ -2,15 +2,27 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from detectron2.config import LazyConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from resnext_det.config import find_config, flatten, nearest
 from resnext_det.engines.d2.lazy_keys import PLACES, plain_tree
 from resnext_det.errors import UserError
 
 SECTIONS = ("model", "optimizer", "lr_multiplier", "train", "dataloader.train", "dataloader.test")
+# What is built: each a `LazyCall(Class)(...)`.
+CALLS = (
+    "model",
+    "optimizer",
+    "optimizer.params",
+    "lr_multiplier",
+    "dataloader.train.mapper",
+    "dataloader.test.mapper",
+)
 
 
 def read_lazy_config(
@@ -31,20 +43,42 @@ def read_lazy_config(
     path = find_config(name)
     try:
         lazy = LazyConfig.load(str(path))
-    except Exception as error:  # the file is a program: it fails in any way
+    except (Exception, SystemExit) as error:  # the file is a program: it fails in any way
         raise UserError(f"{path}: cannot be run as a config: {_one_line(error)}") from error
-    missing = [key for key in SECTIONS if OmegaConf.select(lazy, key) is None]
+    missing = [key for key in SECTIONS if _part(lazy, key) is None]
     if missing:
         raise UserError(f"{path}: no LazyConfig of a detector: it has no {', '.join(missing)}")
     for word in words:
-        _check_override(lazy, word)
-    try:
-        lazy = LazyConfig.apply_overrides(lazy, list(words))
-    except Exception as error:  # Hydra's and OmegaConf's own types
-        raise UserError(f"command line: {' '.join(words)}: {_one_line(error)}") from error
+        try:
+            _check_override(lazy, word)
+            lazy = LazyConfig.apply_overrides(lazy, [word])
+        except UserError:
+            raise
+        except Exception as error:  # Hydra's and OmegaConf's own types
+            raise UserError(f"command line: {word}: {_one_line(error)}") from error
+    _check_parts(lazy, path)
     for key, sets in (names or {}).items():
         OmegaConf.update(lazy, PLACES[key], list(sets))
     return lazy
+
+
+def _part(lazy: DictConfig, key: str) -> Any:
+    """Returns what stands at a dotted key; None for nothing, also where a reference is broken."""
+    try:
+        return OmegaConf.select(lazy, key)
+    except OmegaConfBaseException:
+        return None
+
+
+def _check_parts(lazy: DictConfig, path: Path) -> None:
+    """Refuses a config whose parts are not of the kind that is read or built."""
+    for key in SECTIONS:
+        if not isinstance(part := _part(lazy, key), DictConfig):
+            raise UserError(f"{path}: {key} is {part}: it must be a part with keys of its own")
+    for key in CALLS:
+        part = _part(lazy, key)
+        if not isinstance(part, DictConfig) or "_target_" not in part:
+            raise UserError(f"{path}: {key} is {part}: it must be a LazyCall(Class)(...)")
 
 
 def _check_override(lazy: DictConfig, word: str) -> None:
@@ -53,13 +87,13 @@ def _check_override(lazy: DictConfig, word: str) -> None:
     key = key.lstrip("+~")
     if not equals and not word.startswith("~"):
         raise UserError(f"command line: {word!r} has no value; write key=value for a .py config")
-    if key.startswith("trainer.") or key in PLACES.values():
+    if key.split(".")[0] == "trainer" or key in PLACES.values():
         return
     parent, _, last = key.rpartition(".")
     node = OmegaConf.select(lazy, parent) if parent else lazy
     if isinstance(node, ListConfig) or (isinstance(node, DictConfig) and _takes(node, last)):
         return
-    guess = nearest(key, [name for name, _ in flatten(plain_tree(lazy))])
+    guess = PLACES.get(key) or nearest(key, [name for name, _ in flatten(plain_tree(lazy))])
     hint = f"; {guess} is meant?" if guess else ""
     raise UserError(f"command line: unknown key {key}{hint}")
 
@@ -77,5 +111,9 @@ def _takes(node: DictConfig, name: str) -> bool:
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and isinstance(error.__cause__, SyntaxError):
+        cause = error.__cause__  # Detectron2 checks the text first, and keeps the line to itself
+        line = "" if cause.lineno is None else f"line {cause.lineno}: "
+        return f"SyntaxError: {line}{cause.msg}"
     words = " ".join(str(error).split())
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from resnext_det.config import LoadedConfig, flatten, get_cfg, nearest, validate_config
 from resnext_det.config.coerce import coerce
 from resnext_det.config.tree import set_value
+from resnext_det.engines.d2.build import checked
 from resnext_det.errors import UserError
 
 # Key of ours -> where a LazyConfig says it. Both trees say the same from here on.
@@ -71,7 +72,7 @@ def load_lazy_config(name: str, lazy: DictConfig, words: Sequence[str] = ()) -> 
         UserError: a value of another type than its key's, or with which no run could work.
     """
     cfg = get_cfg()
-    given = dict(_translated(lazy))
+    given = checked(lambda: dict(_translated(lazy)))
     for key, value in _trainer_keys(lazy, name):
         given[key] = value
     known = dict(flatten(cfg))
@@ -80,7 +81,9 @@ def load_lazy_config(name: str, lazy: DictConfig, words: Sequence[str] = ()) -> 
     cfg.LAZY_CONFIG = _as_yaml(lazy)
     cfg.MODEL.META_ARCHITECTURE = _target_name(lazy.model)
     if any(word.split("=")[0] in CLASS_PLACES for word in words):
-        given["MODEL.ROI_HEADS.NUM_CLASSES"] = cfg.MODEL.ROI_HEADS.NUM_CLASSES = _classes(lazy)
+        given["MODEL.ROI_HEADS.NUM_CLASSES"] = cfg.MODEL.ROI_HEADS.NUM_CLASSES = _classes(
+            lazy, name
+        )
     validate_config(cfg, where=name)
     cfg.freeze()
     return LoadedConfig(cfg, name, frozenset(given), frozenset(given))
@@ -113,10 +116,15 @@ def _translated(lazy: DictConfig) -> Iterator[tuple[str, Any]]:
 
 
 def _trainer_keys(lazy: DictConfig, name: str) -> Iterator[tuple[str, Any]]:
-    tree = OmegaConf.to_container(lazy.get("trainer") or OmegaConf.create({}), resolve=True)
+    section = OmegaConf.create({}) if lazy.get("trainer") is None else lazy.trainer
+    if not isinstance(section, DictConfig):
+        raise UserError(f"{name}: trainer is {section}: it must hold keys, trainer.TEST.PATIENCE=2")
+    tree = checked(lambda: OmegaConf.to_container(section, resolve=True))
     assert isinstance(tree, dict)
     known = [key for key, _ in flatten(get_cfg()) if key.startswith(TRAINER_KEYS)]
     for key, value in flatten(tree):
+        if key in PLACES:
+            raise UserError(f"{name}: trainer.{key} is {PLACES[key]} in a .py config; set that")
         if key not in known:
             guess = nearest(key, known)
             hint = f"; trainer.{guess} is meant?" if guess else ""
@@ -129,9 +137,10 @@ def _target_name(node: DictConfig) -> str:
     return target.rsplit(".", 1)[-1] if isinstance(target, str) else target.__name__
 
 
-def _classes(lazy: DictConfig) -> int:
-    found = (OmegaConf.select(lazy, place) for place in CLASS_PLACES)
-    return next(value for value in found if value is not None)
+def _classes(lazy: DictConfig, name: str) -> int:
+    found = ((place, OmegaConf.select(lazy, place)) for place in CLASS_PLACES)
+    place, value = next((place, value) for place, value in found if value is not None)
+    return coerce(value, 0, key=place, where=name)
 
 
 def _as_yaml(lazy: DictConfig) -> str:

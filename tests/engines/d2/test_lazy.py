@@ -96,6 +96,23 @@ MISTAKES = {
     ("--engine=portable",): "a .py config needs Detectron2, and --engine portable reads none",
     ("model.backbone.bottom_up.norm=XN",): "MODEL.RESNETS.NORM is 'XN'; it can be",
     ("--resume", "train.init_checkpoint=x.pth"): "--resume and train.init_checkpoint 'x.pth' contr",
+    ("model.num_classes=abc",): "tiny_fcos.py: model.num_classes is a int",
+    ("model=3",): "tiny_fcos.py: model is 3: it must be a part with keys of its own",
+    ("model.backbone=null",): "Detectron2 cannot build this config: 'NoneType' object has no",
+    ("model.pixel_mean='${foo}'",): "Detectron2 cannot build this config: Interpolation key 'foo'",
+    ("model.test_score_thresh=abc",): "model.test_score_thresh is 'abc': it must be a number",
+    ("optimizer._target_=torch.optim.Nope",): "Detectron2 cannot build this config: ",
+    ("optimizer.params=null",): "optimizer.params is None: it must be a LazyCall(Class)(...)",
+    ("lr_multiplier=null",): "lr_multiplier is None: it must be a part with keys of its own",
+    ("lr_multiplier.warmup_length=5",): "Detectron2 cannot build this config: ",
+    ("dataloader.train.mapper=null",): "dataloader.train.mapper is None: it must be a LazyCall(",
+    ("dataloader.train.mapper._target_=foo.bar",): "Detectron2 cannot build this config: ",
+    ("dataloader.test.mapper.augmentations=5",): "Detectron2 cannot build this config: ",
+    ("trainer.SOLVER.BASE_LR=1",): "trainer.SOLVER.BASE_LR is optimizer.lr in a .py config",
+    ("SOLVER.MAX_ITER=5",): "unknown key SOLVER.MAX_ITER; train.max_iter is meant?",
+    ("trainer=5",): "tiny_fcos.py: trainer is 5: it must hold keys",
+    ("optimizer.lr=0.1", "optimizer.lr=[1"): "command line: optimizer.lr=[1: ",
+    ("trainer.TEST.BEST_METRIC=bbox/APP",): "there are bbox/AP, bbox/AP-green, bbox/AP-red, bbox/A",
 }
 
 
@@ -111,7 +128,10 @@ def test_a_mistake_is_one_line(
 
 
 BROKEN = {
-    "x = (": "cannot be run as a config: SyntaxError",
+    "x = 1\ny = (": "cannot be run as a config: SyntaxError: line 2: '(' was never closed",
+    "raise SystemExit(0)": "cannot be run as a config: SystemExit: 0",
+    "model = optimizer = lr_multiplier = train = dict(a=3)\n"
+    "dataloader = dict(train=dict(a=3), test=dict(a=3))": "model is {'a': 3}: it must be a Lazy",
     "import no_such_module": "cannot be run as a config: ModuleNotFoundError",
     "model = dict()": "no LazyConfig of a detector: it has no optimizer, lr_multiplier, train",
 }
