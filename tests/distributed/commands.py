@@ -1,6 +1,8 @@
 """Runs of the real `train_net.py`, started in each of the ways there are."""
 
+import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -92,12 +94,9 @@ def start_process(
 
 
 def free_port() -> int:
-    """A port below those that the system hands out by itself."""
-    for port in range(20000 + os.getpid() % 5000, 32000):
-        with socket.socket() as listener:
-            try:
-                listener.bind(("", port))
-            except OSError:
-                continue
+    """A port below those that the system hands out by itself; test processes hardly collide."""
+    while True:
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("", port))
             return port
-    raise AssertionError("no port is free")

@@ -18,7 +18,7 @@ ENDLESS = ("SOLVER.MAX_ITER", 10**6, "SOLVER.STEPS", "[]")
 def test_the_failure_of_one_process_ends_all_in_one_line(starter: str, bench: Bench) -> None:
     (bench.entry.image_root / "3.png").write_bytes(b"no image")
     run = start(bench, starter, arguments(bench, "portable", "run", *ENDLESS))
-    assert all(status != 0 for status in run.wait(120)), run.said()
+    assert all(status != 0 for status in run.wait()), run.said()
     [line] = run.errors()
     assert "3.png: " in line
     # torchrun adds its own account of which process failed.
@@ -32,7 +32,7 @@ def test_what_cannot_be_shared_is_refused_before_the_data_are_read(
     assert bench.entry.json_file is not None
     bench.entry.json_file.write_text("no JSON")
     run = start(bench, starter, arguments(bench, "portable", "run", "SOLVER.IMS_PER_BATCH", 3))
-    assert all(status != 0 for status in run.wait(120)), run.said()
+    assert all(status != 0 for status in run.wait()), run.said()
     [line] = run.errors()
     assert line.startswith("error: SOLVER.IMS_PER_BATCH is 3, which cannot be shared by 2 process")
     assert not (bench.folder / "run").exists()
@@ -41,7 +41,7 @@ def test_what_cannot_be_shared_is_refused_before_the_data_are_read(
 def test_norms_over_processes_are_refused_on_the_cpu(bench: Bench) -> None:
     words = ("MODEL.RESNETS.NORM", "SyncBN")
     run = start(bench, "--num-gpus", arguments(bench, "portable", "run", *words))
-    assert run.wait(120) == [2], run.said()
+    assert run.wait() == [2], run.said()
     [line] = run.errors()
     assert line.startswith("error: MODEL.RESNETS.NORM is SyncBN, which torch computes among")
 
@@ -64,7 +64,7 @@ def test_no_process_is_left(
     family = _descendants(process.pid)
     assert len(family) >= 4  # two processes, and a worker each
     (os.killpg if to_all else os.kill)(process.pid, number)
-    assert run.wait(60) == [status], run.said()
+    assert run.wait() == [status], run.said()
     assert _gone(family, seconds=30), run.said()
     if status == 130:
         assert run.said().count("interrupted; continue a training run with --resume") == 1
@@ -78,7 +78,7 @@ def test_a_killed_process_ends_the_others_and_is_named(bench: Bench) -> None:
     family = _descendants(process.pid)
     victim = max(family, key=lambda pid: int(_memory(pid)))
     os.kill(victim, signal.SIGKILL)
-    assert run.wait(60) == [2], run.said()
+    assert run.wait() == [2], run.said()
     [line] = run.errors()
     assert line.endswith("was killed by SIGKILL (out of memory?)")
     assert _gone(family, seconds=30)
@@ -86,7 +86,7 @@ def test_a_killed_process_ends_the_others_and_is_named(bench: Bench) -> None:
 
 def _await_training(run: Started, bench: Bench) -> None:
     """Waits for the first line of losses."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while "total_loss" not in run.said():
         assert time.monotonic() < end, run.said()
         assert all(process.poll() is None for process in run.processes), run.said()

@@ -112,7 +112,7 @@ def test_slurm_on_two_machines(hosts: tuple[str, str], bench: Bench) -> None:
 def test_the_failure_on_one_machine_ends_the_other(hosts: tuple[str, str], bench: Bench) -> None:
     (bench.entry.image_root / "3.png").write_bytes(b"no image")
     run = start_on(hosts, bench, "run", *ENDLESS)
-    assert run.wait(120) == [2, 2], run.said()
+    assert run.wait() == [2, 2], run.said()
     own, others = sorted(run.errors(), key=len)
     assert "3.png: " in own
     assert (
@@ -123,12 +123,12 @@ def test_the_failure_on_one_machine_ends_the_other(hosts: tuple[str, str], bench
 
 def test_a_killed_machine_ends_the_other(hosts: tuple[str, str], bench: Bench) -> None:
     run = start_on(hosts, bench, "run", *ENDLESS)
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while "total_loss" not in run.said():
         assert time.monotonic() < end, run.said()
         time.sleep(0.2)
     run.processes[0].kill()
-    assert run.wait(120)[1] == 2, run.said()
+    assert run.wait()[1] == 2, run.said()
     [line] = run.errors()
     assert line == "error: a process on another machine has failed: machine 0 is gone"
 
@@ -137,7 +137,7 @@ def test_a_killed_machine_ends_the_other(hosts: tuple[str, str], bench: Bench) -
 def test_a_machine_that_never_comes(place: int, hosts: tuple[str, str], bench: Bench) -> None:
     present = (hosts[0], "") if place == 0 else ("", hosts[1])
     run = start_on(present, bench, "run", "--dist-timeout=3")
-    assert run.wait(90) == [2], run.said()
+    assert run.wait() == [2], run.said()
     [line] = run.errors()
     missing = (
         "waited 3 s: machine 1 of 0-1 did not come; is the command running on every machine",

@@ -42,7 +42,7 @@ def die() -> None:
 def break_down() -> None:
     if distributed.rank() == 1:
         raise ZeroDivisionError("a fault of ours")
-    time.sleep(60)
+    time.sleep(600)
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_a_fault_of_ours_comes_back_with_its_traceback_and_ends_the_others():
     began = time.monotonic()
     with pytest.raises(RuntimeError, match=r"(?s)Traceback .*ZeroDivisionError: a fault of ours"):
         launch(break_down, TWO)
-    assert time.monotonic() - began < 45
+    assert time.monotonic() - began < 300
 
 
 @pytest.mark.parametrize("num_gpus", [0, 1])
