@@ -75,6 +75,7 @@ def _run(
             report_failure(store, "interrupted", here)
             _end(processes, patience=GRACE)
             raise
+        _join(processes, _PERIOD)  # a lost connection can show before the death behind it
         killed = _first_killed(processes)
         _end(processes, patience=0.0)
         if elsewhere is not None:
