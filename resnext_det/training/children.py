@@ -1,5 +1,7 @@
 """The processes that a command starts on its machine, and how they end. Engine-neutral."""
 
+import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -34,6 +36,8 @@ from resnext_det.training.watch import END, GRACE, failed_elsewhere
 _KINDS = {"UserError": UserError, "FloatingPointError": FloatingPointError}
 """What a process fails with in one line instead of a traceback."""
 _PERIOD = 1.0
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent dies."""
 _INTERRUPTED = 130
 
 
@@ -104,6 +108,7 @@ def _child(
     folder: str,
 ) -> None:
     """Is one of the processes."""
+    _die_with_parent()
     place = Place(
         rank=request.machine_rank * request.per_machine + local,
         world_size=request.world_size,
@@ -129,6 +134,15 @@ def _child(
         text = str(error) if kind else traceback.format_exc()
         Path(folder, f"{place.rank}.json").write_text(json.dumps([kind, text]))
         sys.exit(1)
+
+
+def _die_with_parent() -> None:
+    """Ends this process when the one that started it is killed and cannot end it itself.
+
+    Linux alone can do so; elsewhere the process goes on until the others miss it.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait(processes: Sequence[BaseProcess], store: dist.Store, here: int) -> str | None:

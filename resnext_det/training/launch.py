@@ -50,7 +50,7 @@ def launch(fn: Callable[..., T], request: Request, args: tuple[Any, ...] = ()) -
         raise UserError(f"--num-machines {request.num_machines}: it must be 1 or more")
     if dist.is_initialized():  # a second run in this process
         return fn(*args)
-    if all(name in os.environ for name in TORCHRUN_VARIABLES):
+    if _started_by_torchrun(os.environ):
         return _join_torchrun(fn, request, args)
     place = slurm_place(os.environ)
     if place is not None:
@@ -63,16 +63,38 @@ def launch(fn: Callable[..., T], request: Request, args: tuple[Any, ...] = ()) -
     return None
 
 
+def _started_by_torchrun(variables: Mapping[str, str]) -> bool:
+    """Tells whether torchrun's variables are all there; some of them would start a run each."""
+    missing = [name for name in TORCHRUN_VARIABLES if name not in variables]
+    if missing and variables.get("WORLD_SIZE", "1") != "1" and "RANK" in variables:
+        raise UserError(
+            f"RANK and WORLD_SIZE are set, but {', '.join(missing)} not: set all of "
+            f"{', '.join(TORCHRUN_VARIABLES)} (torchrun does), or none"
+        )
+    return not missing
+
+
+def _number(name: str, default: str | None = None) -> int:
+    text = os.environ.get(name, default)
+    if text is None or not text.isdecimal():
+        raise UserError(f"{name} is {text!r}: a process among several needs a number there")
+    return int(text)
+
+
 def _join_torchrun(fn: Callable[..., T], request: Request, args: tuple[Any, ...]) -> T:
     starter = "torchrun" if "TORCHELASTIC_RUN_ID" in os.environ else "RANK and WORLD_SIZE"
     place = Place(
-        rank=int(os.environ["RANK"]),
-        world_size=int(os.environ["WORLD_SIZE"]),
-        local_rank=int(os.environ["LOCAL_RANK"]),
-        local_world_size=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
-        machine=int(os.environ.get("GROUP_RANK", 0)),
+        rank=_number("RANK"),
+        world_size=_number("WORLD_SIZE"),
+        local_rank=_number("LOCAL_RANK"),
+        local_world_size=_number("LOCAL_WORLD_SIZE", "1"),
+        machine=_number("GROUP_RANK", "0"),
     )
-    address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    if place.rank >= place.world_size:
+        raise UserError(
+            f"RANK is {place.rank}, but WORLD_SIZE {place.world_size}: ranks count from 0"
+        )
+    address = os.environ["MASTER_ADDR"], _number("MASTER_PORT")
     # Also knows the store that torchrun itself keeps, and its restarts.
     store, _, _ = next(dist.rendezvous("env://"))
     return _Joined(request, store, place, starter, address).run(fn, args)

@@ -146,6 +146,8 @@ def _poll(condition: Callable[[], bool], timeout: float) -> bool:
 
 def _check_free(port: int, source: str) -> None:
     """Torch's own attempt would print more than a line."""
+    if not 0 <= port < 65536:
+        raise UserError(f"{source}: {port} is no port; it has to be below 65536")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -52,6 +52,7 @@ def test_norms_over_processes_are_refused_on_the_cpu(bench: Bench) -> None:
         pytest.param(signal.SIGINT, True, 130, id="Ctrl-C"),
         pytest.param(signal.SIGINT, False, 130, id="SIGINT to the command alone"),
         pytest.param(signal.SIGTERM, False, -signal.SIGTERM, id="SIGTERM to the command alone"),
+        pytest.param(signal.SIGKILL, False, -signal.SIGKILL, id="SIGKILL to the command alone"),
     ],
 )
 def test_no_process_is_left(

@@ -152,3 +152,28 @@ def port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+WRONG_VARIABLES = {
+    "LOCAL_RANK": ("x", "LOCAL_RANK is 'x': a process among several needs a number there"),
+    "MASTER_PORT": ("29x", "MASTER_PORT is '29x': a process among several needs a number there"),
+    "RANK": ("3", "RANK is 3, but WORLD_SIZE 2: ranks count from 0"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_VARIABLES)
+def test_torchruns_variables_have_to_be_numbers(name, monkeypatch):
+    values = ("0", "2", "0", "127.0.0.1", "29500")
+    for variable, value in zip(TORCHRUN_VARIABLES, values, strict=True):
+        monkeypatch.setenv(variable, value)
+    wrong, message = WRONG_VARIABLES[name]
+    monkeypatch.setenv(name, wrong)
+    with pytest.raises(UserError, match=message):
+        launch(refuse, Request())
+
+
+def test_a_part_of_torchruns_variables_is_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="but LOCAL_RANK, MASTER_ADDR, MASTER_PORT not: set all"):
+        launch(refuse, Request())
