@@ -23,18 +23,18 @@ REFUSED = {
             *("MODEL.META_ARCHITECTURE", "RetinaNet"),
             *("MODEL.RETINANET.IN_FEATURES", "['p2', 'p3', 'p4', 'p5', 'p6']"),
         ),
-        "MODEL.RETINANET.IN_FEATURES = ['p2', 'p3', 'p4', 'p5', 'p6']",
+        "MODEL.META_ARCHITECTURE is 'RetinaNet'",
     ),
     "Cascade": (("MODEL.ROI_HEADS.NAME", "CascadeROIHeads"), "MODEL.ROI_HEADS.NAME is 'Cascade"),
-    "Mask": (("MODEL.MASK_ON", True), "MODEL.MASK_ON = True"),
+    "Mask": (("MODEL.MASK_ON", True), "MODEL.MASK_ON is True"),
     "Cascade Mask": (
         ("MODEL.MASK_ON", True, "MODEL.ROI_HEADS.NAME", "CascadeROIHeads"),
-        "MODEL.MASK_ON = True",
+        "MODEL.MASK_ON is True",
     ),
-    "Keypoint": (("MODEL.KEYPOINT_ON", True), "MODEL.KEYPOINT_ON = True"),
+    "Keypoint": (("MODEL.KEYPOINT_ON", True), "MODEL.KEYPOINT_ON is True"),
     "Panoptic": (
         ("MODEL.META_ARCHITECTURE", "PanopticFPN", "MODEL.MASK_ON", True),
-        "MODEL.MASK_ON = True",
+        "MODEL.META_ARCHITECTURE is 'PanopticFPN'",
     ),
     "SemanticSegmentor": (
         ("MODEL.META_ARCHITECTURE", "SemanticSegmentor"),
@@ -42,14 +42,14 @@ REFUSED = {
     ),
     "PointRend": (
         ("MODEL.MASK_ON", True, "MODEL.ROI_MASK_HEAD.POINT_HEAD_ON", True),
-        "MODEL.ROI_MASK_HEAD.POINT_HEAD_ON = True",
+        "MODEL.MASK_ON is True",
     ),
     "PointRend's points": (("MODEL.POINT_HEAD.NUM_FC", 2), "MODEL.POINT_HEAD.NUM_FC = 2"),
     "RPN": (
         ("MODEL.META_ARCHITECTURE", "ProposalNetwork"),
         "MODEL.META_ARCHITECTURE is 'ProposalNetwork'",
     ),
-    "stored proposals": (("MODEL.LOAD_PROPOSALS", True), "MODEL.LOAD_PROPOSALS = True"),
+    "stored proposals": (("MODEL.LOAD_PROPOSALS", True), "MODEL.LOAD_PROPOSALS is True"),
     "files of proposals": (
         ("DATASETS.PROPOSAL_FILES_TRAIN", "['p.npz']"),
         "DATASETS.PROPOSAL_FILES_TRAIN = ['p.npz']",
