@@ -4,14 +4,13 @@ python -m tools.config_tables            prints them
 python -m tools.config_tables --write    puts them into configs/README.md
 """
 
-import argparse
 import re
 import sys
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from projects.BloodCells.tables import insert
+from resnext_det.reports.page_tables import run_tables_command
 from resnext_det.reports.table import MISSING
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -113,13 +112,7 @@ def _natural(path: Path) -> list[str | int]:
 
 def main() -> int:
     """Runs the command; returns 0."""
-    parser = argparse.ArgumentParser(description="configs/README.md's tables from the headers")
-    parser.add_argument("--write", action="store_true", help="put them into configs/README.md")
-    if parser.parse_args().write:
-        PAGE.write_text(insert(PAGE.read_text(encoding="utf-8"), tables()), encoding="utf-8")
-    else:
-        print("\n\n".join(tables().values()))
-    return 0
+    return run_tables_command(PAGE, tables, "the headers of the configs")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ python -m tools.readme_tables            prints them
 python -m tools.readme_tables --write    puts them into README.md
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from projects.BloodCells.tables import insert
 from projects.BloodCells.tables import tables as blood_cells_tables
+from resnext_det.reports.page_tables import run_tables_command
 from resnext_det.reports.study import read_study
 from resnext_det.reports.table import MISSING, markdown_table
 
@@ -51,14 +50,7 @@ def _largest(values: list[float]) -> str:
 
 def main() -> int:
     """Runs the command; returns 0."""
-    parser = argparse.ArgumentParser(description="README.md's tables from result JSON")
-    parser.add_argument("--write", action="store_true", help="put them into README.md")
-    readme = REPOSITORY / "README.md"
-    if parser.parse_args().write:
-        readme.write_text(insert(readme.read_text(), readme_tables()))
-    else:
-        print("\n\n".join(readme_tables().values()))
-    return 0
+    return run_tables_command(REPOSITORY / "README.md", readme_tables, "result JSON")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ python projects/BloodCells/tables.py            prints them
 python projects/BloodCells/tables.py --write    puts them into README.md
 """
 
-import argparse
 import json
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from resnext_det.reports.page_tables import pipe_table, run_tables_command
 from resnext_det.reports.study import Row
 from resnext_det.reports.table import MISSING, Column, markdown_table
 
@@ -88,7 +87,7 @@ def differences_table(path: Path) -> str:
         [f"`{row['engine']}`", *(_interval(row["differences"][name]) for name in names)]
         for row in rows
     )
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return pipe_table(lines)
 
 
 def _interval(difference: Mapping[str, float]) -> str:
@@ -102,14 +101,6 @@ def _table(results: Path, runs: Mapping[str, Run]) -> str:
     return markdown_table(rows, [*(_per_class(name) for name in PER_CLASS), *timed])
 
 
-def insert(text: str, found: dict[str, str]) -> str:
-    """Puts each table between `<!-- NAME -->` and the next `<!-- end -->`."""
-    for name, table in found.items():
-        pattern = rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)"
-        text = re.sub(pattern, lambda m, t=table: f"{m[1]}\n{t}\n{m[2]}", text, flags=re.DOTALL)
-    return text
-
-
 def _per_class(name: str) -> Column:
     def text(row: Row) -> str:
         value = row.metrics.get(f"AP-{name}")
@@ -120,14 +111,7 @@ def _per_class(name: str) -> Column:
 
 def main() -> int:
     """Runs the command; returns 0."""
-    parser = argparse.ArgumentParser(description="README.md's tables from results/*.json")
-    parser.add_argument("--write", action="store_true", help="put them into README.md")
-    readme = FOLDER / "README.md"
-    if parser.parse_args().write:
-        readme.write_text(insert(readme.read_text(), tables()))
-    else:
-        print("\n".join(tables().values()))
-    return 0
+    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ python projects/OtherDetectors/tables.py            prints it
 python projects/OtherDetectors/tables.py --write    puts it into README.md
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from projects.BloodCells.tables import insert
+from resnext_det.reports.page_tables import pipe_table, run_tables_command
 
 FOLDER = Path(__file__).parent
 HEAD = ("Detector", "Run", "Updates", "Loss, first 20", "Loss, last 20", "AP50 on the four")
@@ -35,19 +34,12 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
             ap50 = run["AP50_on_the_training_images"]
             updates = run["keys"]["SOLVER.MAX_ITER"]
             lines.append([result["detector"], name, str(updates), *numbers, f"{ap50:.1f}"])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return pipe_table(lines)
 
 
 def main() -> int:
     """Runs the command; returns 0."""
-    parser = argparse.ArgumentParser(description="README.md's table from results/*.json")
-    parser.add_argument("--write", action="store_true", help="put it into README.md")
-    readme = FOLDER / "README.md"
-    if parser.parse_args().write:
-        readme.write_text(insert(readme.read_text(), tables()))
-    else:
-        print("\n".join(tables().values()))
-    return 0
+    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
 
 
 if __name__ == "__main__":

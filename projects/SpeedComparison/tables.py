@@ -5,14 +5,13 @@ python projects/SpeedComparison/tables.py            prints them
 python projects/SpeedComparison/tables.py --write    puts them into README.md
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from projects.BloodCells.tables import insert
+from resnext_det.reports.page_tables import pipe_table, run_tables_command
 
 FOLDER = Path(__file__).parent
 HEAD = ("Net", "Norm", "What", "Mode", "ATen operations", "Python calls")
@@ -33,7 +32,7 @@ def table(result: Mapping[str, Any]) -> str:
         head += [f"{CLOCKS[clock]}: ours / theirs", "spread", ""]
     lines = [head, ["---"] * 4 + ["---:"] * 3 + ["---:", "---:", "---"] * len(clocks)]
     lines += [_line(row, clocks) for row in result["rows"]]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return pipe_table(lines)
 
 
 def _line(row: Mapping[str, Any], clocks: list[str]) -> list[str]:
@@ -57,14 +56,7 @@ def _line(row: Mapping[str, Any], clocks: list[str]) -> list[str]:
 
 def main() -> int:
     """Runs the command; returns 0."""
-    parser = argparse.ArgumentParser(description="README.md's tables from results/*.json")
-    parser.add_argument("--write", action="store_true", help="put them into README.md")
-    readme = FOLDER / "README.md"
-    if parser.parse_args().write:
-        readme.write_text(insert(readme.read_text(), tables()))
-    else:
-        print("\n".join(tables().values()))
-    return 0
+    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from importlib import resources
 
 from rich.table import Table
 
+from resnext_det.reports.page_tables import pipe_table
 from resnext_det.reports.study import Row
 
 MISSING = "–"
@@ -89,7 +90,7 @@ def markdown_table(rows: Sequence[Row], further: Sequence[Column] = ()) -> str:
     lines = [[column.title for column in columns]]
     lines.append(["---:" if column.number else "---" for column in columns])
     lines.extend([column.text(row).replace("|", "\\|") for column in columns] for row in rows)
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return pipe_table(lines)
 
 
 def rich_table(rows: Sequence[Row], title: str | None = None) -> Table:

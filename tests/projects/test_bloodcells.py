@@ -11,6 +11,7 @@ from resnext_det.config import load_config, task_of
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.coco import load_coco
 from resnext_det.errors import UserError
+from resnext_det.reports.page_tables import insert
 
 FOLDER = Path(tables.__file__).parent
 CONFIGS = sorted(FOLDER.glob("*.yaml"))
@@ -149,7 +150,7 @@ def test_both_configs_build_the_same_backbone() -> None:
 
 def test_the_readme_holds_the_tables_of_the_results() -> None:
     text = (FOLDER / "README.md").read_text()
-    assert tables.insert(text, tables.tables()) == text
+    assert insert(text, tables.tables()) == text
     for table in tables.tables().values():
         assert table.count("\n") > 2
         assert table in text

@@ -8,6 +8,7 @@ from PIL import Image
 
 from projects.OtherDetectors import data, launch, settings, tables, trial
 from resnext_det.errors import UserError
+from resnext_det.reports.page_tables import insert
 
 ADDS_KEYS = """
 def add_centernet_config(cfg):
@@ -155,4 +156,4 @@ def test_the_page_has_the_table_of_the_kept_results():
     page = (tables.FOLDER / "README.md").read_text()
     found = tables.tables()
     assert found["results"].count("\n") == 2 + 2 * len(RESULTS)
-    assert tables.insert(page, found) == page
+    assert insert(page, found) == page

@@ -12,6 +12,7 @@ import torch
 
 from projects.SpeedComparison import clock, contestants, measure, operations, run, tables, verdict
 from projects.SpeedComparison.contestants import Setting
+from resnext_det.reports.page_tables import insert
 
 NAMES = ("theirs", "again", "ours")
 RESULTS = sorted(Path(run.__file__).parent.glob("results/*.json"))
@@ -199,7 +200,7 @@ def check_kept(path: Path) -> None:
 
 def test_the_page_has_the_tables_of_the_kept_results():
     page = (tables.FOLDER / "README.md").read_text()
-    assert tables.insert(page, tables.tables()) == page
+    assert insert(page, tables.tables()) == page
 
 
 def test_table_has_a_line_for_each_case():

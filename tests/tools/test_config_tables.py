@@ -2,7 +2,7 @@
 
 import re
 
-from projects.BloodCells.tables import insert
+from resnext_det.reports.page_tables import insert
 from tools import config_tables
 from tools.config_tables import CONFIGS, Header, read_header
 

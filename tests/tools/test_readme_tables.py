@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from projects.BloodCells import tables as blood_cells
+from resnext_det.reports.page_tables import insert
 from tools import readme_tables
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -20,7 +21,7 @@ def test_page_is_up_to_date(name):
     found = TABLES[name]()
     for table in found:
         assert f"<!-- {table} -->" in text
-    assert blood_cells.insert(text, found) == text
+    assert insert(text, found) == text
 
 
 def test_parity_table_takes_the_worst_of_each_column():
