@@ -1,4 +1,4 @@
-"""Files written whole or not at all. Engine-neutral."""
+"""Files written whole or not at all. Engine-neutral; in the lowest layer."""
 
 import os
 import tempfile
@@ -13,15 +13,24 @@ from resnext_det.errors import UserError
 
 def write_safe(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a .pth so that a crash at any moment leaves the old file or the new one."""
-    _replace(path, lambda file: torch.save(dict(content), file))
+    write_whole(path, lambda file: torch.save(dict(content), file))
 
 
 def write_text_safe(path: Path, text: str) -> None:
     """Writes a text file in the same way."""
-    _replace(path, lambda file: file.write(text.encode()))
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
-def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Writes any file in the same way; parents are made.
+
+    Args:
+        path: the file.
+        write: is given the open file, which takes its place when this returns.
+
+    Raises:
+        UserError: the disk takes no more, or refuses the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -14,6 +14,7 @@ from rich.console import Console
 from projects.Quickstart.jobs import Job, command
 from projects.Quickstart.progress import Board
 from resnext_det.errors import UserError
+from resnext_det.whole_files import write_text_safe
 
 _RECORD = "quickstart_job.json"
 _CONSOLE = "console.txt"
@@ -156,9 +157,7 @@ def _stop(running: Sequence[_Running]) -> None:
 
 
 def _write_record(job: Job, seconds: float) -> None:
-    partial = job.folder / f"{_RECORD}.partial"
-    partial.write_text(json.dumps({"digest": job.digest, "seconds": seconds}))
-    os.replace(partial, job.folder / _RECORD)
+    write_text_safe(job.folder / _RECORD, json.dumps({"digest": job.digest, "seconds": seconds}))
 
 
 def _check_same_command(job: Job) -> None:

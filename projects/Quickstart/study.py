@@ -22,6 +22,7 @@ from resnext_det.evaluation.results_json import RESULTS_FILE
 from resnext_det.modeling import ResNet
 from resnext_det.modeling.complexity import measure_complexity
 from resnext_det.reports.study import Row, read_study
+from resnext_det.whole_files import write_text_safe
 
 # What the comparison is about; every other key must be the same in all rows.
 _COMPARED = (
@@ -153,6 +154,4 @@ def _findings(
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
+    write_text_safe(path, json.dumps(content, indent=2) + "\n")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from resnext_det.data.image_headers import spread
 from resnext_det.data.npz import mapped_array
 from resnext_det.errors import UserError
+from resnext_det.whole_files import write_whole
 
 if TYPE_CHECKING:
     from resnext_det.data.coco_records import CocoDataset, CocoRecord
@@ -65,17 +66,13 @@ def write_proposals(
         boxes: for each image (P_i, 4) float32, xyxy, pixels of the image on disk.
         objectness_logits: for each image (P_i,) float32.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        np.savez(
-            file,
-            image_ids=np.array(image_ids) if len(image_ids) else np.zeros(0, np.int64),
-            counts=np.array([len(rows) for rows in boxes], dtype=np.int64),
-            boxes=np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
-            objectness_logits=np.concatenate([np.zeros(0, np.float32), *objectness_logits]),
-        )
-    os.replace(partial, path)
+    arrays = {
+        "image_ids": np.array(image_ids) if len(image_ids) else np.zeros(0, np.int64),
+        "counts": np.array([len(rows) for rows in boxes], dtype=np.int64),
+        "boxes": np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
+        "objectness_logits": np.concatenate([np.zeros(0, np.float32), *objectness_logits]),
+    }
+    write_whole(path, lambda file: np.savez(file, **arrays))
 
 
 def attach_proposals(dataset: "CocoDataset", file: str, *, training: bool = False) -> "CocoDataset":

@@ -1,13 +1,13 @@
 """Detections as COCO results, and the file they are kept in. Engine-neutral."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
+from resnext_det.whole_files import write_text_safe
 
 # Below the output directory; Detectron2's COCOEvaluator writes the same file.
 RESULTS_FILE = Path("inference") / "coco_instances_results.json"
@@ -45,10 +45,7 @@ def write_results(path: Path, records: list[dict[str, Any]]) -> None:
         path: the file, usually the output directory / RESULTS_FILE; parents are made.
         records: from `detections_to_coco`, all images together; may be empty.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(records))
-    os.replace(partial, path)
+    write_text_safe(path, json.dumps(records))
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """One self-contained report.html from a study's result JSON. Engine-neutral."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from resnext_det.reports.curves import curves_svg
 from resnext_det.reports.pictures import Picture, sample_pictures
 from resnext_det.reports.study import Row, Study, read_study
 from resnext_det.reports.table import columns_for, paper_table, percent
+from resnext_det.whole_files import write_text_safe
 
 _RESULTS = Path("inference") / "coco_instances_results.json"
 
@@ -44,9 +44,7 @@ def write_report(result: Path, output: Path | None = None, *, num_pictures: int 
     )
     environment.filters["percent"] = percent
     page = environment.get_template("report.html.j2").render(**_content(study, num_pictures))
-    partial = output.with_name(output.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, output)
+    write_text_safe(output, page)
     return output
 
 

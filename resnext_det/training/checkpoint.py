@@ -11,7 +11,7 @@ from torch import nn
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import barrier, is_main, unwrap_model
 from resnext_det.training.newest import BEST, LAST, latest_checkpoint, other_checkpoints
-from resnext_det.training.whole_files import write_safe, write_text_safe
+from resnext_det.whole_files import write_safe, write_text_safe
 
 
 class Checkpointer:

@@ -12,7 +12,7 @@ import torch
 import yaml
 from fvcore.common.config import CfgNode
 
-from resnext_det.training.whole_files import write_text_safe
+from resnext_det.whole_files import write_text_safe
 
 RESULT = "result.json"
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "detectron2", "resnext-det")

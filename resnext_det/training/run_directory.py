@@ -17,7 +17,7 @@ from resnext_det.training.log import start_logging
 from resnext_det.training.newest import BEST, LAST, latest_checkpoint, unmarked_checkpoint
 from resnext_det.training.result import RESULT
 from resnext_det.training.same_run import check_resumable
-from resnext_det.training.whole_files import write_text_safe
+from resnext_det.whole_files import write_text_safe
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def test_the_page_holds_everything_and_needs_nothing(study_file: Path) -> None:
     assert page.tags.count("img") == 4 * 4
     assert page.tags.count("svg") == 4
     assert not list(study_file.parent.glob("*.partial"))
+    assert not list(study_file.parent.glob(".report.html.*"))
 
 
 def test_names_cannot_become_markup(study_file: Path) -> None:

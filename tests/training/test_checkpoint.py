@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from resnext_det import whole_files
 from resnext_det.errors import UserError
-from resnext_det.training import whole_files
 from resnext_det.training.checkpoint import (
     Checkpointer,
     checkpoint_name,
@@ -16,7 +16,7 @@ from resnext_det.training.checkpoint import (
     restore_model,
 )
 from resnext_det.training.newest import latest_checkpoint
-from resnext_det.training.whole_files import write_safe
+from resnext_det.whole_files import write_safe
 
 
 def test_names_are_detectron2s():

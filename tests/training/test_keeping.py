@@ -4,7 +4,7 @@ import pytest
 
 from resnext_det.training.checkpoint import load_checkpoint
 from resnext_det.training.keeping import KeptCheckpoints
-from resnext_det.training.whole_files import write_safe
+from resnext_det.whole_files import write_safe
 from tests.training.runs import Interrupted, train
 
 

@@ -9,7 +9,7 @@ from resnext_det.errors import UserError
 from resnext_det.training.checkpoint import Checkpointer, load_checkpoint
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import open_run, settle_seed, trained_weights
-from resnext_det.training.whole_files import write_safe
+from resnext_det.whole_files import write_safe
 
 
 def save(cfg, model, iteration, name="model_0000004", **extra):

@@ -1,7 +1,6 @@
 """A checked data set as Detectron2 knows it. Detectron2."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from detectron2.structures import BoxMode
 from resnext_det.data.coco import CocoDataset, CocoRecord
 from resnext_det.data.panoptic import IGNORED, Stuff
 from resnext_det.data.proposals import read_rows
+from resnext_det.whole_files import write_text_safe
 
 
 def register_metadata(name: str, dataset: CocoDataset, json_file: Path) -> None:
@@ -73,10 +73,7 @@ def write_truth(path: Path, dataset: CocoDataset) -> None:
     The file that the user gave may be in an encoding, lack keys, or number its annotations in a
     way that the evaluator breaks off on.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(dataset.truth))
-    os.replace(partial, path)
+    write_text_safe(path, json.dumps(dataset.truth))
 
 
 def to_dataset_dict(record: CocoRecord) -> dict[str, Any]:

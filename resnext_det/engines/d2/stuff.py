@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import json
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from resnext_det.data.coco import CocoDataset
 from resnext_det.data.json_files import read_json
 from resnext_det.engines.base import Metrics
 from resnext_det.engines.d2.evaluators import none_for_nan
+from resnext_det.whole_files import write_text_safe
 
 PANOPTICAPI = "git+https://github.com/cocodataset/panopticapi"
 
@@ -42,10 +42,7 @@ class StuffEvaluator(SemSegEvaluator):
             measured = super().evaluate()
         if measured is None:
             return None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / "sem_seg_predictions.json.partial"
-        partial.write_text(json.dumps(self._predictions))
-        os.replace(partial, self.folder / "sem_seg_predictions.json")
+        write_text_safe(self.folder / "sem_seg_predictions.json", json.dumps(self._predictions))
         return {"sem_seg": none_for_nan(measured["sem_seg"])}
 
 
