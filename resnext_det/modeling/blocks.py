@@ -157,10 +157,8 @@ class BottleneckBlock(ResidualBlock):
         width = bottleneck_channels
         stride_1x1, stride_3x3 = (stride, 1) if stride_in_1x1 else (1, stride)
         self.conv1 = Conv2d(in_channels, width, 1, stride=stride_1x1, norm=build_norm(norm, width))
-        self.conv2 = Conv2d(
+        self.conv2 = self._build_3x3(
             width,
-            width,
-            3,
             stride=stride_3x3,
             dilation=dilation,
             groups=num_groups,
@@ -168,6 +166,12 @@ class BottleneckBlock(ResidualBlock):
         )
         self.conv3 = Conv2d(width, out_channels, 1, norm=build_norm(norm, out_channels))
         self._initialise(self.conv1, self.conv2, self.conv3)
+
+    def _build_3x3(
+        self, width: int, *, stride: int, dilation: int, groups: int, norm: nn.Module | None
+    ) -> Conv2d:
+        """Builds `conv2`, between the two 1x1, which sets the order of what is drawn."""
+        return Conv2d(width, width, 3, stride=stride, dilation=dilation, groups=groups, norm=norm)
 
     @property
     def last_norm(self) -> nn.Module | None:
