@@ -6,7 +6,8 @@
 # Expected: no public figure; not run here
 # Source:   Detectron2's recipe for R-50; mmdetection has 39.1 for R-101 GN 1x without its tricks
 
-from ..common.fcos import dataloader, lr_multiplier, model, optimizer, train
+from resnext_det.engines.d2.fcos import fcos_1x
 
-model.backbone.bottom_up.variant = "resnet101"
-train.init_checkpoint = "torchvision://resnet101/IMAGENET1K_V1"
+model, optimizer, lr_multiplier, dataloader, train = fcos_1x(
+    "resnet101", "torchvision://resnet101/IMAGENET1K_V1"
+)

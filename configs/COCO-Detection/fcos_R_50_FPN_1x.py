@@ -6,7 +6,8 @@
 # Expected: AP 38.7 +- 0.5 on coco_2017_val; not run here
 # Source:   mmdetection, FCOS R-50 GN 1x with its tricks, MSRA weights; AdelaiDet has the same
 
-from ..common.fcos import dataloader, lr_multiplier, model, optimizer, train
+from resnext_det.engines.d2.fcos import fcos_1x
 
-model.backbone.bottom_up.variant = "resnet50"
-train.init_checkpoint = "torchvision://resnet50/IMAGENET1K_V1"
+model, optimizer, lr_multiplier, dataloader, train = fcos_1x(
+    "resnet50", "torchvision://resnet50/IMAGENET1K_V1"
+)

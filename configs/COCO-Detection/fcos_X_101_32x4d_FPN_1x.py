@@ -6,7 +6,8 @@
 # Expected: no public figure; not run here
 # Source:   Detectron2's recipe for R-50; AdelaiDet has 43.9 for 32x8d, 2x, several scales
 
-from ..common.fcos import dataloader, lr_multiplier, model, optimizer, train
+from resnext_det.engines.d2.fcos import fcos_1x
 
-model.backbone.bottom_up.variant = "resnext101_32x4d"
-train.init_checkpoint = "timm://resnext101_32x4d.gluon_in1k"
+model, optimizer, lr_multiplier, dataloader, train = fcos_1x(
+    "resnext101_32x4d", "timm://resnext101_32x4d.gluon_in1k"
+)

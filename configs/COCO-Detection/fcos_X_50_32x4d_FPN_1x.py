@@ -6,7 +6,8 @@
 # Expected: no public figure; not run here
 # Source:   Detectron2's recipe for R-50
 
-from ..common.fcos import dataloader, lr_multiplier, model, optimizer, train
+from resnext_det.engines.d2.fcos import fcos_1x
 
-model.backbone.bottom_up.variant = "resnext50_32x4d"
-train.init_checkpoint = "torchvision://resnext50_32x4d/IMAGENET1K_V1"
+model, optimizer, lr_multiplier, dataloader, train = fcos_1x(
+    "resnext50_32x4d", "torchvision://resnext50_32x4d/IMAGENET1K_V1"
+)
