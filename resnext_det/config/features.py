@@ -23,6 +23,7 @@ READERS = {
 }
 ANY_WIDTH = ("SEM_SEG_HEAD",)  # a convolution of its own for each map; the others share theirs
 C4_HEADS = "Res5ROIHeads"
+STORED_PROPOSALS = "PrecomputedProposals"  # in the RPN's place
 TWO_BLOCK_DEPTHS = (26,)  # blocks in their res5; Res5ROIHeads has three
 
 
@@ -59,7 +60,7 @@ def feature_warnings(cfg: CfgNode) -> Iterator[str]:
 def readers(cfg: CfgNode) -> tuple[str, ...]:
     """The parts of the detector that read feature maps; stored proposals need no RPN."""
     parts = READERS.get(cfg.MODEL.META_ARCHITECTURE, ())
-    stored = cfg.MODEL.PROPOSAL_GENERATOR.NAME == "PrecomputedProposals"
+    stored = cfg.MODEL.PROPOSAL_GENERATOR.NAME == STORED_PROPOSALS
     return tuple(part for part in parts if not (stored and part == "RPN"))
 
 

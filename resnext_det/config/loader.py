@@ -11,7 +11,7 @@ from fvcore.common.config import CfgNode
 from resnext_det.config.batch_scaling import scale_to_batch, users_own_keys
 from resnext_det.config.coerce import coerce
 from resnext_det.config.sources import find_config, read_yaml
-from resnext_det.config.tree import flatten, get_cfg, nearest, set_value
+from resnext_det.config.tree import flatten, get_cfg, meant, set_value
 from resnext_det.config.validate import COMMAND_LINE, validate_config
 from resnext_det.config.variant import apply_variant
 from resnext_det.errors import UserError
@@ -146,5 +146,4 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
     parents = [name for name in known if key.startswith(f"{name}.")]
     if parents:
         return f"{parents[0]} takes a value and is no group of keys"
-    guess = nearest(key, known)
-    return f"unknown key {key}" + (f"; {guess} is meant?" if guess else "")
+    return f"unknown key {key}{meant(key, known)}"

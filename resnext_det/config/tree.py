@@ -101,6 +101,12 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     return folded[close[0]] if close else None
 
 
+def meant(name: str, candidates: Iterable[str], prefix: str = "") -> str:
+    """Returns the end of a message on an unknown name: "; NEAREST is meant?", or nothing."""
+    guess = nearest(name, candidates)
+    return f"; {prefix}{guess} is meant?" if guess else ""
+
+
 def task_of(cfg: CfgNode) -> Literal["classification", "detection"]:
     """Which task a config is for: `MODEL.META_ARCHITECTURE` says.
 

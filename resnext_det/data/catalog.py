@@ -52,6 +52,11 @@ class DatasetEntry:
     panoptic: PanopticFiles | None = None
 
     @property
+    def hint(self) -> str:
+        """The end of a message on a file that is not there: where published sets are sought."""
+        return " (set DETECTRON2_DATASETS to the folder that holds coco/)" if self.published else ""
+
+    @property
     def places(self) -> tuple[Path | None, ...]:
         """Every file and folder of the set, absolute; equal for the same set."""
         parts = self.panoptic

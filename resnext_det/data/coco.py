@@ -90,21 +90,15 @@ def _annotation_path(entry: DatasetEntry) -> Path:
         what = "a folder, not a file" if entry.json_file.is_dir() else "no such file"
         raise UserError(
             f"{entry.json_file}: {what}; it should hold the annotations of data set "
-            f"'{entry.name}'{_where_published(entry)}"
+            f"'{entry.name}'{entry.hint}"
         )
     if not entry.image_root.is_dir():
         what = "a file, not a folder" if entry.image_root.exists() else "no such folder"
         raise UserError(
             f"{entry.image_root}: {what}; it should hold the images of data set "
-            f"'{entry.name}'{_where_published(entry)}"
+            f"'{entry.name}'{entry.hint}"
         )
     return entry.json_file
-
-
-def _where_published(entry: DatasetEntry) -> str:
-    if not entry.published:
-        return ""
-    return " (set DETECTRON2_DATASETS to the folder that holds coco/)"
 
 
 def _assemble(

@@ -109,6 +109,44 @@ def check_unique(path: Path, what: str, ids: Iterable[int | str]) -> None:
         )
 
 
+def check_present(
+    path: Path,
+    asked: Sequence[dict[str, Any]],
+    key: str,
+    need: str,
+    *,
+    mend_all: str,
+    mend_some: str | None = None,
+    article: str = "",
+) -> None:
+    """Checks that every annotation has what a detector needs of it.
+
+    Args:
+        path: the annotation file, for messages.
+        asked: the annotations that have to have it.
+        key: what: "segmentation", "keypoints".
+        need: the setting that needs it.
+        mend_all: what to do where none has it.
+        mend_some: what to do where some have; `mend_all` when not given.
+        article: before the key, "a ".
+
+    Raises:
+        UserError: some or all have none; names the first.
+    """
+    without = [annotation for annotation in asked if not annotation.get(key)]
+    if not without:
+        return
+    if len(without) == len(asked):
+        raise UserError(
+            f"{path}: none of the {len(asked)} annotations has {article}'{key}', which {need} "
+            f"needs; {mend_all}"
+        )
+    raise UserError(
+        f"{path}: annotation {without[0]['id']} has no '{key}', which {need} needs; "
+        f"{len(without)} such annotation(s); {mend_some or mend_all}"
+    )
+
+
 def check_images_exist(entry: DatasetEntry, file_names: Sequence[str]) -> None:
     """Checks that every image is in its folder, one directory listing per folder.
 

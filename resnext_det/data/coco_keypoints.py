@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resnext_det.data.coco_checks import check_present
 from resnext_det.errors import UserError
 
 _MEND = "use a set with keypoints, or set MODEL.KEYPOINT_ON False"
@@ -81,7 +82,14 @@ def read_keypoints(
         UserError: an object without keypoints or with other than K; a value that is no number; a
             visibility that is none; a labelled keypoint far outside its image.
     """
-    _check_present(path, annotations)
+    check_present(
+        path,
+        [annotation for annotation in annotations if not annotation.get("iscrowd")],
+        "keypoints",
+        "MODEL.KEYPOINT_ON True",
+        mend_all=_MEND,
+        mend_some="give it zeros where none is labelled",
+    )
     none = [0] * (3 * num_keypoints)
     rows = [annotation.get("keypoints") or none for annotation in annotations]
     for annotation, row in zip(annotations, rows, strict=True):
@@ -104,22 +112,6 @@ def read_keypoints(
 def num_visible(keypoints: Sequence[float]) -> int:
     """Returns how many of (3 K,) keypoints are labelled, COCO's `num_keypoints`."""
     return sum(visibility > 0 for visibility in keypoints[2::3])
-
-
-def _check_present(path: Path, annotations: Sequence[dict[str, Any]]) -> None:
-    asked = [a for a in annotations if not a.get("iscrowd")]
-    without = [a for a in asked if not a.get("keypoints")]
-    if not without:
-        return
-    if len(without) == len(asked):
-        raise UserError(
-            f"{path}: none of the {len(asked)} annotations has 'keypoints', which "
-            f"MODEL.KEYPOINT_ON True needs; {_MEND}"
-        )
-    raise UserError(
-        f"{path}: annotation {without[0]['id']} has no 'keypoints', which MODEL.KEYPOINT_ON True "
-        f"needs; {len(without)} such annotation(s); give it zeros where none is labelled"
-    )
 
 
 def _problem(row: Any, num_keypoints: int) -> str | None:

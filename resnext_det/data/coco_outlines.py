@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resnext_det.data.coco_checks import check_present
 from resnext_det.data.run_length import packed, run_length_problem
 from resnext_det.errors import UserError
 
@@ -25,19 +26,13 @@ def check_masks_present(
     Raises:
         UserError: some or all have none.
     """
-    asked = [a for a in annotations if not (training and a.get("iscrowd"))]
-    without = [a for a in asked if not a.get("segmentation")]
-    if not without:
-        return
-    mend = "use a set with masks, or set MODEL.MASK_ON False"
-    if len(without) == len(asked):
-        raise UserError(
-            f"{path}: none of the {len(asked)} annotations has a 'segmentation', which "
-            f"MODEL.MASK_ON True needs; {mend}"
-        )
-    raise UserError(
-        f"{path}: annotation {without[0]['id']} has no 'segmentation', which MODEL.MASK_ON True "
-        f"needs; {len(without)} such annotation(s); {mend}"
+    check_present(
+        path,
+        [a for a in annotations if not (training and a.get("iscrowd"))],
+        "segmentation",
+        "MODEL.MASK_ON True",
+        mend_all="use a set with masks, or set MODEL.MASK_ON False",
+        article="a ",
     )
 
 

@@ -209,10 +209,7 @@ def trainable_records(
             (`DATALOADER.FILTER_EMPTY_ANNOTATIONS`).
         keypoints: leave out images with fewer labelled keypoints.
     """
-    kept = dataset.records
-    if filter_empty:
-        kept = [record for record in kept if record.usable]
-    kept = [record for record in kept if record.num_visible_keypoints >= keypoints]
+    kept = _kept(dataset, filter_empty, keypoints)
     asked = f"at least {keypoints} labelled keypoint(s)" if keypoints else "an annotated object"
     if len(kept) < len(dataset.records):
         logging.getLogger(__name__).info(
@@ -220,6 +217,19 @@ def trainable_records(
             dataset.entry.name, len(kept), len(dataset.records), asked,
         )  # fmt: skip
     return kept
+
+
+def num_trainable(cfg: Any, dataset: CocoDataset) -> int:
+    """Returns how many images a config trains on, which make an epoch."""
+    return len(_kept(dataset, filters_empty(cfg), min_keypoints(cfg, dataset)))
+
+
+def _kept(dataset: CocoDataset, filter_empty: bool, keypoints: int) -> Sequence[CocoRecord]:
+    return [
+        record
+        for record in dataset.records
+        if (record.usable or not filter_empty) and record.num_visible_keypoints >= keypoints
+    ]
 
 
 def filters_empty(cfg: Any) -> bool:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-# Detectron2's models without heads on regions: MASK_ON and KEYPOINT_ON mean nothing to them.
-_NO_REGION_HEADS = ("ProposalNetwork", "RetinaNet", "SemanticSegmentor")
+NO_REGION_HEADS = ("ProposalNetwork", "RetinaNet", "SemanticSegmentor")
+"""Detectron2's models to which MASK_ON and KEYPOINT_ON mean nothing."""
 _STUFF_READERS = ("PanopticFPN", "SemanticSegmentor")
 
 
@@ -39,7 +39,7 @@ def needs_of(cfg: Any) -> Needs:
             `MODEL.KEYPOINT_ON`, `INPUT.MASK_FORMAT`.
     """
     architecture = cfg.MODEL.META_ARCHITECTURE
-    has_regions = architecture not in _NO_REGION_HEADS
+    has_regions = architecture not in NO_REGION_HEADS
     masks = has_regions and bool(cfg.MODEL.MASK_ON)
     return Needs(
         masks=masks,

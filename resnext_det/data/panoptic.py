@@ -154,11 +154,10 @@ def _check_pixels(paths: Sequence[Path], num_labels: int) -> None:
 
 
 def _check_on_disk(entry: DatasetEntry, files: PanopticFiles) -> None:
-    hint = " (set DETECTRON2_DATASETS to the folder that holds coco/)" if entry.published else ""
     if not files.json_file.is_file():
         raise UserError(
             f"{files.json_file}: no such file; it should hold the panoptic annotations of data "
-            f"set '{entry.name}'{hint}"
+            f"set '{entry.name}'{entry.hint}"
         )
     for folder, what in (
         (files.panoptic_root, "the panoptic pictures"),
@@ -167,8 +166,8 @@ def _check_on_disk(entry: DatasetEntry, files: PanopticFiles) -> None:
         if not folder.is_dir():
             made = "; Detectron2's datasets/prepare_panoptic_fpn.py makes them"
             raise UserError(
-                f"{folder}: no such folder; it should hold {what} of data set '{entry.name}'{hint}"
-                + (made if folder == files.stuff_root else "")
+                f"{folder}: no such folder; it should hold {what} of data set "
+                f"'{entry.name}'{entry.hint}" + (made if folder == files.stuff_root else "")
             )
 
 
@@ -198,7 +197,7 @@ def _check_things(
 ) -> None:
     things = {c["id"]: c["name"] for c in categories if c["isthing"]}
     ours = {c["id"]: c["name"] for c in instance_categories}
-    strays = sorted(key for key in things.keys() ^ ours.keys())
+    strays = sorted(things.keys() ^ ours.keys())
     if strays:
         place = path if strays[0] in things else instances
         other = instances if strays[0] in things else path

@@ -1,7 +1,7 @@
 """What a detection engine must do, and which one runs. Engine-neutral."""
 
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -48,8 +48,8 @@ class DetectionRun:
         return folder if len(self.tests) == 1 else folder / name
 
     def metric_prefix(self, name: str) -> str:
-        """Returns what stands before a test set's names in metrics.json: nothing, or NAME/."""
-        return "" if len(self.tests) == 1 else f"{name}/"
+        """Returns what stands before a test set's names in metrics.json; see `metric_prefix`."""
+        return metric_prefix(name, self.tests)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -148,10 +148,15 @@ def as_validation(cfg: CfgNode) -> CfgNode:
     )
 
 
+def metric_prefix(name: str, sets: Collection[str]) -> str:
+    """Returns what stands before the names of one of several test sets: NAME/; else nothing."""
+    return "" if len(sets) == 1 else f"{name}/"
+
+
 def flat_metrics(results: Mapping[str, Metrics]) -> Metrics:
     """Names metrics as Detectron2's metrics.json does: bbox/AP, or NAME/bbox/AP for several."""
     return {
-        f"{'' if len(results) == 1 else f'{name}/'}{_with_task(metric)}": value
+        f"{metric_prefix(name, results)}{_with_task(metric)}": value
         for name, metrics in results.items()
         for metric, value in metrics.items()
     }
@@ -166,6 +171,11 @@ def _with_task(metric: str) -> str:
 def detectron2_is_installed() -> bool:
     """Tells whether Detectron2 can be imported, without importing it."""
     return importlib.util.find_spec("detectron2") is not None
+
+
+def panopticapi_is_installed() -> bool:
+    """Tells whether panoptic quality can be computed."""
+    return importlib.util.find_spec("panopticapi") is not None
 
 
 def resolve_lazy(

@@ -12,7 +12,7 @@ from torch import nn
 
 from resnext_det.config import LoadedConfig, check_weights, dump_config
 from resnext_det.data.catalog import DatasetEntry
-from resnext_det.data.loaders import min_keypoints
+from resnext_det.data.loaders import num_trainable
 from resnext_det.engines.base import DetectionRun, Engine, Metrics, flat_metrics
 from resnext_det.engines.datasets import read_test_sets, read_train_set
 from resnext_det.engines.metric_names import metric_names
@@ -127,6 +127,7 @@ def _train(
         The final metrics by test set name, empty on ranks other than the first; and how the run
         ended, for result.json.
     """
+    assert run.train is not None
     cfg, first = run.cfg, start.start_iteration
     device = resolve_device(cfg)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
@@ -143,7 +144,7 @@ def _train(
         results.update(engine.evaluate(model, run))
         return flat_metrics(results)
 
-    with build_writer(cfg, first, _num_images(run)) as writer:
+    with build_writer(cfg, first, num_trainable(cfg, run.train)) as writer:
         losses = engine.build_losses(writer)
         state = engine.stateful(model)
         loop = build_loop(
@@ -179,17 +180,6 @@ def _start_model(engine: Engine, run: DetectionRun, start: RunStart) -> nn.Modul
     elif run.weights is not None:
         load_weights(model, run.weights, min_share=run.cfg.MODEL.WEIGHTS_MIN_SHARE)
     return model
-
-
-def _num_images(run: DetectionRun) -> int:
-    """How many images the run trains on, which make an epoch."""
-    assert run.train is not None
-    keypoints = min_keypoints(run.cfg, run.train)
-    any_image = not run.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
-    return sum(
-        (any_image or record.usable) and record.num_visible_keypoints >= keypoints
-        for record in run.train.records
-    )
 
 
 def _read_weights(source: str) -> Weights | None:

@@ -1,12 +1,12 @@
 """The names that an evaluation will write to metrics.json. Engine-neutral."""
 
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 
 from fvcore.common.config import CfgNode
 
 from resnext_det.data.coco import CocoDataset
 from resnext_det.data.needs import needs_of
+from resnext_det.engines.base import metric_prefix, panopticapi_is_installed
 from resnext_det.training.best import TOTAL_LOSS
 
 _AREAS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
@@ -26,7 +26,7 @@ def metric_names(cfg: CfgNode, tests: Mapping[str, CocoDataset]) -> list[str]:
         tests: the test sets by name.
     """
     return [
-        f"{'' if len(tests) == 1 else f'{name}/'}{metric}"
+        f"{metric_prefix(name, tests)}{metric}"
         for name, dataset in tests.items()
         for metric in _of_one_set(cfg, dataset)
     ]
@@ -59,5 +59,5 @@ def _tasks(cfg: CfgNode, dataset: CocoDataset) -> Iterator[tuple[str, Sequence[s
         labels = ("things", *dataset.stuff.names)
         per_label = (f"{kind}-{label}" for kind in ("IoU", "ACC") for label in labels)
         yield "sem_seg", (*_SEMANTIC, *per_label, "BoundaryIoU-*", "min(IoU, B-Iou)-*")
-        if architecture == "PanopticFPN" and importlib.util.find_spec("panopticapi") is not None:
+        if architecture == "PanopticFPN" and panopticapi_is_installed():
             yield "panoptic_seg", _PANOPTIC

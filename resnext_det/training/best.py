@@ -7,7 +7,7 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
-from resnext_det.config import nearest
+from resnext_det.config import meant
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import broadcast_object
 
@@ -132,8 +132,7 @@ def has_stopped(cfg: CfgNode, state: Mapping[str, Any]) -> bool:
 
 
 def _unknown(metric: str, known: Collection[str]) -> str:
-    close = nearest(metric, known)
-    meant = f"; {close} is meant?" if close else ""
+    close = meant(metric, known)
     unmeasured = "loss" in metric and not any("val/" in name for name in known)
     loss = "; losses need TEST.VALIDATION_LOSS True" if unmeasured else ""
-    return f"{_KEY} is {metric}, but there are {', '.join(known) or 'none'}{meant}{loss}"
+    return f"{_KEY} is {metric}, but there are {', '.join(known) or 'none'}{close}{loss}"

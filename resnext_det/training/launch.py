@@ -6,6 +6,7 @@ What torchrun set stands above SLURM's variables, and these above the options.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -14,7 +15,7 @@ import torch.distributed as dist
 from resnext_det.errors import UserError
 from resnext_det.training import distributed
 from resnext_det.training.children import run_children
-from resnext_det.training.place import Place, Request
+from resnext_det.training.place import Place, Request, number_in
 from resnext_det.training.rendezvous import find_store, host_store, meet
 from resnext_det.training.slurm import num_tasks, slurm_address, slurm_place
 from resnext_det.training.watch import ends_with_the_others
@@ -74,27 +75,21 @@ def _started_by_torchrun(variables: Mapping[str, str]) -> bool:
     return not missing
 
 
-def _number(name: str, default: str | None = None) -> int:
-    text = os.environ.get(name, default)
-    if text is None or not text.isdecimal():
-        raise UserError(f"{name} is {text!r}: a process among several needs a number there")
-    return int(text)
-
-
 def _join_torchrun(fn: Callable[..., T], request: Request, args: tuple[Any, ...]) -> T:
     starter = "torchrun" if "TORCHELASTIC_RUN_ID" in os.environ else "RANK and WORLD_SIZE"
+    number = partial(number_in, os.environ, whose="a process among several")
     place = Place(
-        rank=_number("RANK"),
-        world_size=_number("WORLD_SIZE"),
-        local_rank=_number("LOCAL_RANK"),
-        local_world_size=_number("LOCAL_WORLD_SIZE", "1"),
-        machine=_number("GROUP_RANK", "0"),
+        rank=number("RANK"),
+        world_size=number("WORLD_SIZE"),
+        local_rank=number("LOCAL_RANK"),
+        local_world_size=number("LOCAL_WORLD_SIZE", "1"),
+        machine=number("GROUP_RANK", "0"),
     )
     if place.rank >= place.world_size:
         raise UserError(
             f"RANK is {place.rank}, but WORLD_SIZE {place.world_size}: ranks count from 0"
         )
-    address = os.environ["MASTER_ADDR"], _number("MASTER_PORT")
+    address = os.environ["MASTER_ADDR"], number("MASTER_PORT")
     # Also knows the store that torchrun itself keeps, and its restarts.
     store, _, _ = next(dist.rendezvous("env://"))
     return _Joined(request, store, place, starter, address).run(fn, args)

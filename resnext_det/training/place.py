@@ -1,6 +1,7 @@
 """How many processes a run has, and where one stands among them. Engine-neutral."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from resnext_det.errors import UserError
@@ -69,3 +70,23 @@ class Place:
     local_rank: int
     local_world_size: int
     machine: int
+
+
+def number_in(
+    variables: Mapping[str, str], name: str, default: str | None = None, *, whose: str
+) -> int:
+    """Returns the number in an environment variable.
+
+    Args:
+        variables: the environment.
+        name: of the variable.
+        default: stands for it where it is not set.
+        whose: who needs it, for the message.
+
+    Raises:
+        UserError: it is not set, or is no whole number from 0 on.
+    """
+    text = variables.get(name, default)
+    if text is None or not text.isdecimal():
+        raise UserError(f"{name} is {text!r}: {whose} needs a number there")
+    return int(text)

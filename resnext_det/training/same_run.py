@@ -12,7 +12,8 @@ from resnext_det.errors import UserError
 from resnext_det.training.distributed import is_main
 
 # The first three say where to compute and start, SEED is settled apart, REFERENCE_BATCH follows
-# IMS_PER_BATCH, and the rest follows the weights.
+# IMS_PER_BATCH, LAZY_CONFIG is pages of text (its solver has keys of its own, its model is held to
+# the checkpoint tensor by tensor), and the rest follows the weights.
 FREE_ON_RESUME = frozenset(
     {
         "MODEL.DEVICE",
@@ -20,6 +21,7 @@ FREE_ON_RESUME = frozenset(
         "MODEL.WEIGHTS_MIN_SHARE",
         "SEED",
         "SOLVER.REFERENCE_BATCH",
+        "LAZY_CONFIG",
         "INPUT.FORMAT",
         "MODEL.PIXEL_MEAN",
         "MODEL.PIXEL_STD",

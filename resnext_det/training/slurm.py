@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from resnext_det.errors import UserError
-from resnext_det.training.place import Place
+from resnext_det.training.place import Place, number_in
 
 _FIRST_PORT, _NUM_PORTS = 20000, 12000
 """Below 32768, where Linux begins to hand out ports by itself."""
+
+_number = partial(number_in, whose="a process of a SLURM step")
 
 
 def slurm_place(variables: Mapping[str, str]) -> Place | None:
@@ -88,10 +91,3 @@ def _first_of(variables: Mapping[str, str], *names: str, default: str | None = N
     if default is None:
         raise UserError(f"SLURM set none of {', '.join(names)}: set MASTER_ADDR to the first host")
     return default
-
-
-def _number(variables: Mapping[str, str], name: str, default: str | None = None) -> int:
-    text = variables.get(name, default)
-    if text is None or not text.isdecimal():
-        raise UserError(f"{name} is {text!r}: a process of a SLURM step needs a number there")
-    return int(text)

@@ -23,7 +23,7 @@ from resnext_det.engines.d2.loader import SeededMapper
 from resnext_det.engines.d2.stuff import (
     PanopticEvaluator,
     StuffEvaluator,
-    panopticapi_is_installed,
+    can_score_panoptic,
 )
 from resnext_det.structures import Detections
 
@@ -96,7 +96,7 @@ def build_evaluators(
         evaluators.append(InstanceEvaluator(name, dataset, folder, sigmas))
     if dataset.stuff is not None:
         evaluators.append(StuffEvaluator(name, folder))
-        if architecture == "PanopticFPN" and panopticapi_is_installed():
+        if architecture == "PanopticFPN" and can_score_panoptic():
             evaluators.append(PanopticEvaluator(name, dataset, folder))
     return evaluators
 

@@ -6,6 +6,8 @@ from typing import Any
 from fvcore.common.config import CfgNode
 
 from resnext_det.config import flatten
+from resnext_det.config.features import STORED_PROPOSALS
+from resnext_det.data.needs import NO_REGION_HEADS
 from resnext_det.engines.d2.projects import uses_pointrend
 from resnext_det.errors import UserError
 
@@ -20,8 +22,6 @@ FIXED: Mapping[str, tuple[Any, str]] = {
     "SOLVER.REFERENCE_WORLD_SIZE": (0, "set IMS_PER_BATCH and BASE_LR for the processes there are"),
     "TEST.PRECISE_BN.ENABLED": (False, "batch statistics are not measured anew"),
 }
-STORED = "PrecomputedProposals"
-NO_REGION_HEADS = ("ProposalNetwork", "RetinaNet", "SemanticSegmentor")
 
 
 def check_honoured_by_trainer(cfg: CfgNode) -> None:
@@ -70,14 +70,15 @@ def _conflicts(cfg: CfgNode) -> Iterator[str]:
 
 def _proposal_conflicts(cfg: CfgNode) -> Iterator[str]:
     generator = cfg.MODEL.PROPOSAL_GENERATOR.NAME
-    if (generator == STORED) != cfg.MODEL.LOAD_PROPOSALS:
+    if (generator == STORED_PROPOSALS) != cfg.MODEL.LOAD_PROPOSALS:
         yield (
             f"MODEL.LOAD_PROPOSALS is {cfg.MODEL.LOAD_PROPOSALS}, but "
-            f"MODEL.PROPOSAL_GENERATOR.NAME is {generator}; stored proposals take True and {STORED}"
+            f"MODEL.PROPOSAL_GENERATOR.NAME is {generator}; stored proposals take True and "
+            f"{STORED_PROPOSALS}"
         )
     for name in ("PROPOSAL_FILES_TRAIN", "PROPOSAL_FILES_TEST"):
         if cfg.DATASETS[name] and not cfg.MODEL.LOAD_PROPOSALS:
             yield (
                 f"DATASETS.{name} names files, but MODEL.LOAD_PROPOSALS is False; set it True and "
-                f"MODEL.PROPOSAL_GENERATOR.NAME {STORED}"
+                f"MODEL.PROPOSAL_GENERATOR.NAME {STORED_PROPOSALS}"
             )

@@ -9,7 +9,7 @@ from detectron2.config import LazyConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from resnext_det.config import find_config, flatten, nearest
+from resnext_det.config import find_config, flatten, meant
 from resnext_det.engines.d2.lazy_keys import PLACES, plain_tree
 from resnext_det.errors import UserError
 
@@ -93,8 +93,9 @@ def _check_override(lazy: DictConfig, word: str) -> None:
     node = OmegaConf.select(lazy, parent) if parent else lazy
     if isinstance(node, ListConfig) or (isinstance(node, DictConfig) and _takes(node, last)):
         return
-    guess = PLACES.get(key) or nearest(key, [name for name, _ in flatten(plain_tree(lazy))])
-    hint = f"; {guess} is meant?" if guess else ""
+    if key in PLACES:
+        raise UserError(f"command line: unknown key {key}; {PLACES[key]} is meant?")
+    hint = meant(key, (name for name, _ in flatten(plain_tree(lazy))))
     raise UserError(f"command line: unknown key {key}{hint}")
 
 

@@ -7,7 +7,7 @@ import yaml
 from fvcore.common.config import CfgNode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from resnext_det.config import LoadedConfig, flatten, get_cfg, nearest, validate_config
+from resnext_det.config import LoadedConfig, flatten, get_cfg, meant, validate_config
 from resnext_det.config.coerce import coerce
 from resnext_det.config.tree import set_value
 from resnext_det.engines.d2.build import checked
@@ -126,8 +126,7 @@ def _trainer_keys(lazy: DictConfig, name: str) -> Iterator[tuple[str, Any]]:
         if key in PLACES:
             raise UserError(f"{name}: trainer.{key} is {PLACES[key]} in a .py config; set that")
         if key not in known:
-            guess = nearest(key, known)
-            hint = f"; trainer.{guess} is meant?" if guess else ""
+            hint = meant(key, known, "trainer.")
             raise UserError(f"{name}: unknown key trainer.{key}{hint}")
         yield key, value
 

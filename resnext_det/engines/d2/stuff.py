@@ -1,7 +1,6 @@
 """Detectron2's evaluators of semantic labels and panoptic segments. Detectron2."""
 
 import contextlib
-import importlib.util
 import json
 import logging
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from detectron2.utils import comm
 
 from resnext_det.data.coco import CocoDataset
 from resnext_det.data.json_files import read_json
-from resnext_det.engines.base import Metrics
+from resnext_det.engines.base import Metrics, panopticapi_is_installed
 from resnext_det.engines.d2.evaluators import none_for_nan
 from resnext_det.whole_files import write_text_safe
 
@@ -75,9 +74,9 @@ class PanopticEvaluator(COCOPanopticEvaluator):
         }
 
 
-def panopticapi_is_installed() -> bool:
+def can_score_panoptic() -> bool:
     """Tells whether panoptic quality can be computed, and says so where it cannot."""
-    if importlib.util.find_spec("panopticapi") is not None:
+    if panopticapi_is_installed():
         return True
     if comm.is_main_process():
         logger.warning(

@@ -14,12 +14,10 @@ pytestmark = pytest.mark.d2
 
 # The shipped FCOS, made so small that a CPU trains it in a second.
 TINY = """
-from detectron2.config import LazyConfig
 from detectron2.layers import ShapeSpec
+from resnext_det.engines.d2.fcos import fcos_1x
 
-model, optimizer, lr_multiplier, dataloader, train = LazyConfig.load(
-    {base!r}, ("model", "optimizer", "lr_multiplier", "dataloader", "train")
-)
+model, optimizer, lr_multiplier, dataloader, train = fcos_1x("resnext50_32x4d", "")
 net = model.backbone.bottom_up
 del net.variant
 net.depth, net.num_groups, net.width_per_group = 26, 4, 4
@@ -39,7 +37,7 @@ train.checkpointer.period = 3
 @pytest.fixture
 def lazy_file(bench: Bench) -> Path:
     path = bench.config.with_name("tiny_fcos.py")
-    path.write_text(TINY.format(base=str(config_root() / "common" / "fcos.py")))
+    path.write_text(TINY)
     return path
 
 
@@ -65,6 +63,16 @@ def test_fcos_trains_scores_and_resumes_to_the_bit(bench: Bench, lazy_file: Path
     whole, cut = (_weights(bench, name) for name in ("whole", "cut"))
     assert whole["head.cls_score.weight"].shape[0] == 2  # the classes of the data
     assert all(torch.equal(whole[key], cut[key]) for key in whole)
+
+
+def test_a_resumed_run_names_what_changed_and_not_the_whole_file(
+    bench: Bench, lazy_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run(bench, lazy_file, "run") == 0
+    with caplog.at_level("INFO"):
+        assert run(bench, lazy_file, "run", "--resume", "train.max_iter=8") == 0
+    assert "SOLVER.MAX_ITER was 6 before and is 8 from here on" in caplog.text
+    assert "_target_" not in caplog.text
 
 
 def test_checkpoint_evaluates_to_the_runs_metrics(bench: Bench, lazy_file: Path) -> None:

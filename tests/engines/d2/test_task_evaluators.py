@@ -250,10 +250,10 @@ def test_panoptic_quality_of_things_that_are_not_there_is_none(tmp_path: Path) -
 
 
 def test_one_line_says_what_panopticapi_would_bring(caplog: pytest.LogCaptureFixture) -> None:
-    from resnext_det.engines.d2.stuff import panopticapi_is_installed
+    from resnext_det.engines.d2.stuff import can_score_panoptic
 
     with caplog.at_level(logging.WARNING):
-        installed = panopticapi_is_installed()
+        installed = can_score_panoptic()
     lines = [line for line in caplog.messages if "panopticapi" in line]
     said = (
         "panopticapi is not installed, so boxes, masks and semantic labels are scored, and PQ is "
