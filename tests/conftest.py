@@ -1,7 +1,9 @@
 """Which tests run on this machine, and one thread for each. Engine-neutral."""
 
 import importlib.util
+import logging
 import warnings
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -41,3 +43,13 @@ def cuda_is_available() -> bool:
 def _one_thread() -> None:
     # Sums over several threads have no fixed order, and the test processes share the cores.
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def no_handlers_left() -> Iterator[None]:
+    """Takes off the package's logger, after the test, what a run put there."""
+    yield
+    logger = logging.getLogger("resnext_det")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()

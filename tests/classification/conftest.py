@@ -1,6 +1,5 @@
 """A folder of coloured images and a config small enough to train on. Engine-neutral."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +51,5 @@ def load(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _no_handlers_left():
-    yield
-    logger = logging.getLogger("resnext_det")
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
+def _tidy(no_handlers_left):
+    """Runs log into folders that are gone after the test."""

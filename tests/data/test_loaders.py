@@ -15,6 +15,7 @@ from resnext_det.data.loaders import (
     build_detection_test_loader,
     build_detection_train_loader,
     filters_empty,
+    num_trainable,
     trainable_records,
 )
 from resnext_det.data.needs import Needs
@@ -158,3 +159,4 @@ def test_labels_are_trained_on_without_objects(tmp_path: Path) -> None:
     for architecture, count in images.items():
         cfg.MODEL.META_ARCHITECTURE = architecture
         assert len(trainable_records(dataset, filters_empty(cfg))) == count
+        assert num_trainable(cfg, dataset) == count

@@ -1,6 +1,7 @@
 """A tiny detection set and a tiny detector that either engine trains in a second."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,12 @@ class Bench:
         words = [str(word) for word in overrides]
         loaded = load_config(str(self.config), ["OUTPUT_DIR", str(self.folder / name), *words])
         return DetectionJob(loaded, {self.entry.name: self.entry}, resume)
+
+    def cut(self, name: str, checkpoint: str, to: str) -> None:
+        """Makes the folder of a run that ended at one of another run's checkpoints."""
+        (self.folder / to).mkdir()
+        shutil.copy(self.folder / name / checkpoint, self.folder / to)
+        (self.folder / to / "last_checkpoint").write_text(checkpoint)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import shutil
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -65,10 +64,7 @@ def test_with_everything_on_a_resumed_run_is_the_uninterrupted_one(
 ) -> None:
     words = (*EVERYTHING, "SOLVER.KEEP_CHECKPOINTS", 0)
     train_detector(engine, bench.job("whole", *words))
-    cut = bench.folder / "cut"
-    cut.mkdir()
-    shutil.copy(bench.folder / "whole" / "model_0000001.pth", cut)
-    (cut / "last_checkpoint").write_text("model_0000001.pth")
+    bench.cut("whole", "model_0000001.pth", "cut")
     train_detector(engine, bench.job("cut", *words, resume=True))
     one, other = (
         torch.load(bench.folder / name / "model_final.pth", weights_only=True)

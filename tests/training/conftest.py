@@ -1,7 +1,5 @@
 """A small trainable model and config for the training tests. Engine-neutral."""
 
-import logging
-
 import pytest
 import torch
 from fvcore.common.config import CfgNode
@@ -62,9 +60,5 @@ def cfg(tmp_path) -> CfgNode:
 
 
 @pytest.fixture(autouse=True)
-def _no_handlers_left():
-    yield
-    logger = logging.getLogger("resnext_det")
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
+def _tidy(no_handlers_left):
+    """Runs log into folders that are gone after the test."""

@@ -1,7 +1,6 @@
 """Detectron2's models in this project's loop, against Detectron2's own trainer. Detectron2."""
 
 import json
-import shutil
 from typing import Any
 
 import pytest
@@ -39,10 +38,7 @@ def test_retinanet_resumes_to_the_bit(bench: Bench) -> None:
     words = (*OTHER_DETECTORS["RetinaNet"], "DATASETS.TEST", "[]")
     d2 = resolve_engine("d2")
     train_detector(d2, bench.job("whole", *words))
-    cut = bench.folder / "cut"
-    cut.mkdir()
-    shutil.copy(bench.folder / "whole" / "model_0000002.pth", cut)
-    (cut / "last_checkpoint").write_text("model_0000002.pth")
+    bench.cut("whole", "model_0000002.pth", "cut")
     train_detector(d2, bench.job("cut", *words, resume=True))
     whole, resumed = _final_weights(bench, "whole"), _final_weights(bench, "cut")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

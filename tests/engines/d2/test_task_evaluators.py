@@ -15,6 +15,7 @@ from pycocotools import mask as pycocotools_mask
 from resnext_det.data.coco import CocoDataset, load_coco
 from resnext_det.data.needs import Needs
 from resnext_det.data.proposals import attach_proposals, read_rows
+from resnext_det.engines.base import Metrics
 from tests.data.annotated import HEIGHT, WIDTH, Content, write_annotated
 
 pytestmark = pytest.mark.d2
@@ -162,17 +163,22 @@ def test_no_proposals_recall_0_of_what_is_there(tmp_path: Path) -> None:
     assert none["ARl@100"] is None
 
 
-def test_labels_that_are_the_truth_score_100(tmp_path: Path) -> None:
+def stuff_results(dataset: CocoDataset, folder: Path) -> dict[str, Metrics]:
+    """What a detector scores that labels every pixel as the files do."""
     from resnext_det.engines.d2.stuff import StuffEvaluator
 
-    dataset = load(tmp_path / "set")
-    register(dataset, tmp_path / "out")
-    evaluator = StuffEvaluator("annotated", tmp_path / "out")
+    register(dataset, folder)
+    evaluator = StuffEvaluator("annotated", folder)
     evaluator.reset()
     for given, record in zip(inputs_of(dataset), dataset.records, strict=True):
         evaluator.process([given], [{"sem_seg": _scores(labels_of(record))}])
     results = evaluator.evaluate()
     assert results is not None
+    return results
+
+
+def test_labels_that_are_the_truth_score_100(tmp_path: Path) -> None:
+    results = stuff_results(load(tmp_path / "set"), tmp_path / "out")
     for name in ("mIoU", "pACC", "IoU-things", "IoU-sky", "IoU-ground"):
         assert results["sem_seg"][name] == pytest.approx(100.0)
     rows = json.loads((tmp_path / "out" / "sem_seg_predictions.json").read_text())
@@ -180,19 +186,11 @@ def test_labels_that_are_the_truth_score_100(tmp_path: Path) -> None:
 
 
 def test_a_label_that_no_pixel_has_scores_none(tmp_path: Path) -> None:
-    from resnext_det.engines.d2.stuff import StuffEvaluator
-
     entry = write_annotated(tmp_path / "set")
     for path in (tmp_path / "set" / "stuff").iterdir():
         Image.new("L", (WIDTH, HEIGHT), 1).save(path)
     dataset = load_coco(entry, training=False, needs=EVERYTHING)
-    register(dataset, tmp_path / "out")
-    evaluator = StuffEvaluator("annotated", tmp_path / "out")
-    evaluator.reset()
-    for given, record in zip(inputs_of(dataset), dataset.records, strict=True):
-        evaluator.process([given], [{"sem_seg": _scores(labels_of(record))}])
-    results = evaluator.evaluate()
-    assert results is not None
+    results = stuff_results(dataset, tmp_path / "out")
     assert results["sem_seg"]["IoU-sky"] == pytest.approx(100.0)
     assert results["sem_seg"]["IoU-ground"] is None
 
