@@ -102,8 +102,8 @@ class RunWriter:
         self._write_line(iteration, {**metrics, **self._epoch(iteration)})
 
     def record_pictures(self, iteration: int, pictures: Pictures) -> None:
-        """Hands pictures of predictions to the boards."""
-        for board in self._boards:
+        """Hands pictures to the boards, which show them at once; without any does nothing."""
+        for board in self._boards if pictures else ():
             board.pictures(iteration, pictures)
 
     def _epoch(self, iteration: int) -> dict[str, float]:
