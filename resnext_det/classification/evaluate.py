@@ -16,7 +16,7 @@ from resnext_det.classification.prepare import (
 )
 from resnext_det.config import LoadedConfig
 from resnext_det.data.catalog import DatasetEntry
-from resnext_det.data.image_folder import FolderDataset
+from resnext_det.data.classification_set import ClassificationSet
 from resnext_det.data.imagenet import build_classification_test_loader
 from resnext_det.evaluation.topk import TopKCounter
 from resnext_det.modeling.from_config import classifier_from_config
@@ -73,7 +73,7 @@ def evaluate_classifier(
 
 
 def evaluate_model(
-    cfg: CfgNode, model: nn.Module, dataset: FolderDataset, device: torch.device
+    cfg: CfgNode, model: nn.Module, dataset: ClassificationSet, device: torch.device
 ) -> Metrics:
     """Evaluates a model on a data set, shared among the processes, and logs the result.
 

@@ -7,7 +7,7 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resnext_det.data.image_folder import FolderDataset
+from resnext_det.data.classification_set import ClassificationSet
 from resnext_det.data.imagenet import build_classification_test_loader
 from resnext_det.training.best import TOTAL_LOSS
 from resnext_det.training.distributed import rank, world_size
@@ -32,7 +32,7 @@ def classification_losses(
 
 
 def validation_losses(
-    cfg: CfgNode, model: nn.Module, dataset: FolderDataset, device: torch.device
+    cfg: CfgNode, model: nn.Module, dataset: ClassificationSet, device: torch.device
 ) -> dict[str, float | None]:
     """Averages the plain cross-entropy, without label smoothing, over a test set.
 

@@ -1,6 +1,6 @@
 """Pictures of what a classifier says, for each evaluation. Engine-neutral."""
 
-from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import torch
@@ -8,14 +8,14 @@ from fvcore.common.config import CfgNode
 from PIL import Image, ImageOps
 from torch import nn
 
-from resnext_det.data.image_folder import FolderDataset
+from resnext_det.data.classification_set import ClassificationSet
 from resnext_det.data.imagenet import build_classification_test_loader
 from resnext_det.evaluation.drawing import FOUND_COLOR, TRUTH_COLOR, NamedBox, draw_boxes
 
 
 @torch.no_grad()
 def prediction_pictures(
-    cfg: CfgNode, model: nn.Module, dataset: FolderDataset, device: torch.device
+    cfg: CfgNode, model: nn.Module, dataset: ClassificationSet, device: torch.device
 ) -> dict[str, np.ndarray]:
     """Draws TEST.PICTURES images of a test set, the same ones at each evaluation.
 
@@ -29,26 +29,27 @@ def prediction_pictures(
         Pictures by name, (H, W, 3) uint8 RGB: in a blue frame what was recognised, in an
         orange one what was taken for something else.
     """
-    count = min(cfg.TEST.PICTURES, len(dataset.samples))
-    places = [place * len(dataset.samples) // count for place in range(count)]
-    chosen = replace(dataset, samples=tuple(dataset.samples[place] for place in places))
+    count = min(cfg.TEST.PICTURES, len(dataset))
+    places = [place * len(dataset) // count for place in range(count)]
+    chosen = dataset.subset(places)
     model.eval()
     batches = build_classification_test_loader(cfg, chosen)
     logits = [model(images.to(device)) for images, _ in batches]
     scores, found = torch.cat(logits).float().softmax(1).max(1)  # (N,) each
     pictures = {}
-    for place, (path, label) in enumerate(chosen.samples):
+    for place in range(len(chosen)):
+        label = chosen.images.label(place)
         guess = int(found[place])
         text = f"{dataset.class_names[guess]} {100 * float(scores[place]):.0f}%"
         if guess != label:
             text += f", not {dataset.class_names[label]}"
         color = TRUTH_COLOR if guess == label else FOUND_COLOR
-        pictures[f"predictions/{place}"] = _framed(path, text, color)
+        pictures[f"predictions/{place}"] = _framed(chosen.images.read(place).data, text, color)
     return pictures
 
 
-def _framed(path: str, text: str, color: str) -> np.ndarray:
-    with Image.open(path) as opened:
+def _framed(data: bytes, text: str, color: str) -> np.ndarray:
+    with Image.open(BytesIO(data)) as opened:
         image = ImageOps.exif_transpose(opened).convert("RGB")
     frame = NamedBox((0.0, 0.0, float(image.width), float(image.height)), text)
     return np.asarray(draw_boxes(image, [frame], color))

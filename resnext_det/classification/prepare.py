@@ -8,7 +8,8 @@ from fvcore.common.config import CfgNode
 from resnext_det.classification.honoured import HONOURED
 from resnext_det.config import LoadedConfig, check_honoured, check_weights, with_values
 from resnext_det.data.catalog import DatasetEntry, find_dataset
-from resnext_det.data.image_folder import FolderDataset, check_same_folders, load_image_folder
+from resnext_det.data.classification_set import ClassificationSet
+from resnext_det.data.image_folder import check_same_folders, load_image_folder
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import main_first
 from resnext_det.weights.sources import Weights, resolve_weights
@@ -30,8 +31,8 @@ class ClassificationJob:
 
     cfg: CfgNode
     user_given: frozenset[str]
-    train: FolderDataset | None
-    test: FolderDataset | None
+    train: ClassificationSet | None
+    test: ClassificationSet | None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -76,7 +77,7 @@ def fetch_weights(spec: str) -> Weights | None:
 
 def _only_dataset(
     cfg: CfgNode, split: str, datasets: Mapping[str, DatasetEntry]
-) -> FolderDataset | None:
+) -> ClassificationSet | None:
     names = list(cfg.DATASETS[split])
     if len(names) > 1:
         raise UserError(
@@ -89,7 +90,7 @@ def _only_dataset(
 
 
 def _with_num_classes(
-    loaded: LoadedConfig, dataset: FolderDataset, *, from_command_line: bool
+    loaded: LoadedConfig, dataset: ClassificationSet, *, from_command_line: bool
 ) -> CfgNode:
     cfg, found = loaded.cfg, len(dataset.class_names)
     if found == cfg.MODEL.CLASSIFIER.NUM_CLASSES:

@@ -146,7 +146,7 @@ def _train(
         assert job.test is not None
         return prediction_pictures(cfg, model, job.test, device)
 
-    with build_writer(cfg, first, len(job.train.samples)) as writer:
+    with build_writer(cfg, first, len(job.train)) as writer:
         losses = classification_losses(cfg.SOLVER.LABEL_SMOOTHING, device)
         loop = build_loop(
             cfg,

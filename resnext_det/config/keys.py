@@ -20,26 +20,58 @@ def own_keys() -> dict[str, Any]:
         "MODEL.RESNETS.BLOCK_FORM": "grouped",  # the paper's form (c); "split" (a), "concat" (b)
         "MODEL.RESNETS.ZERO_INIT_RESIDUAL": False,
         "MODEL.RESNETS.ACTIVATION_CHECKPOINTING": False,
+        # False leaves the residual connections out (the paper's ablation).
+        "MODEL.RESNETS.SHORTCUTS": True,
         "MODEL.CLASSIFIER.NUM_CLASSES": 1000,
+        # How convolutions and the linear layer start: as in Detectron2, or as in the authors' code.
+        "MODEL.CLASSIFIER.INIT": "detectron2",  # or "torch7"
         # The share of the backbone's parameters that MODEL.WEIGHTS has to fill.
         "MODEL.WEIGHTS_MIN_SHARE": 0.9,
         # True drops boxes of no size or outside their image, and clips overhanging ones, with one
         # log line, and polygons of less than three points; False refuses the set and names the
         # first of them. COCO's own sets are always let through.
         "DATASETS.DROP_BAD_BOXES": False,
-        # Random resized crop of training images, as in the paper's section 4 and its code:
-        # area 8-100 %, aspect ratio 3/4 to 4/3.
+        **_classification_keys(),
+        **_trainer_keys(),
+        **pointrend_keys(),
+    }
+
+
+def _classification_keys() -> dict[str, Any]:
+    """What a classifier sees of its images, and how its answers are scored."""
+    return {
+        # What is cut out of a training image: a random part, resized, as in the paper's section 4
+        # and its code (area 8-100 %, aspect ratio 3/4 to 4/3); or a place of the padded image.
+        "INPUT.CLASSIFICATION.TRAIN_VIEW": "resized_crop",  # or "padded_crop"
         "INPUT.CLASSIFICATION.TRAIN_CROP": 224,  # px
         "INPUT.CLASSIFICATION.TRAIN_SCALE": [0.08, 1.0],
         "INPUT.CLASSIFICATION.TRAIN_RATIO": [0.75, 1.3333333333],
+        "INPUT.CLASSIFICATION.TRAIN_PADDING": 4,  # px of zeros on each side, for padded_crop
         "INPUT.CLASSIFICATION.HFLIP": 0.5,  # probability
+        "INPUT.CLASSIFICATION.AUTO_AUGMENT": "",  # or "trivial_augment_wide"
+        # Strength of brightness, contrast and saturation, in random order.
+        "INPUT.CLASSIFICATION.COLOR_JITTER": [0.0, 0.0, 0.0],
+        "INPUT.CLASSIFICATION.LIGHTING": 0.0,  # standard deviation along the colours' axes
         # One centre crop of the image whose shortest side has been resized.
         "INPUT.CLASSIFICATION.RESIZE_TEST": 256,  # px
         "INPUT.CLASSIFICATION.TEST_CROP": 224,  # px
         "INPUT.CLASSIFICATION.INTERPOLATION": "bilinear",
+        # fast: JPEGs are decoded only where the crop lies, and scaled while decoding; exact: as
+        # Pillow; gpu: JPEGs are decoded on the GPU.
+        "INPUT.CLASSIFICATION.DECODER": "fast",
+        # True sets broken images aside, by name; False ends the run at the first.
+        "INPUT.CLASSIFICATION.SKIP_BROKEN": True,
         "SOLVER.LABEL_SMOOTHING": 0.0,
-        **_trainer_keys(),
-        **pointrend_keys(),
+        "SOLVER.MIXUP_ALPHA": 0.0,  # 0: none; beside CUTMIX_ALPHA each takes half of the batches
+        "SOLVER.CUTMIX_ALPHA": 0.0,
+        "SOLVER.CHANNELS_LAST": False,  # memory layout of images, weights and maps
+        "SOLVER.COMPILE": False,  # torch.compile
+        # Crops beside TEST_CROP, as [short side, crop]; scored as "320/top1" when training ends.
+        "TEST.MORE_CROPS": [],
+        "TEST.TEN_CROP": False,  # also the mean of four corners, centre and their mirror images
+        # Whether a test set may have some of the classes only; it is then scored among all
+        # classes, and as "1000_way/top1" among its own.
+        "TEST.CLASS_SUBSET": False,
     }
 
 

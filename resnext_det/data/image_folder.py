@@ -1,32 +1,18 @@
 """Classification sets: a folder with one subfolder per class. Engine-neutral."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.classification_set import ClassificationSet, FolderImages
 from resnext_det.data.image_headers import check_header, spread
+from resnext_det.data.packed import PackedList
 from resnext_det.errors import UserError
 
 
-@dataclass(frozen=True)
-class FolderDataset:
-    """A classification set.
-
-    Attributes:
-        entry: where it lies.
-        samples: (path, class number) of each image, class by class, sorted by name.
-        class_names: the names of the class folders, sorted; numbers follow this order.
-    """
-
-    entry: DatasetEntry
-    samples: tuple[tuple[str, int], ...]
-    class_names: tuple[str, ...]
-
-
-def load_image_folder(entry: DatasetEntry, *, training: bool = True) -> FolderDataset:
+def load_image_folder(entry: DatasetEntry, *, training: bool = True) -> ClassificationSet:
     """Lists the images of a folder with one subfolder per class, and reads their headers.
 
     Args:
@@ -59,10 +45,10 @@ def load_image_folder(entry: DatasetEntry, *, training: bool = True) -> FolderDa
     ]
     for path, _ in spread(samples, training=training):
         check_header(path)
-    return FolderDataset(entry, tuple(samples), tuple(names))
+    return ClassificationSet(entry, FolderImages(PackedList(samples)), tuple(names))
 
 
-def check_same_folders(first: FolderDataset, second: FolderDataset) -> None:
+def check_same_folders(first: ClassificationSet, second: ClassificationSet) -> None:
     """Checks that two sets have the same classes.
 
     Raises:

@@ -14,7 +14,8 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
 from resnext_det.data.catalog import DatasetEntry
-from resnext_det.data.image_folder import FolderDataset, load_image_folder
+from resnext_det.data.classification_set import ClassificationSet, EncodedImage, ImageSource
+from resnext_det.data.image_folder import load_image_folder
 from resnext_det.data.loaders import (
     Batches,
     PlannedBatches,
@@ -23,7 +24,6 @@ from resnext_det.data.loaders import (
     make_batches,
     run_seed,
 )
-from resnext_det.data.packed import PackedList
 from resnext_det.data.samplers import BatchPlan, SampleKey, rank_chunk
 from resnext_det.data.transforms import check_pixel_format, open_rgb
 from resnext_det.errors import UserError
@@ -46,16 +46,15 @@ class ClassificationMapper:
         self._train = train
         self._test = test
 
-    def __call__(self, sample: tuple[str, int], key: SampleKey | None) -> tuple[Tensor, int]:
+    def __call__(self, sample: EncodedImage, key: SampleKey | None) -> tuple[Tensor, int]:
         """Returns a (3, S, S) uint8 image in `INPUT.FORMAT` order, and its class."""
-        path, label = sample
-        image = open_rgb(path)
+        image = open_rgb(sample.name)
         if key is None:
             image = self._test(image)
         else:
             image = self._augment(image, derive_seed(self._seed, key.iteration, key.position))
         pixels = functional.pil_to_tensor(image)
-        return (pixels.flip(0) if self._format == "BGR" else pixels), label
+        return (pixels.flip(0) if self._format == "BGR" else pixels), sample.label
 
     def _augment(self, image: Image.Image, seed: int) -> Image.Image:
         # The transforms draw from torch's CPU generator; hand it back as it was.
@@ -65,6 +64,14 @@ class ClassificationMapper:
             return self._train(image)
         finally:
             torch.set_rng_state(state)
+
+
+class _Records:
+    def __init__(self, images: ImageSource) -> None:
+        self._images = images
+
+    def __getitem__(self, index: int) -> EncodedImage:
+        return self._images.read(index)
 
 
 class NormalizeCollate:
@@ -104,7 +111,7 @@ def classification_mapper(cfg: Any, seed: int) -> ClassificationMapper:
 
 def build_classification_train_loader(
     cfg: Any,
-    dataset: FolderDataset | DatasetEntry,
+    dataset: ClassificationSet | DatasetEntry,
     *,
     start_iteration: int = 0,
     rank: int = 0,
@@ -127,14 +134,14 @@ def build_classification_train_loader(
     """
     seed = run_seed(cfg, seed)
     folder = _as_folder(dataset)
-    plan = BatchPlan(len(folder.samples), cfg.SOLVER.IMS_PER_BATCH, seed)
+    plan = BatchPlan(len(folder), cfg.SOLVER.IMS_PER_BATCH, seed)
     batches = PlannedBatches(plan, start_iteration, cfg.SOLVER.MAX_ITER, rank, world_size)
-    train = TrainDataset(PackedList(folder.samples), classification_mapper(cfg, seed))
+    train = TrainDataset(_Records(folder.images), classification_mapper(cfg, seed))
     return _finish(cfg, train, batches)
 
 
 def build_classification_test_loader(
-    cfg: Any, dataset: FolderDataset | DatasetEntry, *, rank: int = 0, world_size: int = 1
+    cfg: Any, dataset: ClassificationSet | DatasetEntry, *, rank: int = 0, world_size: int = 1
 ) -> Batches[tuple[Tensor, Tensor]]:
     """Builds the evaluation loader; the ranks take contiguous shares, in order.
 
@@ -143,14 +150,14 @@ def build_classification_test_loader(
         last batch of a share may be smaller.
     """
     folder = _as_folder(dataset)
-    share = rank_chunk(len(folder.samples), rank, world_size)
+    share = rank_chunk(len(folder), rank, world_size)
     size = max(1, cfg.SOLVER.IMS_PER_BATCH // world_size)
     batches = [list(share[i : i + size]) for i in range(0, len(share), size)]
-    test = TestDataset(PackedList(folder.samples), classification_mapper(cfg, 0))
+    test = TestDataset(_Records(folder.images), classification_mapper(cfg, 0))
     return _finish(cfg, test, batches)
 
 
-def _as_folder(dataset: FolderDataset | DatasetEntry) -> FolderDataset:
+def _as_folder(dataset: ClassificationSet | DatasetEntry) -> ClassificationSet:
     return load_image_folder(dataset) if isinstance(dataset, DatasetEntry) else dataset
 
 

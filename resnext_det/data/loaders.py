@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -16,6 +16,7 @@ from resnext_det.data.samplers import BatchPlan, SampleKey, aspect_groups, rank_
 from resnext_det.errors import UserError
 
 Record = TypeVar("Record")
+RecordOut = TypeVar("RecordOut", covariant=True)
 Sample = TypeVar("Sample")
 Batch = TypeVar("Batch")
 
@@ -30,11 +31,17 @@ class Failed:
     message: str
 
 
+class Records(Protocol[RecordOut]):
+    """Records by number, such as a `PackedList`."""
+
+    def __getitem__(self, index: int, /) -> RecordOut: ...
+
+
 class TrainDataset(Dataset[Sample | Failed], Generic[Record, Sample]):
     """Maps a `SampleKey` to its training sample."""
 
     def __init__(
-        self, records: PackedList[Record], mapper: Callable[[Record, SampleKey | None], Sample]
+        self, records: Records[Record], mapper: Callable[[Record, SampleKey | None], Sample]
     ) -> None:
         self._records = records
         self._mapper = mapper

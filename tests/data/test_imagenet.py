@@ -10,6 +10,7 @@ from fvcore.common.config import CfgNode
 from PIL import Image
 
 from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.classification_set import ClassificationSet
 from resnext_det.data.image_folder import check_same_folders, load_image_folder
 from resnext_det.data.imagenet import (
     build_classification_test_loader,
@@ -33,10 +34,15 @@ def entry(tmp_path: Path) -> DatasetEntry:
     return DatasetEntry("pets", None, tmp_path)
 
 
+def samples_of(folder: ClassificationSet) -> list[tuple[str, int]]:
+    images = folder.images
+    return [(images.name(place), images.label(place)) for place in range(len(images))]
+
+
 def test_classes_are_the_sorted_folders(entry: DatasetEntry) -> None:
     folder = load_image_folder(entry)
     assert folder.class_names == ("ant", "cat")
-    assert [(Path(path).name, number) for path, number in folder.samples] == [
+    assert [(Path(path).name, number) for path, number in samples_of(folder)] == [
         ("B.JPG", 0), ("a.png", 0), ("a.png", 1), ("b.png", 1), ("c.png", 1)
     ]  # fmt: skip
 
@@ -150,9 +156,9 @@ def test_real_folder_with_grayscale_images(shared: Callable[[str], Path], cfg: C
     train = load_image_folder(DatasetEntry("in20", None, root / "train"))
     val = load_image_folder(DatasetEntry("in20_val", None, root / "val"))
     check_same_folders(train, val)
-    assert (len(train.samples), len(val.samples), len(train.class_names)) == (10000, 1000, 20)
+    assert (len(train), len(val), len(train.class_names)) == (10000, 1000, 20)
     gray = 0
-    for path, _ in train.samples + val.samples:
+    for path, _ in samples_of(train) + samples_of(val):
         with Image.open(path) as image:
             gray += image.mode == "L"
     assert gray == 158

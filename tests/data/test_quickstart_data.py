@@ -124,8 +124,10 @@ def test_sets_load_and_are_tight(tmp_path: Path) -> None:
     assert (len(train.records), len(val.records)) == (3, 2)
     crops, held = load_image_folder(made.crops_train), load_image_folder(made.crops_val)
     check_same_folders(crops, held)
-    assert np.bincount([label for _, label in crops.samples]).tolist() == [2] * 10
-    assert size_of(crops.samples[0][0]) == (32, 32)
+    assert (
+        np.bincount([crops.images.label(place) for place in range(len(crops))]).tolist() == [2] * 10
+    )
+    assert size_of(crops.images.name(0)) == (32, 32)
     for record in train.records:
         assert size_of(record.file_name) == (128, 128)
 
