@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-from projects.SpeedComparison.clock import Rounds, alternate
 from projects.SpeedComparison.contestants import (
     Setting,
     build_contestants,
@@ -17,6 +16,7 @@ from projects.SpeedComparison.contestants import (
 )
 from projects.SpeedComparison.operations import operations, python_calls
 from projects.SpeedComparison.verdict import UNDECIDED, judge
+from projects.timing.alternation import Rounds, alternate
 
 PARTS, MODES = ("detector", "backbone"), ("train", "infer")
 Row = dict[str, Any]

@@ -10,8 +10,6 @@ a second one of the same, ours. Exit status 0 when nothing is slower, 1 otherwis
 import argparse
 import itertools
 import json
-import os
-import platform
 import re
 import sys
 import tempfile
@@ -19,15 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from projects.SpeedComparison.contestants import WIDTHS, Setting
 from projects.SpeedComparison.measure import MODES, PARTS, Effort, measure_net
 from projects.SpeedComparison.verdict import NOT_SLOWER
+from projects.timing.conditions import conditions
 from resnext_det.errors import UserError
-from resnext_det.training.result import finite_or_null, versions
+from resnext_det.training.result import finite_or_null
 
 NORMS = ("FrozenBN", "BN")
+SCRIPT = "projects/SpeedComparison/run.py"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 found = measure_net(net, norm, setting, effort, Path(folder))
                 print("\n".join(summary(row) for row in found), flush=True)
                 rows += found
-                result = finite_or_null({**conditions(setting), "rows": rows})
-                args.json.write_text(as_text(result))
+                result = {**conditions(SCRIPT), "images": vars(setting), "rows": rows}
+                args.json.write_text(as_text(finite_or_null(result)))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -71,26 +69,6 @@ def summary(row: dict[str, Any]) -> str:
         own = found["ours/theirs"]["median"] - 1
         parts.append(f"{clock} {own:+.2%} (spread {found['spread']:.2%}) {found['verdict']}")
     return "; ".join(parts)
-
-
-def conditions(setting: Setting) -> dict[str, Any]:
-    """Returns what the numbers depend on."""
-    return {
-        "command": f"python projects/SpeedComparison/run.py {' '.join(sys.argv[1:])}".strip(),
-        "versions": versions(),
-        "hardware": {"machine": platform.machine(), "cpu": cpu_name(), "cores": os.cpu_count()},
-        "threads": torch.get_num_threads(),
-        "load_average_at_the_end": list(os.getloadavg()),
-        "images": vars(setting),
-    }
-
-
-def cpu_name() -> str:
-    """Returns the processor's name, where Linux tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

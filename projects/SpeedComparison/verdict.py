@@ -7,36 +7,14 @@ the models lie in memory; ours/theirs has to stay within it.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-import numpy as np
+from projects.timing.intervals import Interval, ratio
 
-DRAWS = 2000
 MAX_SPREAD = 0.05  # a yardstick wider than 5 % alone says nothing either way
 NOT_SLOWER, SLOWER, UNDECIDED = "not slower", "slower", "undecided"
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A median of ratios, round by round, with its 95 % interval."""
-
-    median: float
-    low: float
-    high: float
-
-
-def ratio(times: Sequence[Mapping[str, float]], above: str, below: str) -> Ratio:
-    """Returns the median over the rounds of one contestant's time by another's.
-
-    The interval is that of a bootstrap over rounds, whose draws depend on nothing but their
-    number.
-    """
-    values = np.array([round_[above] / round_[below] for round_ in times])
-    picks = np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))
-    low, high = np.percentile(np.median(values[picks], axis=1), [2.5, 97.5])
-    return Ratio(float(np.median(values)), float(low), float(high))
 
 
 def judge(times: Sequence[Mapping[str, float]]) -> dict[str, Any]:
@@ -60,7 +38,7 @@ def judge(times: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     }
 
 
-def _verdict(own: Ratio, spread: float) -> str:
+def _verdict(own: Interval, spread: float) -> str:
     """Holds the ratio of ours against the spread.
 
     SLOWER where all of its interval lies beyond the spread, NOT_SLOWER where its median does
