@@ -53,7 +53,7 @@ def evaluate_classifier(
     weights = fetch_weights(trained_weights(job.cfg, resume=resume))
     assert weights is not None
     assert job.test is not None
-    check_class_names(weights, job.class_names, job.test.entry.image_root)
+    check_class_names(weights, job.class_names, job.test.entry.location)
     cfg = apply_convention(job.cfg, job.user_given, weights)
     model = classifier_from_config(cfg)
     require_head(load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))

@@ -98,6 +98,6 @@ def _with_num_classes(
     if not from_command_line or _NUM_CLASSES in loaded.user_given:
         raise UserError(
             f"{_NUM_CLASSES} is {cfg.MODEL.CLASSIFIER.NUM_CLASSES}, but "
-            f"{dataset.entry.image_root} has {found} class folders: set {_NUM_CLASSES} {found}"
+            f"{dataset.entry.location} has {found} class folders: set {_NUM_CLASSES} {found}"
         )
     return with_values(cfg, {_NUM_CLASSES: found})

@@ -10,10 +10,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from resnext_det.errors import UserError
 
 _LONGEST_NAME = 100  # bytes; folders are named as data sets, and file systems allow 255
+_ADDRESS = ("http://", "https://")
 PANOPTIC_FORM = "instances.json:images/:panoptic.json:panoptic_png/:stuff_png/"
 
 
@@ -34,7 +36,7 @@ class PanopticFiles:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """Where one data set lies on disk.
+    """Where one data set lies: on disk, or on a server.
 
     Attributes:
         name: the name used in `DATASETS.TRAIN` and `DATASETS.TEST`.
@@ -43,6 +45,8 @@ class DatasetEntry:
         published: the set is one of Detectron2's own names. Its known blemishes (COCO
             train2017 has two boxes of zero height) are let through, as Detectron2 does.
         panoptic: its panoptic parts; None where it has none.
+        address: of shards on a server, their index or their names in braces; `image_root` then
+            only tells sets apart. Empty for a set on disk.
     """
 
     name: str
@@ -50,6 +54,12 @@ class DatasetEntry:
     image_root: Path
     published: bool = False
     panoptic: PanopticFiles | None = None
+    address: str = ""
+
+    @property
+    def location(self) -> str:
+        """What messages call the place of the images."""
+        return self.address or str(self.image_root)
 
     @property
     def hint(self) -> str:
@@ -81,7 +91,9 @@ def parse_data_argument(text: str) -> DatasetEntry:
     Args:
         text: `NAME=annotations.json:images/` for detection, with
             `:panoptic.json:panoptic_png/:stuff_png/` after it for a panoptic set,
-            `NAME=folder/` for classification (a folder with one subfolder per class).
+            `NAME=folder/` for classification (a folder with one subfolder per class, or of
+            shards with their index; or the shards' names, as `folder/train-{000..146}.tar`;
+            either may be an http address, of the index in place of the folder).
 
     Returns:
         The entry. Nothing is read from disk yet.
@@ -96,6 +108,9 @@ def parse_data_argument(text: str) -> DatasetEntry:
             "or NAME=folder/ (classification)"
         )
     _check_name(name.strip())
+    if location.strip().lower().startswith(_ADDRESS):
+        address = _checked_address(text, location.strip())
+        return DatasetEntry(name.strip(), None, Path(address), address=address)
     parts = location.split(":")
     if sum(part.endswith(".json") for part in parts) > 1:
         return _panoptic_entry(text, name.strip(), parts)
@@ -145,6 +160,28 @@ def _check_name(name: str) -> None:
         )
     if len(name.encode()) > _LONGEST_NAME:
         raise UserError(f"data set name {shown!r}: it is longer than {_LONGEST_NAME} bytes")
+
+
+def _checked_address(text: str, address: str) -> str:
+    """Checks an address by its parts; nothing is asked of the server."""
+    try:
+        parts = urlsplit(address)
+        sound = bool(parts.hostname) and parts.port != 0
+    except ValueError as error:  # a port that is no number or too great; a torn IPv6 address
+        raise UserError(f"data argument {text!r}: not an address ({error})") from error
+    if not sound or not is_one_line(address) or " " in address:
+        raise UserError(f"data argument {text!r}: not an address with a server in it")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise UserError(
+            f"data argument {text.partition('=')[0]}=…: an address of shards has no user name, no "
+            "'?' and no '#' in it: their own addresses are made from it"
+        )
+    if not parts.path.endswith((".json", ".tar")):
+        raise UserError(
+            f"data argument '{text}': give the address of index.json, or of the shards, "
+            "as http://server/train-{000..146}.tar"
+        )
+    return address
 
 
 def _panoptic_entry(text: str, name: str, parts: list[str]) -> DatasetEntry:

@@ -57,11 +57,11 @@ def check_same_folders(first: ClassificationSet, second: ClassificationSet) -> N
     if first.class_names == second.class_names:
         return
     strays = sorted(set(first.class_names) ^ set(second.class_names))
-    there, lacking = first.entry.image_root, second.entry.image_root
+    there, lacking = first.entry.location, second.entry.location
     if strays[0] in second.class_names:
         there, lacking = lacking, there
     raise UserError(
-        f"{first.entry.image_root} and {second.entry.image_root} do not have the same classes: "
+        f"{first.entry.location} and {second.entry.location} do not have the same classes: "
         f"'{strays[0]}' is in {there} but not in {lacking}; {len(strays)} such class(es)"
     )
 

@@ -88,3 +88,48 @@ def test_a_name_stands_for_a_panoptic_set_or_another() -> None:
     texts = ("mine=/a.json:/b", "mine=/a.json:/b:/p.json:/q:/r")
     with pytest.raises(UserError, match=r"different files: none and /p\.json: give one another"):
         entries_by_name(map(parse_data_argument, texts))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://10.0.0.5:8000/in1k/index.json",
+        "https://server/index.json",
+        "http://[::1]:8000/index.json",
+        "http://server:8000/train-{000000..000146}.tar",
+    ],
+)
+def test_address_keeps_its_colons(address: str) -> None:
+    entry = parse_data_argument(f"in1k={address}")
+    assert (entry.name, entry.json_file, entry.address) == ("in1k", None, address)
+    assert entry.location == address
+    assert parse_data_argument("a=/d/train/").location == "/d/train"
+
+
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [
+        ("http:///index.json", "not an address with a server"),
+        ("http://server:0/index.json", "not an address with a server"),
+        ("http://server:80x/index.json", "not an address (Port"),
+        ("http://[::1/index.json", "not an address (Invalid"),
+        ("http://a server/index.json", "not an address with a server"),
+        ("http://me:secret@server/index.json", "no user name"),
+        ("http://server/index.json?token=1", "no user name"),
+        ("http://server/in1k/", "index.json"),
+    ],
+)
+def test_odd_address_is_named(address: str, fault: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_data_argument(f"in1k={address}")
+    assert fault in str(error.value)
+    assert "in1k=" in str(error.value)
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_two_addresses_are_two_sets() -> None:
+    first, second = (parse_data_argument(f"a=http://server/{folder}/index.json") for folder in "xy")
+    assert entries_by_name([first, first]) == {"a": first}
+    with pytest.raises(UserError, match="named twice"):
+        entries_by_name([first, second])

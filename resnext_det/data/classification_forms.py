@@ -1,0 +1,18 @@
+"""The forms a classification set may have, and which one an entry has. Engine-neutral."""
+
+from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.classification_set import ClassificationSet
+from resnext_det.data.image_folder import load_image_folder
+
+
+def load_classification_set(entry: DatasetEntry, *, training: bool) -> ClassificationSet:
+    """Opens a classification set: a folder of class folders.
+
+    Args:
+        entry: where the set lies.
+        training: whether it is trained on.
+
+    Raises:
+        UserError: it is not there, or something in it is wrong; see `load_image_folder`.
+    """
+    return load_image_folder(entry, training=training)
