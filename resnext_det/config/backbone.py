@@ -27,6 +27,11 @@ def backbone_problems(cfg: CfgNode) -> Iterator[str]:
     if net.RES5_DILATION != 1 and last < 5:
         yield f"MODEL.RESNETS.RES5_DILATION is {net.RES5_DILATION}; depth {net.DEPTH} has no res5"
     yield from _deformable_problems(net, last)
+    if net.ZERO_INIT_RESIDUAL and not net.SHORTCUTS:
+        yield (
+            "MODEL.RESNETS.ZERO_INIT_RESIDUAL is True, but MODEL.RESNETS.SHORTCUTS False leaves "
+            "blocks that would answer 0 and never learn; set one of the two otherwise"
+        )
     if net.ZERO_INIT_RESIDUAL and net.NORM in ("FrozenBN", ""):
         yield (
             f"MODEL.RESNETS.ZERO_INIT_RESIDUAL is True, but MODEL.RESNETS.NORM {net.NORM!r} has "

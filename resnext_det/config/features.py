@@ -136,6 +136,11 @@ def _c4_problems(cfg: CfgNode) -> Iterator[str]:
             f"MODEL.ROI_HEADS.IN_FEATURES is {wanted}; {C4_HEADS} is res5 and reads ['res4'] "
             "(StandardROIHeads reads any)"
         )
+    if not model.RESNETS.SHORTCUTS:
+        yield (
+            f"MODEL.RESNETS.SHORTCUTS is False, but res5 is in {C4_HEADS}, whose blocks have "
+            "shortcuts; take a detector whose backbone has res5 (FPN, DC5)"
+        )
     if get_value(cfg, "MODEL.RESNETS.DEFORM_ON_PER_STAGE")[-1]:
         yield (
             f"MODEL.RESNETS.DEFORM_ON_PER_STAGE ends in True, but res5 is in {C4_HEADS}, which "

@@ -62,15 +62,19 @@ class ResidualBlock(CNNBlock):
     """y = ReLU(shortcut(x) + transform(x)); the shortcut projects where channels change.
 
     That is the type-B shortcut of the ResNet paper. Subclasses build their convolutions,
-    call `_initialise` with them, and give `transform` and `last_norm`.
+    call `_initialise` with them, and give `transform` and `last_norm`. Without its residual
+    connection (ResNeXt paper, Section 5.1) a block is y = ReLU(transform(x)).
     """
 
     shortcut: Conv2d | None
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int, norm: str) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, stride: int, norm: str, residual: bool
+    ) -> None:
         super().__init__(in_channels, out_channels, stride)
+        self.residual = residual
         self.shortcut = None
-        if in_channels != out_channels:
+        if residual and in_channels != out_channels:
             projection_norm = build_norm(norm, out_channels)
             self.shortcut = Conv2d(
                 in_channels, out_channels, 1, stride=stride, norm=projection_norm
@@ -94,7 +98,8 @@ class ResidualBlock(CNNBlock):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         out = self.transform(x)
-        out += x if self.shortcut is None else self.shortcut(x)
+        if self.residual:
+            out += x if self.shortcut is None else self.shortcut(x)
         return F.relu_(out)
 
 
@@ -102,9 +107,15 @@ class BasicBlock(ResidualBlock):
     """3x3, norm, ReLU, 3x3, norm: the block of depths 18 and 34."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, stride: int = 1, norm: str = "FrozenBN"
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        norm: str = "FrozenBN",
+        residual: bool = True,
     ) -> None:
-        super().__init__(in_channels, out_channels, stride=stride, norm=norm)
+        super().__init__(in_channels, out_channels, stride=stride, norm=norm, residual=residual)
         self.conv1 = Conv2d(
             in_channels, out_channels, 3, stride=stride, norm=build_norm(norm, out_channels)
         )
@@ -135,6 +146,7 @@ class BottleneckBlock(ResidualBlock):
         stride_in_1x1: bool = False,
         dilation: int = 1,
         norm: str = "FrozenBN",
+        residual: bool = True,
     ) -> None:
         """Builds the block.
 
@@ -148,11 +160,12 @@ class BottleneckBlock(ResidualBlock):
                 3x3 (the paper's Section 4, torchvision, all of our own weights).
             dilation: of the 3x3 convolution.
             norm: "FrozenBN", "BN", "SyncBN", "GN" or "".
+            residual: whether the input is added to the output.
 
         Raises:
             UserError: if num_groups does not divide bottleneck_channels.
         """
-        super().__init__(in_channels, out_channels, stride=stride, norm=norm)
+        super().__init__(in_channels, out_channels, stride=stride, norm=norm, residual=residual)
         check_width(bottleneck_channels, num_groups)
         width = bottleneck_channels
         stride_1x1, stride_3x3 = (stride, 1) if stride_in_1x1 else (1, stride)

@@ -68,8 +68,9 @@ class _PathBlock(ResidualBlock):
         stride_in_1x1: bool = False,
         dilation: int = 1,
         norm: str = "FrozenBN",
+        residual: bool = True,
     ) -> None:
-        super().__init__(in_channels, out_channels, stride=stride, norm=norm)
+        super().__init__(in_channels, out_channels, stride=stride, norm=norm, residual=residual)
         check_width(bottleneck_channels, num_groups)
         if norm == "GN" and GN_GROUPS % num_groups:
             raise UserError(

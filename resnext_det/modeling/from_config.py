@@ -46,7 +46,7 @@ def backbone_arguments(cfg: CfgNode) -> dict[str, Any]:
 
 
 def classifier_from_config(cfg: CfgNode) -> Classifier:
-    """Builds the classifier: the backbone's keys and `MODEL.CLASSIFIER.NUM_CLASSES`.
+    """Builds the classifier: the backbone's keys and those of `MODEL.CLASSIFIER`.
 
     Raises:
         UserError: naming the key that cannot be honoured.
@@ -55,6 +55,7 @@ def classifier_from_config(cfg: CfgNode) -> Classifier:
         **_architecture(cfg),
         num_classes=cfg.MODEL.CLASSIFIER.NUM_CLASSES,
         freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT,
+        init=cfg.MODEL.CLASSIFIER.INIT,
     )
 
 
@@ -75,6 +76,7 @@ def _architecture(cfg: CfgNode) -> dict[str, Any]:
         "deform_num_groups": keys.DEFORM_NUM_GROUPS,
         "stem": keys.STEM,
         "block_form": keys.BLOCK_FORM,
+        "shortcuts": keys.SHORTCUTS,
         "zero_init_residual": keys.ZERO_INIT_RESIDUAL,
         "activation_checkpointing": keys.ACTIVATION_CHECKPOINTING,
     }

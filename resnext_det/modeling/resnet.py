@@ -61,6 +61,7 @@ class ResNetBody(nn.Module):
         deform_num_groups: int = 1,
         stem: str = "imagenet",
         block_form: str = "grouped",
+        shortcuts: bool = True,
         zero_init_residual: bool = False,
         activation_checkpointing: bool = False,
         num_classes: int | None = None,
@@ -86,6 +87,8 @@ class ResNetBody(nn.Module):
             deform_num_groups: groups of channels with offsets of their own.
             stem: "imagenet" (7x7 stride 2, max-pool) or "cifar" (3x3).
             block_form: "grouped", "split" or "concat": the paper's forms (c), (a), (b).
+            shortcuts: False leaves out all residual connections, projections too (ResNeXt
+                paper, Section 5.1: what they are worth).
             zero_init_residual: start the last norm of each branch at scale 0
                 (arXiv 1706.02677, Section 5.1).
             activation_checkpointing: while training, keep only block inputs and compute
@@ -105,7 +108,9 @@ class ResNetBody(nn.Module):
             res5_dilation=res5_dilation,
             deform_on_per_stage=deform_on_per_stage,
         )
-        _check_choices(depth, stem, block_form, norm, zero_init_residual)
+        _check_choices(depth, stem, block_form)
+        if zero_init_residual:
+            _check_zero_init(norm, shortcuts)
         if any(deform_on_per_stage) and block_form != "grouped":
             raise UserError(
                 f"block_form {block_form!r} has no deformable convolutions: set it to 'grouped', "
@@ -118,10 +123,10 @@ class ResNetBody(nn.Module):
         self.out_features = _resolve_out_features(out_features, plan, num_classes)
 
         self.stem = (ImageNetStem if stem == "imagenet" else CifarStem)(stem_out_channels, norm)
-        block_class, options = BasicBlock, {}
+        block_class, options = BasicBlock, {"residual": shortcuts}
         if depth not in BASIC_DEPTHS:
             block_class = _BOTTLENECKS[block_form]
-            options = {"num_groups": num_groups, "stride_in_1x1": stride_in_1x1}
+            options |= {"num_groups": num_groups, "stride_in_1x1": stride_in_1x1}
         deform = {"deform_modulated": deform_modulated, "deform_num_groups": deform_num_groups}
         built = plan[: _num_stages(self.out_features, plan, num_classes)]
         for spec in built:
@@ -278,9 +283,7 @@ def _num_stages(
     return max((i for i, spec in enumerate(plan, 1) if spec.name in out_features), default=0)
 
 
-def _check_choices(
-    depth: int, stem: str, block_form: str, norm: str, zero_init_residual: bool
-) -> None:
+def _check_choices(depth: int, stem: str, block_form: str) -> None:
     for name, value, known in (("stem", stem, STEMS), ("block_form", block_form, FORMS)):
         if value not in known:
             raise UserError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
@@ -289,7 +292,15 @@ def _check_choices(
             f"depth {depth} is made of basic blocks: block_form must be 'grouped', "
             f"not {block_form!r}"
         )
-    if zero_init_residual and norm in ("FrozenBN", ""):
+
+
+def _check_zero_init(norm: str, shortcuts: bool) -> None:
+    if not shortcuts:
+        raise UserError(
+            "zero_init_residual cannot work without shortcuts: every block would answer 0, and "
+            "never learn; set zero_init_residual to False, or shortcuts to True"
+        )
+    if norm in ("FrozenBN", ""):
         raise UserError(
             f"zero_init_residual cannot work with norm {norm!r}, which has no scale to train: "
             "set zero_init_residual to False, or norm to BN, SyncBN or GN"

@@ -23,6 +23,7 @@ SHARED_KEYS = frozenset(
         "MODEL.RESNETS.OUT_FEATURES",  # a classifier's output is its logits
         "MODEL.RESNETS.RES2_OUT_CHANNELS",
         "MODEL.RESNETS.RES5_DILATION",
+        "MODEL.RESNETS.SHORTCUTS",
         "MODEL.RESNETS.STEM",
         "MODEL.RESNETS.STEM_OUT_CHANNELS",
         "MODEL.RESNETS.STRIDE_IN_1X1",

@@ -88,6 +88,10 @@ REFUSED = [
         "MODEL.RESNETS.DEFORM_ON_PER_STAGE ends in True, but res5 is in Res5ROIHeads, which has no",
     ),
     (
+        {**C4, M + "RESNETS.SHORTCUTS": False},
+        "MODEL.RESNETS.SHORTCUTS is False, but res5 is in Res5ROIHeads, whose blocks have shortcut",
+    ),
+    (
         {**RETINANET, M + "RETINANET.IN_FEATURES": ["p2", "p3"]},
         "MODEL.RETINANET.IN_FEATURES is ['p2', 'p3']; the FPN has p3, p4, p5, p6, p7",
     ),

@@ -128,6 +128,10 @@ DETECTION_CASES = [
         {NET + "ZERO_INIT_RESIDUAL": True},
         "MODEL.RESNETS.ZERO_INIT_RESIDUAL is True, but MODEL.RESNETS.NORM 'FrozenBN' has no scale",
     ),
+    (
+        {NET + "ZERO_INIT_RESIDUAL": True, NET + "NORM": "BN", NET + "SHORTCUTS": False},
+        "MODEL.RESNETS.ZERO_INIT_RESIDUAL is True, but MODEL.RESNETS.SHORTCUTS False leaves",
+    ),
     ({"INPUT.MIN_SIZE_TRAIN": []}, "INPUT.MIN_SIZE_TRAIN is []; it has at least one size"),
     ({"INPUT.MIN_SIZE_TRAIN": [0]}, "INPUT.MIN_SIZE_TRAIN is [0]; it has at least one size"),
     (

@@ -12,6 +12,7 @@ from resnext_det.engines.d2.projects import uses_pointrend
 from resnext_det.errors import UserError
 
 OWN_ORDER = "the order of the samples depends on the seed and the iteration alone"
+CLASSIFIERS = "only classifiers are trained so"
 ITS_OWN_MAPPER = "only PointRend's mapper for semantic segmentation reads it"
 
 # key -> (the only value honoured, why)
@@ -19,6 +20,11 @@ FIXED: Mapping[str, tuple[Any, str]] = {
     "DATALOADER.SAMPLER_TRAIN": ("TrainingSampler", OWN_ORDER),
     "INPUT.COLOR_AUG_SSD": (False, ITS_OWN_MAPPER),
     "INPUT.CROP.SINGLE_CATEGORY_MAX_AREA": (1.0, ITS_OWN_MAPPER),
+    "SOLVER.CHANNELS_LAST": (False, CLASSIFIERS),
+    "SOLVER.COMPILE": (False, CLASSIFIERS),
+    "SOLVER.CUTMIX_ALPHA": (0.0, CLASSIFIERS),
+    "SOLVER.LABEL_SMOOTHING": (0.0, CLASSIFIERS),
+    "SOLVER.MIXUP_ALPHA": (0.0, CLASSIFIERS),
     "SOLVER.REFERENCE_WORLD_SIZE": (0, "set IMS_PER_BATCH and BASE_LR for the processes there are"),
     "TEST.PRECISE_BN.ENABLED": (False, "batch statistics are not measured anew"),
 }
@@ -64,6 +70,12 @@ def _conflicts(cfg: CfgNode) -> Iterator[str]:
         yield (
             "TEST.AUG.ENABLED is True, which Detectron2 has for GeneralizedRCNN without "
             "MODEL.KEYPOINT_ON and MODEL.LOAD_PROPOSALS alone; set it False"
+        )
+    if not model.RESNETS.SHORTCUTS and "_resnet_" in model.BACKBONE.NAME:
+        yield (
+            f"MODEL.RESNETS.SHORTCUTS is False, but MODEL.BACKBONE.NAME {model.BACKBONE.NAME} is "
+            "Detectron2's own, whose blocks have shortcuts; take build_resnext_fpn_backbone or "
+            "the like"
         )
     yield from _proposal_conflicts(cfg)
 

@@ -15,6 +15,11 @@ REFUSED = {
     "DATALOADER.SAMPLER_TRAIN": "RepeatFactorTrainingSampler",
     "INPUT.COLOR_AUG_SSD": True,
     "INPUT.CROP.SINGLE_CATEGORY_MAX_AREA": 0.5,
+    "SOLVER.CHANNELS_LAST": True,
+    "SOLVER.COMPILE": True,
+    "SOLVER.CUTMIX_ALPHA": 1.0,
+    "SOLVER.LABEL_SMOOTHING": 0.1,
+    "SOLVER.MIXUP_ALPHA": 0.2,
     "SOLVER.REFERENCE_WORLD_SIZE": 8,
     "TEST.PRECISE_BN.ENABLED": True,
 }
@@ -67,6 +72,17 @@ CONFLICTS = {
         (
             "INPUT.MASK_FORMAT is polygon, but PointRend draws its points from masks of pixels; "
             "set INPUT.MASK_FORMAT bitmask"
+        ),
+    ),
+    "Detectron2's backbone without shortcuts": (
+        (
+            *("MODEL.RESNETS.SHORTCUTS", False),
+            *("MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone"),
+        ),
+        (
+            "MODEL.RESNETS.SHORTCUTS is False, but MODEL.BACKBONE.NAME build_resnet_fpn_backbone "
+            "is Detectron2's own, whose blocks have shortcuts; take build_resnext_fpn_backbone or "
+            "the like"
         ),
     ),
     "stored proposals and an RPN": (
