@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
-from resnext_det.cli import complexity, train
+from resnext_det.cli import complexity, dataset, train
 from resnext_det.cli.errors import report_errors
 
-VERBS = (complexity, train)
+VERBS = (complexity, dataset, train)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

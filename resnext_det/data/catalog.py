@@ -231,6 +231,11 @@ def find_dataset(
 _IMAGENET_FOLDERS: Mapping[str, str] = {
     "imagenet_1k_train": "imagenet/train",
     "imagenet_1k_val": "imagenet/val",
+    "imagenet_5k_train": "imagenet_5k/train",  # tested on imagenet_1k_val
+    "cifar10_train": "cifar10/train",
+    "cifar10_test": "cifar10/test",
+    "cifar100_train": "cifar100/train",
+    "cifar100_test": "cifar100/test",
 }
 _COCO_IMAGES: Mapping[str, str] = {
     "2014_train": "coco/train2014",

@@ -1,0 +1,40 @@
+"""The verb that prepares data sets. Engine-neutral.
+
+A kind of data set is one module of `cli.prepare` with an `add_parser(kinds)` that sets the
+default `prepare`: a function of the arguments that returns the exit status.
+"""
+
+import argparse
+import sys
+
+from resnext_det.cli.prepare import folder
+
+DESCRIPTION = "Prepare a data set from the files its publisher hands out, or check your own."
+KINDS = (folder,)
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the verb to `resnext-det`."""
+    parser = subparsers.add_parser("dataset", help=DESCRIPTION, description=DESCRIPTION)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    prepare = actions.add_parser("prepare", help=DESCRIPTION, description=DESCRIPTION)
+    kinds = prepare.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for kind in KINDS:
+        kind.add_parser(kinds)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepares the set.
+
+    Returns:
+        The exit status: the kind's own; 130 after an interrupt.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    try:
+        return args.prepare(args)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130

@@ -1,0 +1,1 @@
+"""`resnext-det dataset prepare KIND`: one module per kind. Engine-neutral."""

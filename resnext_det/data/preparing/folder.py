@@ -1,0 +1,144 @@
+"""A user's own folder of class folders, counted and checked, never changed. Engine-neutral."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from resnext_det.data.image_headers import check_header
+from resnext_det.data.manifest import (
+    CHECKED_FOLDER,
+    SourceFile,
+    SplitRecord,
+    check_against_manifest,
+    read_manifest,
+    write_manifest,
+)
+from resnext_det.data.preparing.journal import Journal
+from resnext_det.data.preparing.progress import bar
+from resnext_det.data.transforms import open_rgb
+from resnext_det.errors import UserError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """What a check found.
+
+    Attributes:
+        splits: what each split has; the broken images are named in it.
+        warnings: one line for each thing that may be a mistake.
+    """
+
+    splits: dict[str, SplitRecord]
+    warnings: tuple[str, ...] = ()
+
+
+def check_folder(root: Path, *, decode: bool = False, command: str = "") -> FolderReport:
+    """Counts the images of every split, opens each one, and leaves a manifest beside them.
+
+    An interrupted check goes on with the first class that it had not finished.
+
+    Args:
+        root: the folder that holds train/, val/ or test/.
+        decode: decode whole images; otherwise their headers are read.
+        command: the command line, for the manifest.
+
+    Raises:
+        UserError: there is no split, no class or no image in a class; a split was prepared from
+            archives and has other counts than then.
+    """
+    splits = [name for name in SPLITS if (root / name).is_dir()]
+    if not splits:
+        raise UserError(f"{root}: no train/, val/ or test/ folder of class folders in it")
+    known = read_manifest(root)
+    manifest, found = known, {}
+    for name in splits:
+        record = _check_split(root / name, decode=decode, command=command)
+        found[name] = record
+        prepared = known.splits.get(name)
+        if prepared is not None and prepared.kind != CHECKED_FOLDER:
+            check_against_manifest(root / name, record.classes)
+            continue  # what was prepared keeps its sources
+        manifest = manifest.with_split(name, record)
+    write_manifest(root, manifest)
+    for name in splits:
+        _journal(root / name, decode).remove()
+    return FolderReport(found, tuple(_warnings(root, found)))
+
+
+def images_in(folder: Path) -> list[str]:
+    """Returns the paths of the image files below a class folder, sorted.
+
+    Raises:
+        UserError: there is none.
+    """
+    paths = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS)
+    if not paths:
+        raise UserError(f"{folder}: no image in this class folder ({', '.join(IMG_EXTENSIONS)})")
+    return paths
+
+
+def class_folders(root: Path) -> list[Path]:
+    """Returns the class folders of a split, sorted by name.
+
+    Raises:
+        UserError: there is none.
+    """
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not folders:
+        raise UserError(f"{root}: no class folders in it; one subfolder per class is needed")
+    return folders
+
+
+def _check_split(root: Path, *, decode: bool, command: str) -> SplitRecord:
+    folders = class_folders(root)
+    journal = _journal(root, decode)
+    check: Callable[[str], object] = open_rgb if decode else check_header
+    threads = min(16, (os.cpu_count() or 1) + 4)  # headers wait for the disk, decoding does not
+    with bar(f"checking {root.name}", len(folders)) as advance, ThreadPoolExecutor(threads) as pool:
+        for folder in folders:
+            if folder.name not in journal.parts:
+                paths = images_in(folder)
+                reasons = [r for r in pool.map(lambda path: _reason(check, path), paths) if r]
+                journal.add(folder.name, images=len(paths), broken=reasons)
+            advance(1)
+    parts = [journal.parts[folder.name] for folder in folders]
+    return SplitRecord(
+        CHECKED_FOLDER,
+        {folder.name: part["images"] for folder, part in zip(folders, parts, strict=True)},
+        sources=(SourceFile(str(root.resolve()), 0),),
+        command=command,
+        broken=tuple(reason for part in parts for reason in part["broken"]),
+    )
+
+
+def _reason(check: Callable[[str], object], path: str) -> str | None:
+    try:
+        check(path)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _journal(root: Path, decode: bool) -> Journal:
+    identity = {"kind": CHECKED_FOLDER, "check": "decoded" if decode else "headers"}
+    return Journal(root.parent / f".{root.name}.journal.jsonl", identity)
+
+
+def _warnings(root: Path, splits: dict[str, SplitRecord]) -> list[str]:
+    first, *others = splits
+    lines = []
+    for other in others:
+        strays = sorted(set(splits[first].classes) ^ set(splits[other].classes))
+        if strays:
+            there, lacks = (first, other) if strays[0] in splits[first].classes else (other, first)
+            lines.append(
+                f"{root}: {there}/ and {lacks}/ do not have the same classes: '{strays[0]}' is not "
+                f"in {lacks}/; {len(strays)} such class(es)"
+            )
+    return lines
