@@ -29,7 +29,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
+SIDEWAYS = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 _GetExif = Callable[[Any], Image.Exif]
 
 
@@ -111,16 +111,17 @@ def check_pixel_format(pixel_format: str) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    method = _rotation(image, type(image).getexif)
+    method = exif_rotation(image, type(image).getexif)
     return image if method is None else image.transpose(method)
 
 
 def _upright_size(image: Image.Image, getexif: _GetExif) -> tuple[int, int]:
     width, height = image.size
-    return (width, height) if _rotation(image, getexif) in _SIDEWAYS else (height, width)
+    return (width, height) if exif_rotation(image, getexif) in SIDEWAYS else (height, width)
 
 
-def _rotation(image: Image.Image, getexif: _GetExif) -> Image.Transpose | None:
+def exif_rotation(image: Image.Image, getexif: _GetExif) -> Image.Transpose | None:
+    """Returns what puts an image upright, read with a given `getexif`; None: it is."""
     try:
         orientation = getexif(image).get(_EXIF_ORIENTATION)
     except Exception:  # a broken EXIF block does not make the pixels unreadable
