@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from fvcore.common.config import CfgNode
-from torch import Tensor, nn
+from torch import nn
 
+from resnext_det.classification.device_batch import DeviceBatch, build_device_batch
 from resnext_det.classification.prepare import (
     ENGINE,
     fetch_weights,
@@ -16,8 +17,11 @@ from resnext_det.classification.prepare import (
 )
 from resnext_det.config import LoadedConfig
 from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.classification_batch import ClassificationBatch
+from resnext_det.data.classification_loader import build_classification_test_loader
 from resnext_det.data.classification_set import ClassificationSet
-from resnext_det.data.imagenet import build_classification_test_loader
+from resnext_det.data.set_aside import SetAsideImages
+from resnext_det.errors import UserError
 from resnext_det.evaluation.topk import TopKCounter
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.training.device import resolve_device
@@ -58,10 +62,15 @@ def evaluate_classifier(
     model = classifier_from_config(cfg)
     require_head(load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))
     device = resolve_device(cfg)
-    metrics = evaluate_model(cfg, model.to(device), job.test, device)
+    aside = SetAsideImages(all_gather_objects)
+    metrics = evaluate_model(cfg, model.to(device), job.test, device, aside)
     if not is_main():
         return {}
-    more = {"weights": weights.source, "class_names": list(job.class_names)}
+    more = {
+        "weights": weights.source,
+        "class_names": list(job.class_names),
+        "set_aside": aside.summary(),
+    }
     return write_result(
         output_dir / "inference",
         cfg=cfg,
@@ -73,17 +82,39 @@ def evaluate_classifier(
 
 
 def evaluate_model(
-    cfg: CfgNode, model: nn.Module, dataset: ClassificationSet, device: torch.device
+    cfg: CfgNode,
+    model: nn.Module,
+    dataset: ClassificationSet,
+    device: torch.device,
+    set_aside: SetAsideImages | None = None,
 ) -> Metrics:
     """Evaluates a model on a data set, shared among the processes, and logs the result.
 
+    Args:
+        cfg: the configuration.
+        model: on `device`.
+        dataset: the test set.
+        device: where the model is.
+        set_aside: takes down broken images, which are not counted.
+
     Returns:
         top1 and top5 in percent, over all processes; None where there is no such number.
+
+    Raises:
+        UserError: no image of the set can be read.
     """
-    batches = build_classification_test_loader(cfg, dataset, rank=rank(), world_size=world_size())
-    counter = count_top_k(model, batches, device)
-    metrics = counter.merge(all_gather_objects(counter)).result()
+    aside = SetAsideImages(all_gather_objects) if set_aside is None else set_aside
+    batches = build_classification_test_loader(
+        cfg, dataset, rank=rank(), world_size=world_size(), set_aside=aside
+    )
+    counter = count_top_k(model, batches, build_device_batch(cfg, device))
+    counter = counter.merge(all_gather_objects(counter))
+    aside.share()
+    if not counter.total and len(dataset):
+        raise UserError(f"data set '{dataset.entry.name}': {aside.all_broken()}")
+    metrics = counter.result()
     if is_main():
+        aside.log_new()
         shown = ", ".join(f"{k} {'–' if v is None else f'{v:.2f}'}" for k, v in metrics.items())
         logging.getLogger(__name__).info("Evaluated %s: %s", dataset.entry.name, shown)
     return metrics
@@ -91,18 +122,18 @@ def evaluate_model(
 
 @torch.no_grad()
 def count_top_k(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device
+    model: nn.Module, batches: Iterable[ClassificationBatch], to_inputs: DeviceBatch
 ) -> TopKCounter:
     """Counts the right answers of a model, which is left in evaluation mode.
 
     Args:
         model: (N, 3, H, W) -> (N, K) logits, on `device`.
-        batches: (N, 3, H, W) float32 normalised images and (N,) int64 labels.
-        device: where the model is.
+        batches: with one picture of each image.
+        to_inputs: makes a batch the model's input.
     """
     model.eval()
     counter = TopKCounter()
-    for images, labels in batches:
-        logits = model(images.to(device, non_blocking=True))
-        counter.update(logits.float().cpu(), labels)
+    for batch in batches:
+        images, _ = to_inputs(batch)
+        counter.update(model(images).float().cpu(), batch.labels)
     return counter

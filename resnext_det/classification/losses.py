@@ -7,23 +7,22 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resnext_det.classification.device_batch import DeviceBatch, build_device_batch
+from resnext_det.data.classification_batch import ClassificationBatch
+from resnext_det.data.classification_loader import build_classification_test_loader
 from resnext_det.data.classification_set import ClassificationSet
-from resnext_det.data.imagenet import build_classification_test_loader
 from resnext_det.training.best import TOTAL_LOSS
 from resnext_det.training.distributed import rank, world_size
 from resnext_det.training.validation import mean_losses
 
-Batch = tuple[Tensor, Tensor]
-"""(N, 3, H, W) float32 normalised images and (N,) int64 labels."""
-
 
 def classification_losses(
-    label_smoothing: float, device: torch.device
-) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
-    """Returns the loss function for the loop: (model, (images, labels)) -> loss_cls."""
+    label_smoothing: float, to_inputs: DeviceBatch
+) -> Callable[[nn.Module, ClassificationBatch], dict[str, Tensor]]:
+    """Returns the loss function for the loop: (model, batch) -> loss_cls."""
 
-    def compute(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        images, labels = (part.to(device, non_blocking=True) for part in batch)
+    def compute(model: nn.Module, batch: ClassificationBatch) -> dict[str, Tensor]:
+        images, labels = to_inputs(batch)
         logits = model(images)  # (N, K)
         loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
         return {"loss_cls": loss}
@@ -40,9 +39,8 @@ def validation_losses(
         The losses by their names in metrics.json, over all processes.
     """
     batches = build_classification_test_loader(cfg, dataset, rank=rank(), world_size=world_size())
-    losses = mean_losses(
-        model, batches, classification_losses(0.0, device), lambda batch: len(batch[0])
-    )
+    compute = classification_losses(0.0, build_device_batch(cfg, device))
+    losses = mean_losses(model, batches, compute)
     return {f"val/{name}": value for name, value in losses.items()}
 
 

@@ -8,8 +8,9 @@ from fvcore.common.config import CfgNode
 from PIL import Image, ImageOps
 from torch import nn
 
+from resnext_det.classification.device_batch import build_device_batch
+from resnext_det.data.classification_loader import build_classification_test_loader
 from resnext_det.data.classification_set import ClassificationSet
-from resnext_det.data.imagenet import build_classification_test_loader
 from resnext_det.evaluation.drawing import FOUND_COLOR, TRUTH_COLOR, NamedBox, draw_boxes
 
 
@@ -33,18 +34,20 @@ def prediction_pictures(
     places = [place * len(dataset) // count for place in range(count)]
     chosen = dataset.subset(places)
     model.eval()
-    batches = build_classification_test_loader(cfg, chosen)
-    logits = [model(images.to(device)) for images, _ in batches]
-    scores, found = torch.cat(logits).float().softmax(1).max(1)  # (N,) each
+    to_inputs = build_device_batch(cfg, device)
     pictures = {}
-    for place in range(len(chosen)):
-        label = chosen.images.label(place)
-        guess = int(found[place])
-        text = f"{dataset.class_names[guess]} {100 * float(scores[place]):.0f}%"
-        if guess != label:
-            text += f", not {dataset.class_names[label]}"
-        color = TRUTH_COLOR if guess == label else FOUND_COLOR
-        pictures[f"predictions/{place}"] = _framed(chosen.images.read(place).data, text, color)
+    for batch in build_classification_test_loader(cfg, chosen):
+        scores, found = model(to_inputs(batch)[0]).float().softmax(1).max(1)  # (N,) each
+        for place, score, guess in zip(
+            batch.indices.tolist(), scores.tolist(), found.tolist(), strict=True
+        ):
+            label = chosen.images.label(place)
+            text = f"{dataset.class_names[guess]} {100 * score:.0f}%"
+            if guess != label:
+                text += f", not {dataset.class_names[label]}"
+            color = TRUTH_COLOR if guess == label else FOUND_COLOR
+            data = chosen.images.read(place).data
+            pictures[f"predictions/{place}"] = _framed(data, text, color)
     return pictures
 
 

@@ -8,8 +8,9 @@ from fvcore.common.config import CfgNode
 from resnext_det.classification.honoured import HONOURED
 from resnext_det.config import LoadedConfig, check_honoured, check_weights, with_values
 from resnext_det.data.catalog import DatasetEntry, find_dataset
+from resnext_det.data.classification_forms import load_classification_set
 from resnext_det.data.classification_set import ClassificationSet
-from resnext_det.data.image_folder import check_same_folders, load_image_folder
+from resnext_det.data.image_folder import check_same_folders
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import main_first
 from resnext_det.weights.sources import Weights, resolve_weights
@@ -86,7 +87,11 @@ def _only_dataset(
         )
     if not names:
         return None
-    return load_image_folder(find_dataset(names[0], datasets), training=split == "TRAIN")
+    return load_classification_set(
+        find_dataset(names[0], datasets),
+        training=split == "TRAIN",
+        skip_broken=cfg.INPUT.CLASSIFICATION.SKIP_BROKEN,
+    )
 
 
 def _with_num_classes(

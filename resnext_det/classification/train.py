@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from fvcore.common.config import CfgNode
-from torch import Tensor, nn
+from torch import nn
 
+from resnext_det.classification.device_batch import build_device_batch
 from resnext_det.classification.evaluate import Metrics, evaluate_model
 from resnext_det.classification.losses import (
     classification_losses,
@@ -25,14 +26,16 @@ from resnext_det.classification.prepare import (
 )
 from resnext_det.config import LoadedConfig, dump_config
 from resnext_det.data.catalog import DatasetEntry
-from resnext_det.data.imagenet import build_classification_train_loader
+from resnext_det.data.classification_batch import ClassificationBatch
+from resnext_det.data.classification_loader import build_classification_train_loader
+from resnext_det.data.set_aside import SetAsideImages
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.seeding import derive_seed
 from resnext_det.training.best import check_best_metric
 from resnext_det.training.boards import Pictures
 from resnext_det.training.checkpoint import Checkpointer, restore_model
 from resnext_det.training.device import resolve_device
-from resnext_det.training.distributed import is_main, rank, world_size
+from resnext_det.training.distributed import all_gather_objects, is_main, rank, world_size
 from resnext_det.training.from_config import (
     build_hooks,
     build_loop,
@@ -41,7 +44,6 @@ from resnext_det.training.from_config import (
     solver_from_config,
 )
 from resnext_det.training.hooks import run_outcome
-from resnext_det.training.passes import split_tensors
 from resnext_det.training.result import RESULT, write_result
 from resnext_det.training.run_directory import RunStart, open_run, write_config
 from resnext_det.weights.convention import apply_convention
@@ -132,10 +134,11 @@ def _train(
         extra={"engine": ENGINE, "matching_heuristics": True},
     )
     metrics: Metrics = {}
+    aside = SetAsideImages(all_gather_objects)
 
     def evaluate(model: nn.Module) -> Metrics:
         if job.test:
-            metrics.update(evaluate_model(cfg, model, job.test, device))
+            metrics.update(evaluate_model(cfg, model, job.test, device, aside))
         return metrics
 
     def validate(model: nn.Module) -> Metrics:
@@ -147,7 +150,7 @@ def _train(
         return prediction_pictures(cfg, model, job.test, device)
 
     with build_writer(cfg, first, len(job.train)) as writer:
-        losses = classification_losses(cfg.SOLVER.LABEL_SMOOTHING, device)
+        losses = classification_losses(cfg.SOLVER.LABEL_SMOOTHING, build_device_batch(cfg, device))
         loop = build_loop(
             cfg,
             model,
@@ -155,21 +158,32 @@ def _train(
             losses,
             writer,
             solver=solver_from_config(cfg, model),
-            split_batch=split_tensors,
+            stateful={"set_aside": aside},
+            split_batch=ClassificationBatch.split,
         )
         hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer, validate=validate, draw=draw)
         if start.checkpoint:
             loop.load_state_dict(start.state, start.checkpoint)
-        loop.run(_batches(job, cfg, first), first, hooks)
-    return metrics, run_outcome(loop, hooks)
+        loop.run(_batches(job, cfg, first, aside), first, hooks)
+    aside.share()
+    if is_main():
+        aside.log_new()
+    return metrics, run_outcome(loop, hooks) | {"set_aside": aside.summary()}
 
 
-def _batches(job: ClassificationJob, cfg: CfgNode, first: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(
+    job: ClassificationJob, cfg: CfgNode, first: int, aside: SetAsideImages
+) -> Iterator[ClassificationBatch]:
     if first >= cfg.SOLVER.MAX_ITER:
         return iter(())
     assert job.train is not None
     return iter(
         build_classification_train_loader(
-            cfg, job.train, start_iteration=first, rank=rank(), world_size=world_size()
+            cfg,
+            job.train,
+            start_iteration=first,
+            rank=rank(),
+            world_size=world_size(),
+            set_aside=aside,
         )
     )

@@ -41,12 +41,13 @@ def _classification_keys() -> dict[str, Any]:
     """What a classifier sees of its images, and how its answers are scored."""
     return {
         # What is cut out of a training image: a random part, resized, as in the paper's section 4
-        # and its code (area 8-100 %, aspect ratio 3/4 to 4/3); or a place of the padded image.
-        "INPUT.CLASSIFICATION.TRAIN_VIEW": "resized_crop",  # or "padded_crop"
+        # and its code (area 8-100 %, aspect ratio 3/4 to 4/3), drawn as torchvision does or as that
+        # code; or a place of the padded image.
+        "INPUT.CLASSIFICATION.TRAIN_VIEW": "resized_crop",  # "torch7_crop", "padded_crop"
         "INPUT.CLASSIFICATION.TRAIN_CROP": 224,  # px
         "INPUT.CLASSIFICATION.TRAIN_SCALE": [0.08, 1.0],
         "INPUT.CLASSIFICATION.TRAIN_RATIO": [0.75, 1.3333333333],
-        "INPUT.CLASSIFICATION.TRAIN_PADDING": 4,  # px of zeros on each side, for padded_crop
+        "INPUT.CLASSIFICATION.TRAIN_PADDING": 4,  # px on each side, in the mean colour
         "INPUT.CLASSIFICATION.HFLIP": 0.5,  # probability
         "INPUT.CLASSIFICATION.AUTO_AUGMENT": "",  # or "trivial_augment_wide"
         # Strength of brightness, contrast and saturation, in random order.

@@ -12,7 +12,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "INPUT.CLASSIFICATION.AUTO_AUGMENT": ("", "trivial_augment_wide"),
     "INPUT.CLASSIFICATION.DECODER": ("fast", "exact", "gpu"),
     "INPUT.CLASSIFICATION.INTERPOLATION": ("bilinear", "bicubic"),
-    "INPUT.CLASSIFICATION.TRAIN_VIEW": ("resized_crop", "padded_crop"),
+    "INPUT.CLASSIFICATION.TRAIN_VIEW": ("resized_crop", "torch7_crop", "padded_crop"),
     "MODEL.CLASSIFIER.INIT": ("detectron2", "torch7"),
     "MODEL.RESNETS.DEPTH": (18, 26, 29, 34, 50, 101, 152, 200),
     "MODEL.RESNETS.NORM": ("FrozenBN", "BN", "SyncBN", "GN", ""),

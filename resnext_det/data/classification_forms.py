@@ -5,14 +5,17 @@ from resnext_det.data.classification_set import ClassificationSet
 from resnext_det.data.image_folder import load_image_folder
 
 
-def load_classification_set(entry: DatasetEntry, *, training: bool) -> ClassificationSet:
+def load_classification_set(
+    entry: DatasetEntry, *, training: bool, skip_broken: bool = False
+) -> ClassificationSet:
     """Opens a classification set: a folder of class folders.
 
     Args:
         entry: where the set lies.
         training: whether it is trained on.
+        skip_broken: whether broken images are left to be set aside when they are read.
 
     Raises:
         UserError: it is not there, or something in it is wrong; see `load_image_folder`.
     """
-    return load_image_folder(entry, training=training)
+    return load_image_folder(entry, training=training, skip_broken=skip_broken)

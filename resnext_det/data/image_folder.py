@@ -12,17 +12,21 @@ from resnext_det.data.packed import PackedList
 from resnext_det.errors import UserError
 
 
-def load_image_folder(entry: DatasetEntry, *, training: bool = True) -> ClassificationSet:
+def load_image_folder(
+    entry: DatasetEntry, *, training: bool = True, skip_broken: bool = False
+) -> ClassificationSet:
     """Lists the images of a folder with one subfolder per class, and reads their headers.
 
     Args:
         entry: where the set lies.
         training: whether it is trained on, which says how many headers are read (see
             `image_headers`).
+        skip_broken: whether images that cannot be opened are let through, as long as one can be;
+            whoever reads them sets them aside.
 
     Raises:
         UserError: the folder is missing, has no class folders, or one of them no image; an
-            image that cannot be opened.
+            image that cannot be opened, or with `skip_broken` none that can.
     """
     if entry.json_file is not None:
         raise UserError(
@@ -43,8 +47,7 @@ def load_image_folder(entry: DatasetEntry, *, training: bool = True) -> Classifi
     samples = [
         (path, number) for number, name in enumerate(names) for path in _images_in(root / name)
     ]
-    for path, _ in spread(samples, training=training):
-        check_header(path)
+    _check_headers([path for path, _ in spread(samples, training=training)], skip_broken)
     return ClassificationSet(entry, FolderImages(PackedList(samples)), tuple(names))
 
 
@@ -64,6 +67,22 @@ def check_same_folders(first: ClassificationSet, second: ClassificationSet) -> N
         f"{first.entry.location} and {second.entry.location} do not have the same classes: "
         f"'{strays[0]}' is in {there} but not in {lacking}; {len(strays)} such class(es)"
     )
+
+
+def _check_headers(paths: Sequence[str], skip_broken: bool) -> None:
+    first: UserError | None = None
+    for path in paths:
+        try:
+            check_header(path)
+        except UserError as error:
+            if not skip_broken:
+                raise
+            first = first or error
+        else:
+            if skip_broken:
+                return
+    if first:
+        raise UserError(f"{first}; nor can any other image of the {len(paths)} looked at")
 
 
 def _is_class_folder(path: Path) -> bool:

@@ -17,6 +17,8 @@ from resnext_det.seeding import derive_seed
 
 _ORDER_STREAM = (0, 0, 1)
 """Keeps the order's seeds apart from those of (iteration, position); zeros alone would not."""
+OPEN_BLOCKS = 8
+"""Blocks of images that are drawn from at a time."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class BatchPlan:
         batch_size: int,
         seed: int,
         groups: Sequence[int] | NDArray[np.integer] | None = None,
+        blocks: Sequence[int] = (),
     ) -> None:
         """Plans, without drawing anything yet.
 
@@ -60,6 +63,10 @@ class BatchPlan:
             batch_size: images per iteration over all GPUs.
             seed: the run's seed, >= 0.
             groups: (N,) group number of each image, 0 … G-1; None for one group.
+            blocks: sizes of consecutive runs of images, which add up to N; empty where the images
+                can be read in any order. An epoch then takes the blocks in random order and draws
+                from about `OPEN_BLOCKS` of them at a time: a block's images fall evenly into
+                the time that it is open, and the blocks open one after another.
         """
         assert num_images > 0
         assert batch_size > 0
@@ -68,6 +75,8 @@ class BatchPlan:
         self._seed = seed
         self._groups = np.zeros(num_images, np.int64) if groups is None else np.asarray(groups)
         assert len(self._groups) == num_images
+        assert not blocks or sum(blocks) == num_images
+        self._blocks = np.asarray(blocks, np.int64)
         self._counts = np.bincount(self._groups)
         # Two epochs suffice: a batch spans more only when a group is smaller than a batch.
         self._members = lru_cache(maxsize=4)(self._draw_members)
@@ -106,7 +115,11 @@ class BatchPlan:
 
     def _permutation(self, epoch: int) -> NDArray[np.integer]:
         random = np.random.RandomState(derive_seed(self._seed, epoch, *_ORDER_STREAM))
-        return random.permutation(len(self._groups))
+        if not len(self._blocks):
+            return random.permutation(len(self._groups))
+        # The block in place p of the order is open from time p to p + OPEN_BLOCKS.
+        opened = np.repeat(random.permutation(len(self._blocks)), self._blocks)  # (N,)
+        return np.argsort(opened + OPEN_BLOCKS * random.uniform(size=len(opened)))
 
     def _left_before(self, epoch: int) -> int:
         """Returns how many batches are full before an epoch starts."""

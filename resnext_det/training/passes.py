@@ -24,13 +24,6 @@ def split_list(batch: Sequence[Any], passes: int) -> list[Sequence[Any]]:
     return [batch[start : start + size] for start in range(0, len(batch), size)]
 
 
-def split_tensors(batch: Sequence[Tensor], passes: int) -> list[tuple[Tensor, ...]]:
-    """Splits tensors (N, …), images and labels, into `passes` tuples of (N / passes, …)."""
-    size = len(batch[0]) // passes
-    assert size * passes == len(batch[0]), "check_passes comes first"
-    return list(zip(*(tensor.split(size) for tensor in batch), strict=True))
-
-
 def check_passes(cfg: CfgNode) -> None:
     """Checks that the images of an update can be shared among processes and passes.
 

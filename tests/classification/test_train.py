@@ -7,10 +7,11 @@ import torch
 from torch.nn import functional
 
 from resnext_det.classification import evaluate_classifier, train_classifier
+from resnext_det.classification.device_batch import build_device_batch
 from resnext_det.classification.losses import validation_losses
 from resnext_det.classification.pictures import prediction_pictures
+from resnext_det.data.classification_loader import build_classification_test_loader
 from resnext_det.data.image_folder import load_image_folder
-from resnext_det.data.imagenet import build_classification_test_loader
 from resnext_det.errors import UserError
 from resnext_det.modeling import build_backbone
 from resnext_det.modeling.from_config import classifier_from_config
@@ -199,7 +200,9 @@ def test_the_validation_loss_is_that_of_the_evaluated_model(load, datasets):
     dataset = load_image_folder(datasets["toy_val"], training=False)
     losses = validation_losses(loaded.cfg, model, dataset, torch.device("cpu"))
     logits, labels = [], []
-    for images, numbers in build_classification_test_loader(loaded.cfg, dataset):
+    to_inputs = build_device_batch(loaded.cfg, torch.device("cpu"))
+    for batch in build_classification_test_loader(loaded.cfg, dataset):
+        images, numbers = to_inputs(batch)
         logits.append(model.eval()(images))
         labels.append(numbers)
     expected = functional.cross_entropy(torch.cat(logits), torch.cat(labels)).item()

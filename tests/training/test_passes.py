@@ -11,7 +11,7 @@ from torch import nn
 from resnext_det.errors import UserError
 from resnext_det.training import distributed, passes
 from resnext_det.training.launch import launch
-from resnext_det.training.passes import Passes, check_passes, split_list, split_tensors
+from resnext_det.training.passes import Passes, check_passes, split_list
 from resnext_det.training.place import Request
 from tests.training.runs import squares, train
 
@@ -28,10 +28,8 @@ def net_with_frozen_norm():
     return net.eval()
 
 
-def test_lists_and_tensors_are_split_in_order():
+def test_lists_are_split_in_order():
     assert split_list([1, 2, 3, 4, 5, 6], 3) == [[1, 2], [3, 4], [5, 6]]
-    parts = split_tensors((torch.arange(4), torch.arange(4, 8)), 2)
-    assert [[t.tolist() for t in part] for part in parts] == [[[0, 1], [4, 5]], [[2, 3], [6, 7]]]
 
 
 @pytest.mark.parametrize("count", [2, 3, 6])

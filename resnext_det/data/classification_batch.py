@@ -1,0 +1,128 @@
+"""A classifier's batch as the worker processes hand it out. Engine-neutral."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from resnext_det.data.image_draws import ColorDraws
+from resnext_det.data.set_aside import BrokenImage
+
+
+class Sample(NamedTuple):
+    """One image as a worker makes it.
+
+    Attributes:
+        pixels: (V, S, S, 3) uint8, in the order of `INPUT.FORMAT`.
+        label: its class number.
+        index: its place in the data set.
+        colors: what was drawn for its colours; None where nothing is.
+        set_aside: broken images that were met before this one could be read.
+    """
+
+    pixels: Tensor
+    label: int
+    index: int
+    colors: ColorDraws | None = None
+    set_aside: tuple[BrokenImage, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassificationBatch:
+    """N images with V pictures of each; V is 1 but for ten-crop.
+
+    Attributes:
+        images: (N * V, 3, S, S) uint8 in the order of `INPUT.FORMAT`, the pictures of an image one
+            after another; channels lie next to each other in memory, as decoders write them.
+        labels: (N,) int64.
+        indices: (N,) int64, places in the data set.
+        colors: what was drawn for the colours, (N, 3) each; None where nothing is.
+        num_windows: V.
+        set_aside: broken images that are not in the batch.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+    colors: ColorDraws | None = None
+    num_windows: int = 1
+    set_aside: tuple[BrokenImage, ...] = ()
+
+    def __len__(self) -> int:
+        """Returns N."""
+        return len(self.labels)
+
+    def split(self, parts: int) -> list["ClassificationBatch"]:
+        """Splits the batch into as many of equal size, in order, for the passes of an update."""
+        size = len(self) // parts
+        assert size * parts == len(self), "check_passes comes first"
+        colors = (
+            zip(*(draw.split(size) for draw in self.colors), strict=True) if self.colors else ()
+        )
+        pieces = list(colors) or [None] * parts
+        return [
+            replace(
+                self,
+                images=images,
+                labels=labels,
+                indices=indices,
+                colors=piece and ColorDraws(*piece),
+            )
+            for images, labels, indices, piece in zip(
+                self.images.split(size * self.num_windows),
+                self.labels.split(size),
+                self.indices.split(size),
+                pieces,
+                strict=True,
+            )
+        ]
+
+    def pin_memory(self) -> "ClassificationBatch":
+        """Returns the batch in memory that a GPU can fetch by itself; the loader calls it."""
+        return self._map(Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> "ClassificationBatch":
+        """Returns the batch on a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _map(self, change: Any) -> "ClassificationBatch":
+        return replace(
+            self,
+            images=change(self.images),
+            labels=change(self.labels),
+            indices=change(self.indices),
+            colors=ColorDraws(*map(change, self.colors)) if self.colors else None,
+        )
+
+
+class ClassificationCollate:
+    """Stacks samples into a batch; runs in the worker.
+
+    torch's own stacking writes into memory that the processes share, so the pixels are not
+    copied again on their way.
+    """
+
+    def __call__(self, samples: Sequence[Sample | BrokenImage]) -> ClassificationBatch:
+        """Returns the batch of the samples, without those that are broken."""
+        kept = [sample for sample in samples if isinstance(sample, Sample)]
+        broken = [sample for sample in samples if isinstance(sample, BrokenImage)]
+        met = [image for sample in kept for image in sample.set_aside]
+        aside = (*broken, *met)
+        if not kept:
+            none = torch.zeros(0, dtype=torch.int64)
+            return ClassificationBatch(
+                torch.zeros(0, 3, 1, 1, dtype=torch.uint8), none, none, set_aside=aside
+            )
+        pixels = default_collate([sample.pixels for sample in kept])  # (N, V, S, S, 3)
+        colors = None if kept[0].colors is None else default_collate([s.colors for s in kept])
+        return ClassificationBatch(
+            pixels.flatten(0, 1).permute(0, 3, 1, 2),
+            torch.tensor([sample.label for sample in kept]),
+            torch.tensor([sample.index for sample in kept]),
+            colors,
+            num_windows=pixels.shape[1],
+            set_aside=aside,
+        )
