@@ -7,10 +7,10 @@ default `prepare`: a function of the arguments that returns the exit status.
 import argparse
 import sys
 
-from resnext_det.cli.prepare import folder
+from resnext_det.cli.prepare import folder, imagenet_1k
 
 DESCRIPTION = "Prepare a data set from the files its publisher hands out, or check your own."
-KINDS = (folder,)
+KINDS = (imagenet_1k, folder)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
