@@ -15,9 +15,16 @@ RUNNABLE = [name for name in FILES if not Path(name).name.startswith("Base-")]
 COCO = [name for name in RUNNABLE if name.startswith("COCO-")]
 PAPER = [name for name in RUNNABLE if name.startswith("Paper/")]
 IMAGENET = [name for name in RUNNABLE if name.startswith("ImageNet-Classification/")]
+IMAGENET_5K = [name for name in RUNNABLE if name.startswith("ImageNet-5K/")]
+CIFAR = [name for name in RUNNABLE if name.startswith("CIFAR/")]
+CLASSIFIERS = IMAGENET + IMAGENET_5K + CIFAR
 
 NETS = ("R_50", "R_101", "X_50_32x4d", "X_101_32x4d")  # what every detector has
 MORE_NETS = ("R_152", "X_101_32x8d", "X_101_64x4d", "X_152_32x4d")
+# The paper's Tables 3 and 4; the nets above have its Tables 1 and 5 and the published table.
+CARDINALITIES = tuple(f"X_{depth}_{w}" for depth in (50, 101) for w in ("2x40d", "4x24d", "8x14d"))
+TWICE = ("R_200", "R_101_1x100d", "X_101_2x64d")
+CIFAR_NETS = ("R_29_1x64d", "X_29_8x64d", "X_29_16x64d")
 # Folder and file name of each detector, without network, its schedules, and its networks.
 DETECTORS = {
     "COCO-Detection/faster_rcnn_{}_C4": ("1x 3x", NETS),
@@ -37,7 +44,11 @@ DETECTORS = {
     "COCO-PanopticSegmentation/panoptic_fpn_{}": ("1x 3x", NETS),
     "Paper/rpn_{}_C4": ("paper", NETS),
     "Paper/fast_rcnn_{}_C4": ("paper", NETS),
-    "ImageNet-Classification/{}": ("", NETS + MORE_NETS),
+    "ImageNet-Classification/{}": (" paper modern", NETS + MORE_NETS + CARDINALITIES + TWICE),
+    "ImageNet-Classification/{}_no_shortcuts": ("paper", ("R_50", "X_50_32x4d")),
+    "ImageNet-5K/{}": ("", NETS),
+    "CIFAR/{}_cifar10": ("", CIFAR_NETS),
+    "CIFAR/{}_cifar100": ("", CIFAR_NETS),
     "quick_schedules/classification_{}": ("", ("R_26", "X_26")),
     "quick_schedules/faster_rcnn_{}_FPN": ("", ("R_26", "X_26")),
 }
@@ -61,7 +72,7 @@ class FileName:
     Attributes:
         detector: folder and name with `{}` for the network, as in `DETECTORS`.
         net: such as `X_50_32x4d`.
-        schedule: `1x`, `3x`, `paper` or empty.
+        schedule: `1x`, `3x`, `paper`, `modern` or empty.
     """
 
     detector: str
@@ -78,7 +89,7 @@ def read_name(name: str) -> FileName:
     """Takes a file name apart."""
     match = re.search(r"[RX]_\d+(_\d+x\d+d)?", name)
     assert match, name
-    schedule = re.search(r"_(1x|3x|paper)\.yaml$", name)
+    schedule = re.search(r"_(1x|3x|paper|modern)\.yaml$", name)
     detector = name.replace(match[0], "{}", 1).removesuffix(".yaml")
     if schedule:
         detector = detector.removesuffix(f"_{schedule[1]}")

@@ -14,8 +14,11 @@ from resnext_det.engines.portable.engine import PortableEngine
 from resnext_det.errors import UserError
 from resnext_det.modeling.variants import list_variants
 from tests.config.shipped import (
+    CIFAR,
+    CLASSIFIERS,
     COCO,
     FILES,
+    IMAGENET,
     PAPER,
     ROOT,
     RUNNABLE,
@@ -39,6 +42,10 @@ TASKS = {
         (True, False),
     ),
 }
+
+
+def classifies(name: str) -> bool:
+    return name in CLASSIFIERS or name.startswith("quick_schedules/classification_")
 
 
 def header(name: str) -> str:
@@ -89,7 +96,7 @@ def test_the_commands_name_files_that_there_are(name):
         assert (ROOT / path).is_file() or path.startswith("Misc/")
 
 
-@pytest.mark.parametrize("name", [name for name in RUNNABLE if "lassification" not in name])
+@pytest.mark.parametrize("name", [name for name in RUNNABLE if not classifies(name)])
 def test_the_first_line_names_the_engine_where_only_one_runs_it(name):
     if header(name).splitlines()[0].endswith("; d2 engine."):
         with pytest.raises(UserError, match="the portable engine does not (support|honour)"):
@@ -131,7 +138,7 @@ def test_the_file_name_says_the_network(name):
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_the_folder_says_the_task(name):
     cfg = load(name)
-    assert task_of(cfg) == ("classification" if "lassification" in name else "detection")
+    assert task_of(cfg) == ("classification" if classifies(name) else "detection")
     folder = name.split("/")[0]
     if folder in TASKS:
         architectures, tests, on = TASKS[folder]
@@ -141,13 +148,13 @@ def test_the_folder_says_the_task(name):
         assert on == (cfg.MODEL.MASK_ON, cfg.MODEL.KEYPOINT_ON)
 
 
-@pytest.mark.parametrize("name", COCO + PAPER)
+@pytest.mark.parametrize("name", COCO + PAPER + IMAGENET)
 def test_the_data_sets_are_known(name):
     datasets = load(name).DATASETS
     assert {*datasets.TRAIN, *datasets.TEST} <= set(builtin_names())
 
 
-@pytest.mark.parametrize("name", RUNNABLE)
+@pytest.mark.parametrize("name", [name for name in RUNNABLE if name not in CIFAR])
 def test_pixels_are_rgb_with_imagenets_mean_and_deviation(name):
     cfg = load(name)
     preset = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.transforms()

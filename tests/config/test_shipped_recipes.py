@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from resnext_det.modeling.variants import get_variant
-from tests.config.shipped import COCO, EXTRA, IMAGENET, PAPER, ROOT, differing_keys, load, read_name
+from tests.config.shipped import COCO, EXTRA, PAPER, ROOT, differing_keys, load, read_name
 
-IMAGENET_TRAIN_IMAGES = 1_281_167  # ILSVRC 2012
 BACKBONE_KEYS = {f"MODEL.RESNETS.{key}" for key in ("DEPTH", "NUM_GROUPS", "WIDTH_PER_GROUP")}
 LENGTH_KEYS = {"SOLVER.STEPS", "SOLVER.MAX_ITER"}
 PROPOSALS = {"DATASETS.PROPOSAL_FILES_TRAIN", "DATASETS.PROPOSAL_FILES_TEST"}
@@ -107,23 +105,6 @@ def test_the_papers_numbers(name):
     else:
         assert cfg.MODEL.ROI_HEADS.NAME == "Res5ROIHeads"
         assert cfg.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE == 64
-
-
-@pytest.mark.parametrize("name", IMAGENET)
-def test_imagenet_epochs_in_iterations(name):
-    solver = load(name).SOLVER
-    iterations = [round(e * IMAGENET_TRAIN_IMAGES / 256) for e in (30, 60, 90, 100)]
-    assert [*solver.STEPS, solver.MAX_ITER] == iterations
-    assert (solver.IMS_PER_BATCH, solver.BASE_LR, solver.GAMMA) == (256, 0.1, 0.1)
-    assert (solver.WEIGHT_DECAY, solver.WEIGHT_DECAY_NORM) == (1e-4, 1e-4)
-
-
-@pytest.mark.parametrize("name", IMAGENET)
-def test_imagenet_nets_train_whole_with_batch_norm(name):
-    cfg = load(name)
-    assert (cfg.MODEL.RESNETS.NORM, cfg.MODEL.BACKBONE.FREEZE_AT) == ("BN", 0)
-    variant = get_variant(cfg.MODEL.RESNETS.VARIANT)
-    assert variant.depth == cfg.MODEL.RESNETS.DEPTH
 
 
 @pytest.mark.parametrize("kind", ["classification_{}", "faster_rcnn_{}_FPN"])

@@ -4,7 +4,7 @@ import re
 
 from resnext_det.reports.page_tables import insert
 from tools import config_tables
-from tools.config_tables import CONFIGS, Header, read_header
+from tools.config_headers import CONFIGS, Header, read_header, runnable
 
 
 def test_page_is_up_to_date():
@@ -24,7 +24,7 @@ def test_page_links_every_file_that_can_be_run_once():
 
 def test_each_figure_is_somebodys():
     for folder in config_tables.tables():
-        for path in config_tables.runnable(folder):
+        for path in runnable(folder):
             header = read_header(path)
             assert header.owner or not header.figures, path
 
