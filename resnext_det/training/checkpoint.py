@@ -56,8 +56,9 @@ class Checkpointer:
         path = self.output_dir / f"{name}.pth"
         if is_main():
             content = {"model": unwrap_model(model).state_dict(), "iteration": iteration}
-            if training_model and unwrap_model(training_model) is not unwrap_model(model):
-                content["training_model"] = unwrap_model(training_model).state_dict()
+            trained = None if training_model is None else unwrap_model(training_model)
+            if trained is not None and trained is not unwrap_model(model):
+                content["training_model"] = trained.state_dict()
             write_safe(path, {**content, **(training_state or {}), **self._common})
             write_text_safe(self.output_dir / LAST, path.name)
             logging.getLogger(__name__).info("Saved checkpoint %s", path)

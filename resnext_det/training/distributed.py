@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from resnext_det.errors import UserError
-from resnext_det.training.machine import name_interface, share_cores
+from resnext_det.training.machine import keep_freed_memory, name_interface, share_cores
 from resnext_det.training.place import Place
 from resnext_det.training.rendezvous import as_ranges
 
@@ -51,6 +51,7 @@ def join(
     if on_gpus:
         torch.cuda.set_device(gpu_of(place.local_rank))
     share_cores(place.local_world_size)
+    keep_freed_memory()
     if place.local_world_size < place.world_size:
         name_interface(address)
     backend = "nccl" if on_gpus else "gloo"
@@ -191,8 +192,14 @@ def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:
-    """Returns the model inside DistributedDataParallel, or the model itself."""
+    """Returns the model inside DistributedDataParallel and torch.compile, or the model itself."""
+    model = without_compilation(model)
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+
+
+def without_compilation(model: nn.Module) -> nn.Module:
+    """Returns what torch.compile was given, or the model itself."""
+    return getattr(model, "_orig_mod", model)  # its class is in a module slow to import
 
 
 def _summary(place: Place, hosts: Sequence[str], starter: str, backend: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from resnext_det.training.acceleration import check_compile, compiled
 from resnext_det.training.averaging import AveragedWeights
 from resnext_det.training.best import build_best
 from resnext_det.training.boards import Pictures, check_boards, open_boards
@@ -35,11 +36,13 @@ def check_training(cfg: CfgNode) -> None:
 
     Raises:
         UserError: SOLVER describes no schedule, a batch that cannot be divided, norms that
-            several processes cannot compute here, or wandb is asked for and not installed.
+            several processes cannot compute here, no compiler for SOLVER.COMPILE, or wandb is
+            asked for and not installed.
     """
     build_lr_schedule(cfg)
     check_passes(cfg)
     check_norms(cfg)
+    check_compile(cfg)
     check_boards(cfg)
 
 
@@ -51,6 +54,10 @@ def describe_training(cfg: CfgNode) -> str:
         parts.append(f"in {solver.GRADIENT_ACCUMULATION} passes")
     if solver.AMP.ENABLED:
         parts.append(f"AMP {solver.AMP.DTYPE}")
+    if solver.CHANNELS_LAST:
+        parts.append("channels last")
+    if solver.COMPILE:
+        parts.append("compiled")
     if solver.EMA.ENABLED:
         parts.append(f"weights averaged with EMA {solver.EMA.DECAY:g}")
     return ", ".join([*parts, f"base lr {solver.BASE_LR:g}", f"seed {cfg.SEED}"])
@@ -118,7 +125,7 @@ def build_loop(
     optimizer, schedule = solver
     passes, ema = cfg.SOLVER.GRADIENT_ACCUMULATION, cfg.SOLVER.EMA
     return TrainLoop(
-        model=wrap_model(model, device),
+        model=compiled(cfg, wrap_model(model, device)),
         passes=Passes(compute_losses, passes, split_batch, build_precision(cfg, device)),
         optimizer=optimizer,
         schedule=schedule,

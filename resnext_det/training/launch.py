@@ -15,6 +15,7 @@ import torch.distributed as dist
 from resnext_det.errors import UserError
 from resnext_det.training import distributed
 from resnext_det.training.children import run_children
+from resnext_det.training.machine import keep_freed_memory
 from resnext_det.training.place import Place, Request, number_in
 from resnext_det.training.rendezvous import find_store, host_store, meet
 from resnext_det.training.slurm import num_tasks, slurm_address, slurm_place
@@ -58,6 +59,7 @@ def launch(fn: Callable[..., T], request: Request, args: tuple[Any, ...] = ()) -
         return _join_slurm(fn, request, place, args)
     distributed.about(*_unused_tasks(os.environ))
     if request.world_size == 1:
+        keep_freed_memory()  # which each of several does when it joins the others
         return fn(*args)
     _check(request)
     run_children(fn, args, request)

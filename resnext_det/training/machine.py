@@ -1,6 +1,8 @@
-"""What the processes of one machine share: its cores and its network. Engine-neutral."""
+"""What processes take of their machine: cores, memory and network. Engine-neutral."""
 
+import ctypes
 import os
+import platform
 import socket
 import struct
 import sys
@@ -9,6 +11,11 @@ import torch
 
 _SIOCGIFADDR = 0x8915
 """Linux's request for an interface's IPv4 address (netdevice(7))."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt(3)."""
+_KEPT_BYTES, _LARGEST_IN_HEAP = 2**30, 2**25
+"""Free bytes at the top of the heap that stay there; blocks from this size on are mapped each by
+itself (the largest that glibc takes on 64 bits)."""
 
 
 def share_cores(processes: int) -> None:
@@ -28,6 +35,25 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def keep_freed_memory() -> bool:
+    """Lets glibc keep freed memory for the next iteration; elsewhere does nothing.
+
+    On a CPU, feature maps come and go with each iteration. By default glibc gives freed blocks
+    of more than 128 KiB back to the kernel, which has to clear them when they are asked for again.
+
+    Returns:
+        Whether this is Linux with glibc and it agreed.
+    """
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    wishes = {_M_TRIM_THRESHOLD: _KEPT_BYTES, _M_MMAP_THRESHOLD: _LARGEST_IN_HEAP}
+    agreed = [mallopt(parameter, value) == 1 for parameter, value in wishes.items()]
+    return all(agreed)
 
 
 def name_interface(address: tuple[str, int]) -> None:

@@ -10,7 +10,11 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from resnext_det.errors import UserError
-from resnext_det.training.distributed import mean_over_processes, world_size
+from resnext_det.training.distributed import (
+    mean_over_processes,
+    without_compilation,
+    world_size,
+)
 from resnext_det.training.precision import FLOAT32, Precision
 
 Losses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
@@ -106,6 +110,7 @@ def finite_means(losses: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def _without_exchange(model: nn.Module) -> AbstractContextManager[None]:
+    model = without_compilation(model)
     distributed = isinstance(model, nn.parallel.DistributedDataParallel)
     return model.no_sync() if distributed else nullcontext()
 

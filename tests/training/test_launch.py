@@ -177,3 +177,10 @@ def test_a_part_of_torchruns_variables_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="but LOCAL_RANK, MASTER_ADDR, MASTER_PORT not: set all"):
         launch(refuse, Request())
+
+
+def test_each_process_keeps_its_freed_memory_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr("resnext_det.training.launch.keep_freed_memory", lambda: calls.append(1))
+    assert launch(int, Request(), ("7",)) == 7
+    assert calls == [1]

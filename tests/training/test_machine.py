@@ -1,13 +1,19 @@
 """Cores and network interfaces. Engine-neutral."""
 
 import os
+import platform
 import socket
 import sys
 
 import pytest
 import torch
 
-from resnext_det.training.machine import cores, name_interface, share_cores
+from resnext_det.training.machine import (
+    cores,
+    keep_freed_memory,
+    name_interface,
+    share_cores,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +54,14 @@ def test_the_interface_that_leads_there(monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "mine0")
     name_interface(("127.0.0.1", 1))
     assert os.environ["GLOO_SOCKET_IFNAME"] == "mine0"
+
+
+def test_freed_memory_is_kept_where_glibc_is():
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+    assert keep_freed_memory() == keep_freed_memory()  # a second time does no harm
+    assert torch.ones(2**23).sum() == 2**23
+
+
+def test_without_glibc_nothing_is_done(monkeypatch):
+    monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
+    assert not keep_freed_memory()

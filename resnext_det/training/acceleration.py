@@ -1,0 +1,79 @@
+"""What makes the same training faster: layout, compiled code, cuDNN's choice. Engine-neutral.
+
+None of it changes names or values of a checkpoint, which other runs may go on from without.
+"""
+
+from importlib.util import find_spec
+from shutil import which
+from typing import Any
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import nn
+
+from resnext_det.errors import UserError
+from resnext_det.training.device import computes_on_gpus
+
+_COMPILERS = ("g++", "clang++", "c++")
+
+
+def set_cudnn(cfg: CfgNode) -> None:
+    """Lets cuDNN measure its algorithms at each new size of input, or forbids it.
+
+    The measured choice, and with it the last bits of a run, may differ from start to start.
+    """
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+
+
+def memory_format(cfg: CfgNode) -> torch.memory_format:
+    """Returns the layout of images and weights that SOLVER.CHANNELS_LAST asks for."""
+    return torch.channels_last if cfg.SOLVER.CHANNELS_LAST else torch.contiguous_format
+
+
+def in_layout(cfg: CfgNode, model: nn.Module) -> nn.Module:
+    """Puts the weights of a model into the layout that SOLVER.CHANNELS_LAST asks for."""
+    options: dict[str, Any] = {"memory_format": memory_format(cfg)}
+    return model.to(**options) if cfg.SOLVER.CHANNELS_LAST else model
+
+
+def compiled(cfg: CfgNode, model: nn.Module) -> nn.Module:
+    """Compiles the forward and backward passes of training where SOLVER.COMPILE asks for it.
+
+    The model itself stays as it is and shares its weights with the result; `unwrap_model` takes
+    it out again. So a run evaluates and saves the model that `--eval-only` evaluates.
+
+    Args:
+        cfg: the configuration.
+        model: on its device, wrapped for several processes.
+    """
+    if not cfg.SOLVER.COMPILE:
+        return model
+    result = torch.compile(model)
+    assert isinstance(result, nn.Module)
+    return result
+
+
+def check_compile(cfg: CfgNode) -> None:
+    """Checks, before training, that SOLVER.COMPILE finds what it compiles with.
+
+    Raises:
+        UserError: no C++ compiler on the CPU, no Triton on a GPU, or activation checkpointing,
+            whose hold on the running statistics would not survive.
+    """
+    if not cfg.SOLVER.COMPILE:
+        return
+    if cfg.MODEL.RESNETS.ACTIVATION_CHECKPOINTING:
+        raise UserError(
+            "SOLVER.COMPILE and MODEL.RESNETS.ACTIVATION_CHECKPOINTING are both True, and do not "
+            "go together; set one of them to False"
+        )
+    if computes_on_gpus(cfg):
+        if find_spec("triton") is None:
+            raise UserError(
+                "SOLVER.COMPILE is True, but triton is not installed: pip install triton"
+            )
+    elif not any(map(which, _COMPILERS)):
+        raise UserError(
+            f"SOLVER.COMPILE is True, which needs a C++ compiler on the CPU ({_COMPILERS[0]}); "
+            "install one, or set it to False"
+        )
