@@ -9,8 +9,6 @@ a second one of the same, ours. Exit status 0 when nothing is slower, 1 otherwis
 
 import argparse
 import itertools
-import json
-import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,8 +19,8 @@ from projects.SpeedComparison.contestants import WIDTHS, Setting
 from projects.SpeedComparison.measure import MODES, PARTS, Effort, measure_net
 from projects.SpeedComparison.verdict import NOT_SLOWER
 from projects.timing.conditions import conditions
+from projects.timing.results import write_results
 from resnext_det.errors import UserError
-from resnext_det.training.result import finite_or_null
 
 NORMS = ("FrozenBN", "BN")
 SCRIPT = "projects/SpeedComparison/run.py"
@@ -33,7 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     setting = Setting(args.height, args.width, args.batch, args.device)
     effort = Effort(args.parts, args.modes, args.rounds, args.builds, args.max_builds)
-    args.json.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -42,24 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print("\n".join(summary(row) for row in found), flush=True)
                 rows += found
                 result = {**conditions(SCRIPT), "images": vars(setting), "rows": rows}
-                args.json.write_text(as_text(finite_or_null(result)))
+                write_results(args.json, result)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     verdicts = [found["verdict"] for row in rows for found in row["clocks"].values()]
     return 0 if set(verdicts) == {NOT_SLOWER} else 1
-
-
-def as_text(result: dict[str, Any]) -> str:
-    """Writes JSON with one line for each round."""
-    text = json.dumps(result, indent=1)
-    return (
-        re.sub(r"\{\s+(\"theirs\": [^{}]*?)\s+\}", lambda m: "{" + _joined(m[1]) + "}", text) + "\n"
-    )
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())
 
 
 def summary(row: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What the studies of speed share: alternation, medians and ratios with intervals, conditions."""
 
 import itertools
+import json
 import sys
 import time
 
@@ -11,6 +12,7 @@ from scipy import stats
 from projects.timing.alternation import alternate, balanced_orders
 from projects.timing.conditions import conditions
 from projects.timing.intervals import median_interval, ratio
+from projects.timing.results import write_results
 
 
 def test_ratio_is_the_median_over_the_rounds():
@@ -75,3 +77,18 @@ def test_conditions_say_what_was_run_where(monkeypatch):
     assert {"machine", "cpu", "cores"} <= found["hardware"].keys()
     assert {"python", "torch"} <= found["versions"].keys()
     assert len(found["load_average_at_the_end"]) == 3
+
+
+def test_results_are_json_with_one_line_a_round(tmp_path):
+    result = {
+        "command": "run.py [--json {x}]",
+        "empty": {},
+        "rounds": {"wall": [{"a": 1.0, "b": 2.0}, {"a": float("nan"), "b": 3.0}], "cpu": []},
+        "orders": [[1, 2], [3]],
+    }
+    write_results(tmp_path / "new" / "file.json", result)
+    text = (tmp_path / "new" / "file.json").read_text()
+    result["rounds"]["wall"][1]["a"] = None
+    assert json.loads(text) == result
+    assert '   {"a": 1.0, "b": 2.0},\n   {"a": null, "b": 3.0}\n' in text
+    assert text.endswith("}\n")
