@@ -3,10 +3,13 @@
 import importlib.util
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +46,18 @@ def cuda_is_available() -> bool:
 def _one_thread() -> None:
     # Sums over several threads have no fixed order, and the test processes share the cores.
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def shared() -> Callable[[str], Path]:
+    """Returns a folder of the trial data, or skips where it is absent."""
+
+    def find(name: str) -> Path:
+        if not (SHARED / name).is_dir():
+            pytest.skip(f"needs the trial data folder {SHARED / name}")
+        return SHARED / name
+
+    return find
 
 
 @pytest.fixture

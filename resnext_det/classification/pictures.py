@@ -1,16 +1,15 @@
 """Pictures of what a classifier says, for each evaluation. Engine-neutral."""
 
-from io import BytesIO
-
 import numpy as np
 import torch
 from fvcore.common.config import CfgNode
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import nn
 
 from resnext_det.classification.device_batch import build_device_batch
 from resnext_det.data.classification_loader import build_classification_test_loader
 from resnext_det.data.classification_set import ClassificationSet
+from resnext_det.data.exact_decoding import ExactDecoder
 from resnext_det.evaluation.drawing import FOUND_COLOR, TRUTH_COLOR, NamedBox, draw_boxes
 
 
@@ -52,7 +51,6 @@ def prediction_pictures(
 
 
 def _framed(data: bytes, text: str, color: str) -> np.ndarray:
-    with Image.open(BytesIO(data)) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
+    image = ExactDecoder(Image.Resampling.BILINEAR).open(data).decode()
     frame = NamedBox((0.0, 0.0, float(image.width), float(image.height)), text)
     return np.asarray(draw_boxes(image, [frame], color))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from resnext_det.data.image_draws import ColorDraws
 from resnext_det.data.set_aside import BrokenImage
 
 
-class Sample(NamedTuple):
+@dataclass(frozen=True)
+class Sample:
     """One image as a worker makes it.
 
     Attributes:
@@ -59,26 +60,7 @@ class ClassificationBatch:
         """Splits the batch into as many of equal size, in order, for the passes of an update."""
         size = len(self) // parts
         assert size * parts == len(self), "check_passes comes first"
-        colors = (
-            zip(*(draw.split(size) for draw in self.colors), strict=True) if self.colors else ()
-        )
-        pieces = list(colors) or [None] * parts
-        return [
-            replace(
-                self,
-                images=images,
-                labels=labels,
-                indices=indices,
-                colors=piece and ColorDraws(*piece),
-            )
-            for images, labels, indices, piece in zip(
-                self.images.split(size * self.num_windows),
-                self.labels.split(size),
-                self.indices.split(size),
-                pieces,
-                strict=True,
-            )
-        ]
+        return [self._part(start, start + size) for start in range(0, len(self), size)]
 
     def pin_memory(self) -> "ClassificationBatch":
         """Returns the batch in memory that a GPU can fetch by itself; the loader calls it."""
@@ -87,6 +69,16 @@ class ClassificationBatch:
     def to(self, device: torch.device) -> "ClassificationBatch":
         """Returns the batch on a device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _part(self, start: int, stop: int) -> "ClassificationBatch":
+        pictures = slice(start * self.num_windows, stop * self.num_windows)
+        return replace(
+            self,
+            images=self.images[pictures],
+            labels=self.labels[start:stop],
+            indices=self.indices[start:stop],
+            colors=ColorDraws(*(d[start:stop] for d in self.colors)) if self.colors else None,
+        )
 
     def _map(self, change: Any) -> "ClassificationBatch":
         return replace(

@@ -4,6 +4,7 @@ Colours, normalisation and mixing are the device's work (`classification/device_
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ class ClassificationImages(Dataset[Sample | BrokenImage | Failed]):
         for step in range(min(len(self._images), _MOST_IN_A_ROW)):
             sample = self._one((key.index + step) % len(self._images), key)
             if isinstance(sample, Sample):
-                return sample._replace(set_aside=tuple(broken))
+                return replace(sample, set_aside=tuple(broken))
             broken.append(sample)
         name, reason = broken[0]
         raise UserError(

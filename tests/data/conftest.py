@@ -10,20 +10,6 @@ import pytest
 from fvcore.common.config import CfgNode
 from PIL import Image
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-@pytest.fixture
-def shared() -> Callable[[str], Path]:
-    """Returns a folder of the trial data, or skips where it is absent."""
-
-    def find(name: str) -> Path:
-        if not (SHARED / name).is_dir():
-            pytest.skip(f"needs the trial data folder {SHARED / name}")
-        return SHARED / name
-
-    return find
-
 
 @pytest.fixture
 def cfg() -> CfgNode:

@@ -6,7 +6,7 @@ from itertools import chain, islice
 import numpy as np
 import pytest
 
-from resnext_det.data.samplers import BatchPlan, aspect_groups, rank_chunk
+from resnext_det.data.samplers import OPEN_BLOCKS, BatchPlan, aspect_groups, rank_chunk
 from resnext_det.errors import UserError
 
 
@@ -67,6 +67,60 @@ def test_any_start_continues_the_same_run() -> None:
     late = list(BatchPlan(7, 2, seed=9, groups=groups).batches(23, 40))
     assert late == whole[23:]
     assert [key.iteration for key in late[0]] == [23, 23]
+
+
+BLOCKS = [7, 1, 30, 12] * 10
+"""Sizes of 40 blocks, 500 images in all."""
+
+
+def test_every_epoch_holds_every_image_of_all_blocks_once() -> None:
+    stream = list(chain(*indices(BatchPlan(500, 4, seed=1, blocks=BLOCKS), 0, 500)))
+    epochs = [stream[i : i + 500] for i in range(0, 2000, 500)]
+    assert all(sorted(epoch) == list(range(500)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_few_blocks_are_open_at_a_time_and_each_for_as_long() -> None:
+    """A block is open from its first image in an epoch to its last."""
+    sizes = [50] * 60
+    block_of = np.repeat(np.arange(60), 50)
+    plan = BatchPlan(3000, 100, seed=2, blocks=sizes)
+    for epoch in range(3):
+        order = block_of[list(chain(*indices(plan, 30 * epoch, 30 * epoch + 30)))]
+        spans = [np.flatnonzero(order == block)[[0, -1]] for block in range(60)]
+        open_at = [sum(first <= place <= last for first, last in spans) for place in range(3000)]
+        assert max(open_at) <= OPEN_BLOCKS + 1
+        # Not block by block: in the middle of an epoch neighbours are of other blocks.
+        middle = order[1000:2000]
+        assert (middle[1:] == middle[:-1]).mean() < 2 / OPEN_BLOCKS
+        assert len(set(order[:50].tolist())) > 1
+
+
+def test_blocks_come_in_another_order_each_epoch() -> None:
+    block_of = np.repeat(np.arange(60), 50)
+    plan = BatchPlan(3000, 100, seed=2, blocks=[50] * 60)
+    firsts = [list(dict.fromkeys(block_of[plan._permutation(epoch)])) for epoch in range(3)]
+    assert all(sorted(order) == list(range(60)) for order in firsts)
+    assert firsts[0] != firsts[1] != firsts[2]
+
+
+def test_any_start_continues_the_same_run_over_blocks() -> None:
+    whole = list(BatchPlan(500, 8, seed=9, blocks=BLOCKS).batches(0, 200))
+    late = list(BatchPlan(500, 8, seed=9, blocks=BLOCKS).batches(123, 200))
+    assert late == whole[123:]
+    shares = [list(BatchPlan(500, 8, seed=9, blocks=BLOCKS).batches(0, 5, r, 2)) for r in (0, 1)]
+    assert [a + b for a, b in zip(*shares, strict=True)] == whole[:5]
+
+
+def test_one_block_is_shuffled_whole() -> None:
+    order = list(chain(*indices(BatchPlan(500, 4, seed=1, blocks=[500]), 0, 125)))
+    assert sorted(order) == list(range(500))
+    assert abs(np.corrcoef(order, range(500))[0, 1]) < 0.2
+
+
+def test_blocks_of_a_large_set_are_quick() -> None:
+    plan = BatchPlan(1_281_167, 256, seed=0, blocks=[1000] * 1281 + [167])
+    assert len(plan.batch(450_000)) == 256
 
 
 def test_ranks_share_the_batch_of_one_gpu() -> None:

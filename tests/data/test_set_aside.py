@@ -1,0 +1,63 @@
+"""The list of broken images: by name, once, over processes and resumes. Engine-neutral."""
+
+import logging
+
+import pytest
+
+from resnext_det.data.set_aside import BrokenImage, SetAsideImages
+
+
+def images(*numbers: int) -> list[BrokenImage]:
+    return [BrokenImage(f"{number:03}.jpg", "cut off") for number in numbers]
+
+
+def test_an_image_counts_once() -> None:
+    aside = SetAsideImages()
+    assert aside.summary() == {"count": 0, "images": []}
+    aside.add(images(2, 1))
+    aside.add(images(1))
+    first = {"name": "001.jpg", "reason": "cut off"}
+    assert aside.summary() == {"count": 2, "images": [first, {**first, "name": "002.jpg"}]}
+
+
+def test_the_result_names_a_hundred() -> None:
+    aside = SetAsideImages()
+    aside.add(images(*reversed(range(150))))
+    summary = aside.summary()
+    assert (summary["count"], len(summary["images"])) == (150, 100)
+    assert summary["images"][99]["name"] == "099.jpg"
+
+
+def test_the_log_names_each_once_and_a_hundred_in_all(caplog: pytest.LogCaptureFixture) -> None:
+    aside = SetAsideImages()
+    with caplog.at_level(logging.WARNING):
+        aside.log_new()
+        assert not caplog.records
+        aside.add(images(1))
+        aside.log_new()
+        aside.log_new()
+        assert caplog.messages == [
+            "Set aside: 001.jpg: cut off",
+            "1 broken image(s) set aside so far",
+        ]
+        caplog.clear()
+        aside.add(images(*range(200)))
+        aside.log_new()
+    assert len(caplog.messages) == 99 + 1
+    assert caplog.messages[-1] == "200 broken image(s) set aside so far"
+
+
+def test_a_checkpoint_keeps_what_every_process_met(caplog: pytest.LogCaptureFixture) -> None:
+    others = {"009.jpg": "empty"}
+    aside = SetAsideImages(lambda mine: [mine, others])
+    aside.add(images(1))
+    state = aside.state_dict()
+    assert state == {"reasons": {"001.jpg": "cut off", "009.jpg": "empty"}}
+    resumed = SetAsideImages()
+    resumed.add(images(5))
+    resumed.load_state_dict(state)
+    assert len(resumed) == 3
+    with caplog.at_level(logging.WARNING):
+        resumed.log_new()
+    assert caplog.messages[0] == "Set aside: 005.jpg: cut off"
+    assert len(caplog.messages) == 2
