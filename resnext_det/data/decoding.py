@@ -9,6 +9,7 @@
 from PIL import Image
 
 from resnext_det.data.exact_decoding import ExactDecoder
+from resnext_det.data.fast_decoding import FastDecoder
 from resnext_det.data.opened_image import Decoder, OpenedImage, UnreadableImage
 
 __all__ = ["DECODERS", "INTERPOLATIONS", "Decoder", "OpenedImage", "UnreadableImage"]
@@ -37,4 +38,5 @@ def build_decoder(name: str, interpolation: str) -> Decoder:
         raise ValueError(
             f"no interpolation '{interpolation}'; there are {', '.join(INTERPOLATIONS)}"
         )
-    return ExactDecoder(INTERPOLATIONS[interpolation])
+    exact = ExactDecoder(INTERPOLATIONS[interpolation])
+    return exact if name == "exact" else FastDecoder(exact)

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 
 import numpy as np
@@ -96,7 +97,8 @@ class ExactImage:
         top, left, height, width = view.part
         # The crop comes before the resizing, whose filter else looks over the part's edges.
         part = self.decode().crop((left, top, left + width, top + height))
-        resized = part.resize(view.resized[::-1], self.resample)
+        high, wide = view.resized
+        resized = part.resize((wide, high), self.resample)
         return cut_windows(np.asarray(resized), view, fill)
 
     def decode(self) -> Image.Image:
@@ -136,8 +138,9 @@ def readable() -> Iterator[None]:
         raise UnreadableImage(" ".join(str(error).split()) or type(error).__name__) from error
 
 
+@cache
 def _known_formats() -> list[str]:
-    Image.init()  # at once when called again
+    Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
 
 
