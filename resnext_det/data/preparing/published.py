@@ -71,6 +71,20 @@ ALL = (
     CIFAR100_BINARY,
 )
 
+# The files that the Python versions unpack to; torchvision.datasets.CIFAR10 and CIFAR100 have them.
+CIFAR_FILES: Mapping[str, str] = {
+    "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+    "meta": "7973b15100ade9c7d40fb424638fde48",
+    "train": "16019d7e3df5f24257cddd939b257f8d",
+    "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+}
+
 TRAIN_COUNTS = Expected(1_281_167, 1000)  # ILSVRC2012's own figures
 VAL_COUNTS = Expected(50_000, 1000)
 IMAGENET_5K_IMAGES = 6_800_000  # of 5,000 classes; ResNeXt paper, Section 5.2: "6.8 million"

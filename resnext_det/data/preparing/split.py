@@ -1,6 +1,6 @@
-"""A split under construction: where it is built, what is finished, how it is put in place.
+"""A split under construction: what is finished of it, and how it takes its place. Engine-neutral.
 
-Engine-neutral. `TARGET/SPLIT` is there only when it is whole: until then it is
+`TARGET/SPLIT` is there only when it is whole: until then it is
 `TARGET/.SPLIT.partial`, with `TARGET/.SPLIT.journal.jsonl` beside it, which says what is finished.
 """
 

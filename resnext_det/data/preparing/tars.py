@@ -12,6 +12,8 @@ from typing import NamedTuple
 from resnext_det.data.preparing.archives import LARGEST_MEMBER, ForwardReader
 from resnext_det.errors import UserError
 
+MOST_MEMBERS = 2_000_000
+"""Files that an archive may have: all of ILSVRC2012 has 1,281,167."""
 _ZEROS = bytes(tarfile.BLOCKSIZE)
 _PLAIN = re.compile(r"[\w\-][\w.\-]*", re.ASCII)
 
@@ -54,6 +56,8 @@ def members(reader: ForwardReader, *, largest: int = LARGEST_MEMBER) -> Iterator
             if info.name in seen:
                 raise UserError(f"{reader.name}: '{info.name}' is in it twice")
             seen.add(info.name)
+            if len(seen) > MOST_MEMBERS:
+                raise UserError(f"{reader.name}: more than {MOST_MEMBERS:,} files")
             reader.seek(info.offset_data)
             folder, _, name = info.name.rpartition("/")
             yield Member(name, folder.removeprefix("./").removeprefix("."), info.size)

@@ -1,10 +1,10 @@
 """ILSVRC2012's archives against torchvision's own parsers; interruptions; wrong archives."""
 
 import hashlib
+import multiprocessing
+import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +28,6 @@ from tests.data.preparing.tiny_imagenet import (
     tar_bytes,
     val_files,
 )
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -161,40 +159,36 @@ def test_what_the_journal_and_the_disk_do_not_agree_on_is_done_again(archives, t
     assert all(files_below(target / "train").values())
 
 
-CHILD = """
-import sys, time
-from pathlib import Path
-from resnext_det.data.preparing import imagenet_1k
-from tests.data.preparing.tiny_imagenet import TINY
-archive, target, ready = map(Path, sys.argv[1:])
-read, seen = imagenet_1k.read_member, []
+def get_stuck(archives: Archives, target: Path, ready: Path) -> None:
+    """Prepares the training split, but stays with its fifth image."""
+    read, seen = imagenet_1k.read_member, []
 
-def stuck(reader, member):
-    seen.append(member)
-    if len(seen) == 5:
-        ready.touch()
-        time.sleep(600)
-    return read(reader, member)
+    def stuck(reader, member):
+        seen.append(member)
+        if len(seen) == 5:
+            ready.touch()
+            time.sleep(600)
+        return read(reader, member)
 
-imagenet_1k.read_member = stuck
-imagenet_1k.prepare_train(archive, target, reference=TINY)
-"""
+    imagenet_1k.read_member = stuck  # in the child alone
+    prepare_train(archives.train, target, reference=TINY)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
 def test_a_process_that_is_stopped(archives, tmp_path, how):
     target, ready = tmp_path / "imagenet", tmp_path / "ready"
-    command = [sys.executable, "-c", CHILD, str(archives.train), str(target), str(ready)]
-    child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    forking = multiprocessing.get_context("fork")  # importing everything again takes seconds
+    child = forking.Process(target=get_stuck, args=(archives, target, ready))
+    child.start()
     try:
         while not ready.exists():
-            assert child.poll() is None
+            assert child.is_alive()
             time.sleep(0.05)
         message = refusal(archives, target)  # while it is at work
         assert message == f"{target}: another preparation is at work there"
     finally:
-        child.send_signal(how)
-        child.wait()
+        os.kill(child.pid, how)
+        child.join()
     assert not (target / "train").exists()
     assert (target / ".train.partial/n00000003").is_dir()
     assert prepare_train(archives.train, target, reference=TINY).fresh
