@@ -117,8 +117,8 @@ def cost_text(path: Path) -> str:
     return text
 
 
-def write_cost(path: Path) -> None:
-    """Puts the Cost into a file's header."""
+def with_cost(path: Path) -> str:
+    """Returns the text of a config file with its Cost in its header."""
     lines = textwrap.wrap(
         cost_text(path),
         WIDTH,
@@ -126,10 +126,9 @@ def write_cost(path: Path) -> None:
         subsequent_indent="#           ",
         break_on_hyphens=False,
     )
-    new = "\n".join(lines)
-    text = path.read_text(encoding="utf-8")
     pattern = r"(?<=\n)# Cost:.*?(?=\n# Expected:)"
-    path.write_text(re.sub(pattern, lambda _: new, text, flags=re.DOTALL), encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    return re.sub(pattern, lambda _: "\n".join(lines), text, flags=re.DOTALL)
 
 
 def rounded(hours: float) -> str:

@@ -28,7 +28,7 @@ from resnext_det.config import load_config
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.training.optimizer import build_optimizer
 from tools.config_headers import CONFIGS
-from tools.cost_lines import COSTS, cost_key, cost_text, recipe_files, write_cost
+from tools.cost_lines import COSTS, cost_key, cost_text, recipe_files, with_cost
 
 REFERENCE = CONFIGS / "ImageNet-Classification" / "R_50.yaml"
 
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run_measurement(args)
     if args.write:
         for path in recipe_files():
-            write_cost(path)
+            path.write_text(with_cost(path), encoding="utf-8")
     elif not args.measure:
         print_costs((p.relative_to(CONFIGS).as_posix(), cost_text(p)) for p in recipe_files())
     return 0

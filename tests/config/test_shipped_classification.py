@@ -33,6 +33,7 @@ PAPER_KEYS = {
     "INPUT.CLASSIFICATION.COLOR_JITTER",
     "INPUT.CLASSIFICATION.INTERPOLATION",
     "INPUT.CLASSIFICATION.LIGHTING",
+    "INPUT.CLASSIFICATION.TRAIN_VIEW",
     "MODEL.CLASSIFIER.INIT",
     "SOLVER.NESTEROV",
 }
@@ -166,6 +167,7 @@ def test_the_papers_recipe_is_the_plain_one_but_for_what_is_listed(name):
     image = cfg.INPUT.CLASSIFICATION
     assert (image.COLOR_JITTER, image.LIGHTING, image.HFLIP) == ([0.4] * 3, 0.1, 0.5)
     assert (image.INTERPOLATION, image.RESIZE_TEST, image.TEST_CROP) == ("bicubic", 256, 224)
+    assert (image.TRAIN_VIEW, image.TRAIN_CROP) == ("torch7_crop", 224)
     assert (cfg.SOLVER.NESTEROV, cfg.MODEL.CLASSIFIER.INIT) == (True, "torch7")
     assert [[320, 320]] * (read_name(name).net in AT_320) == cfg.TEST.MORE_CROPS
 
