@@ -12,6 +12,8 @@ from resnext_det.data.image_folder import load_image_folder
 from resnext_det.errors import UserError
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.training import from_config
+from resnext_det.training.launch import launch
+from resnext_det.training.place import Request
 
 SHORT = ("SOLVER.MAX_ITER", 4, "SOLVER.STEPS", [], "TEST.EVAL_PERIOD", 0)
 
@@ -108,3 +110,13 @@ def test_pictures_are_of_readable_images(load, datasets):
     model = classifier_from_config(loaded.cfg)
     pictures = prediction_pictures(loaded.cfg, model, dataset, torch.device("cpu"))
     assert list(pictures) == ["predictions/0", "predictions/2"]
+
+
+@pytest.mark.slow
+def test_two_processes_name_what_both_met(load, datasets, broken, tmp_path):
+    launch(train_classifier, Request(num_gpus=2), (load(*SHORT), datasets))
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert names_in(result) == broken
+    state = torch.load(tmp_path / "run/model_final.pth", weights_only=True)
+    # The final checkpoint is written before the test set is read.
+    assert list(state["set_aside"]["reasons"]) == [path for path in broken if "train" in path]
