@@ -4,6 +4,7 @@ from resnext_det.training.honoured import SHARED_KEYS
 
 HONOURED = SHARED_KEYS | frozenset(
     {
+        "CUDNN_BENCHMARK",
         "DATALOADER.ASPECT_RATIO_GROUPING",  # all crops are square: there is nothing to group
         "INPUT.CLASSIFICATION.AUTO_AUGMENT",
         "INPUT.CLASSIFICATION.COLOR_JITTER",

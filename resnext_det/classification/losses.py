@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resnext_det.classification.device_batch import DeviceBatch, build_device_batch
+from resnext_det.classification.mixing import Mix
 from resnext_det.data.classification_batch import ClassificationBatch
 from resnext_det.data.classification_loader import build_classification_test_loader
 from resnext_det.data.classification_set import ClassificationSet
@@ -17,14 +18,25 @@ from resnext_det.training.validation import mean_losses
 
 
 def classification_losses(
-    label_smoothing: float, to_inputs: DeviceBatch
+    label_smoothing: float, to_inputs: DeviceBatch, mix: Mix | None = None
 ) -> Callable[[nn.Module, ClassificationBatch], dict[str, Tensor]]:
-    """Returns the loss function for the loop: (model, batch) -> loss_cls."""
+    """Returns the loss function for the loop: (model, batch) -> loss_cls.
+
+    It is the mean cross-entropy of targets q with e = `label_smoothing` of each spread over all
+    K classes: (1 - e) q + e / K (arXiv 1512.00567, section 7), computed in float32.
+
+    Args:
+        label_smoothing: SOLVER.LABEL_SMOOTHING.
+        to_inputs: makes a batch the model's input.
+        mix: mixes images and labels.
+    """
 
     def compute(model: nn.Module, batch: ClassificationBatch) -> dict[str, Tensor]:
-        images, labels = to_inputs(batch)
-        logits = model(images)  # (N, K)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        images, targets = to_inputs(batch)
+        if mix is not None:
+            images, targets = mix(images, targets)
+        logits = model(images).float()  # (N, K)
+        loss = functional.cross_entropy(logits, targets, label_smoothing=label_smoothing)
         return {"loss_cls": loss}
 
     return compute

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from resnext_det.errors import UserError
+from resnext_det.training.acceleration import memory_format
 from resnext_det.training.distributed import world_size
 
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -35,7 +36,13 @@ def build_mix(cfg: CfgNode) -> Mix | None:
         ways.append(v2.CutMix(alpha=cfg.SOLVER.CUTMIX_ALPHA, num_classes=classes))
     if not ways:
         return None
-    return ways[0] if len(ways) == 1 else v2.RandomChoice(ways)
+    way, layout = ways[0] if len(ways) == 1 else v2.RandomChoice(ways), memory_format(cfg)
+
+    def mix(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        images, targets = way(images, labels)
+        return images.contiguous(memory_format=layout), targets  # rolling may lose the layout
+
+    return mix
 
 
 def check_mixing(cfg: CfgNode) -> None:

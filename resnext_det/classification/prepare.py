@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from fvcore.common.config import CfgNode
 
 from resnext_det.classification.honoured import HONOURED
+from resnext_det.classification.mixing import check_mixing
 from resnext_det.config import LoadedConfig, check_honoured, check_weights, with_values
 from resnext_det.data.catalog import DatasetEntry, find_dataset
+from resnext_det.data.class_alignment import SUBSET_KEY, AlignedSet, align_classes
 from resnext_det.data.classification_forms import load_classification_set
 from resnext_det.data.classification_set import ClassificationSet
-from resnext_det.data.image_folder import check_same_folders
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import main_first
 from resnext_det.weights.sources import Weights, resolve_weights
@@ -26,48 +27,76 @@ class ClassificationJob:
     Attributes:
         cfg: with NUM_CLASSES settled, frozen.
         user_given: dotted keys that the user gave, in the named file or on the command line.
+        class_names: of the model, in the order of the logits.
         train: the training set; None when only evaluating.
-        test: the evaluation set; None where DATASETS.TEST is empty.
+        test: the evaluation set in the model's class numbers; None where DATASETS.TEST is empty.
     """
 
     cfg: CfgNode
     user_given: frozenset[str]
+    class_names: tuple[str, ...]
     train: ClassificationSet | None
-    test: ClassificationSet | None
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the logits."""
-        dataset = self.train or self.test
-        assert dataset is not None
-        return dataset.class_names
+    test: AlignedSet | None
 
 
-def prepare_classification(
-    loaded: LoadedConfig, datasets: Mapping[str, DatasetEntry], *, training: bool
+def prepare_training(
+    loaded: LoadedConfig, datasets: Mapping[str, DatasetEntry]
 ) -> ClassificationJob:
-    """Finds the data and checks that config and data agree.
+    """Finds the data of a training run and checks that config and data agree.
 
     Raises:
-        UserError: a key that classification does not honour; no or several data sets;
-            sets with different classes; a number of classes other than NUM_CLASSES.
+        UserError: a key that classification does not honour; no or several data sets; sets with
+            different classes; a number of classes other than NUM_CLASSES; nothing to mix.
     """
     cfg = loaded.cfg
     check_honoured(cfg, HONOURED, "classification")
-    train = _only_dataset(cfg, "TRAIN", datasets) if training else None
-    test = _only_dataset(cfg, "TEST", datasets)
-    if train is None and test is None:
-        raise UserError(f"DATASETS.{'TRAIN' if training else 'TEST'} is empty: name a data set")
-    if training and train is None:
+    train = _only_dataset(cfg, "TRAIN", datasets)
+    if train is None:
         raise UserError("DATASETS.TRAIN is empty: name a data set, or use --eval-only")
-    if train and test:
-        check_same_folders(train, test)
-    if training:
-        check_weights(cfg)
-    dataset = train or test
-    assert dataset is not None
-    cfg = _with_num_classes(loaded, dataset, from_command_line=dataset.entry.name in datasets)
-    return ClassificationJob(cfg, loaded.user_given, train, test)
+    check_weights(cfg)
+    known = train.entry.name in datasets
+    found = f"{train.entry.location} has {len(train.class_names)} classes"
+    cfg = _with_num_classes(loaded, len(train.class_names), found, from_command_line=known)
+    check_mixing(cfg)
+    test = _only_dataset(cfg, "TEST", datasets)
+    aligned = None
+    if test is not None:
+        subset = cfg.TEST.CLASS_SUBSET
+        place = train.entry.location
+        aligned = align_classes(test, train.class_names, place, allow_subset=subset)
+    return ClassificationJob(cfg, loaded.user_given, train.class_names, train, aligned)
+
+
+def prepare_evaluation(
+    loaded: LoadedConfig, datasets: Mapping[str, DatasetEntry], weights: Weights
+) -> ClassificationJob:
+    """Finds the test set and puts its classes into the order of the weights' own.
+
+    Args:
+        loaded: the config and which keys the user gave.
+        datasets: the data sets named on the command line, by name.
+        weights: what is evaluated; where they do not say the names of their classes, these are
+            taken to be the set's.
+
+    Raises:
+        UserError: a key that classification does not honour; no or several data sets; other
+            classes than the weights'; a number of classes other than NUM_CLASSES.
+    """
+    cfg = loaded.cfg
+    check_honoured(cfg, HONOURED, "classification")
+    test = _only_dataset(cfg, "TEST", datasets)
+    if test is None:
+        raise UserError("DATASETS.TEST is empty: name a data set")
+    names = weights.class_names or test.class_names
+    found = f"{test.entry.location} has {len(names)} classes"
+    if weights.class_names:
+        found = f"{weights.source} was trained on {len(names)} classes"
+    aligned = align_classes(test, names, weights.source, allow_subset=cfg.TEST.CLASS_SUBSET)
+    known = test.entry.name in datasets
+    if cfg.TEST.CLASS_SUBSET and not weights.class_names:
+        _check_all_classes(weights, test)
+    cfg = _with_num_classes(loaded, len(names), found, from_command_line=known)
+    return ClassificationJob(cfg, loaded.user_given, names, None, aligned)
 
 
 def fetch_weights(spec: str) -> Weights | None:
@@ -94,15 +123,27 @@ def _only_dataset(
     )
 
 
+def _check_all_classes(weights: Weights, test: ClassificationSet) -> None:
+    """Refuses a subset of classes that cannot be told by name."""
+    head = next((v for k, v in weights.state.items() if k.endswith("linear.weight")), None)
+    if head is not None and len(head) != len(test.class_names):
+        raise UserError(
+            f"{SUBSET_KEY} is True, but {weights.source} does not say the names of its "
+            f"{len(head)} classes, which tell those of {test.entry.location}; evaluate on a set "
+            "with all of them, or give a checkpoint of this trainer"
+        )
+
+
 def _with_num_classes(
-    loaded: LoadedConfig, dataset: ClassificationSet, *, from_command_line: bool
+    loaded: LoadedConfig, number: int, found: str, *, from_command_line: bool
 ) -> CfgNode:
-    cfg, found = loaded.cfg, len(dataset.class_names)
-    if found == cfg.MODEL.CLASSIFIER.NUM_CLASSES:
+    """Settles NUM_CLASSES; `found` says, for the message, where the number is from."""
+    cfg = loaded.cfg
+    if number == cfg.MODEL.CLASSIFIER.NUM_CLASSES:
         return cfg
     if not from_command_line or _NUM_CLASSES in loaded.user_given:
         raise UserError(
-            f"{_NUM_CLASSES} is {cfg.MODEL.CLASSIFIER.NUM_CLASSES}, but "
-            f"{dataset.entry.location} has {found} class folders: set {_NUM_CLASSES} {found}"
+            f"{_NUM_CLASSES} is {cfg.MODEL.CLASSIFIER.NUM_CLASSES}, but {found}: set "
+            f"{_NUM_CLASSES} {number}"
         )
-    return with_values(cfg, {_NUM_CLASSES: found})
+    return with_values(cfg, {_NUM_CLASSES: number})

@@ -1,6 +1,7 @@
 """Training a classifier from config to result.json. Engine-neutral."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,18 +12,24 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from resnext_det.classification.device_batch import build_device_batch
-from resnext_det.classification.evaluate import Metrics, evaluate_model
 from resnext_det.classification.losses import (
     classification_losses,
     validation_losses,
     validation_names,
 )
+from resnext_det.classification.mixing import build_mix
 from resnext_det.classification.pictures import prediction_pictures
 from resnext_det.classification.prepare import (
     ENGINE,
     ClassificationJob,
     fetch_weights,
-    prepare_classification,
+    prepare_training,
+)
+from resnext_det.classification.scoring import (
+    Metrics,
+    evaluate_model,
+    evaluate_more_crops,
+    metric_names,
 )
 from resnext_det.config import LoadedConfig, dump_config
 from resnext_det.data.catalog import DatasetEntry
@@ -31,6 +38,7 @@ from resnext_det.data.classification_loader import build_classification_train_lo
 from resnext_det.data.set_aside import SetAsideImages
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.seeding import derive_seed
+from resnext_det.training.acceleration import in_layout, set_cudnn
 from resnext_det.training.best import check_best_metric
 from resnext_det.training.boards import Pictures
 from resnext_det.training.checkpoint import Checkpointer, restore_model
@@ -41,6 +49,7 @@ from resnext_det.training.from_config import (
     build_loop,
     build_writer,
     check_training,
+    describe_training,
     solver_from_config,
 )
 from resnext_det.training.hooks import run_outcome
@@ -49,6 +58,8 @@ from resnext_det.training.run_directory import RunStart, open_run, write_config
 from resnext_det.weights.convention import apply_convention
 from resnext_det.weights.load import load_weights
 from resnext_det.weights.sources import weights_from_checkpoint
+
+logger = logging.getLogger(__name__)
 
 
 def train_classifier(
@@ -69,15 +80,21 @@ def train_classifier(
         FloatingPointError: a loss is not finite.
     """
     began = time.perf_counter()
-    job = prepare_classification(loaded, datasets, training=True)
+    job = prepare_training(loaded, datasets)
     check_training(job.cfg)
-    check_best_metric(job.cfg, _metric_names(job.cfg))
+    check_best_metric(job.cfg, _metric_names(job))
     output_dir = Path(job.cfg.OUTPUT_DIR)
     start = open_run(job.cfg, output_dir, resume=resume, engine=ENGINE, notes=loaded.notes)
     if start.finished:
         return json.loads((output_dir / RESULT).read_text())
     cfg, model, device = _build_model(job, start)
     write_config(cfg, output_dir)
+    if is_main():
+        assert job.train is not None
+        images, classes = len(job.train), len(job.class_names)
+        logger.info(
+            "Training on %d images of %d classes: %s", images, classes, describe_training(cfg)
+        )
     metrics, outcome = _train(job, cfg, start, model, device)
     if not is_main():
         return {}
@@ -93,8 +110,10 @@ def train_classifier(
     )
 
 
-def _metric_names(cfg: CfgNode) -> list[str]:
-    return ["top1", "top5", *(validation_names() if cfg.TEST.VALIDATION_LOSS else ())]
+def _metric_names(job: ClassificationJob) -> list[str]:
+    """Names of what every evaluation measures; those of further crops come at the end only."""
+    names = metric_names(job.test.own_classes if job.test else None)
+    return [*names, *(validation_names() if job.cfg.TEST.VALIDATION_LOSS else ())]
 
 
 def _build_model(
@@ -111,13 +130,14 @@ def _build_model(
         weights = fetch_weights(start.cfg.MODEL.WEIGHTS)
     cfg = apply_convention(start.cfg, job.user_given, weights)
     device = resolve_device(cfg)
+    set_cudnn(cfg)
     torch.manual_seed(derive_seed(cfg.SEED))
     model = classifier_from_config(cfg)
     if start.checkpoint:
         restore_model(model, start.state, start.checkpoint)
     elif weights:
         load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
-    return cfg, model.to(device), device
+    return cfg, in_layout(cfg, model.to(device)), device
 
 
 def _train(
@@ -143,14 +163,16 @@ def _train(
 
     def validate(model: nn.Module) -> Metrics:
         assert job.test is not None
-        return validation_losses(cfg, model, job.test, device)
+        return validation_losses(cfg, model, job.test.dataset, device)
 
     def draw(model: nn.Module) -> Pictures:
         assert job.test is not None
-        return prediction_pictures(cfg, model, job.test, device)
+        return prediction_pictures(cfg, model, job.test.dataset, device)
 
     with build_writer(cfg, first, len(job.train)) as writer:
-        losses = classification_losses(cfg.SOLVER.LABEL_SMOOTHING, build_device_batch(cfg, device))
+        losses = classification_losses(
+            cfg.SOLVER.LABEL_SMOOTHING, build_device_batch(cfg, device), build_mix(cfg)
+        )
         loop = build_loop(
             cfg,
             model,
@@ -165,6 +187,12 @@ def _train(
         if start.checkpoint:
             loop.load_state_dict(start.state, start.checkpoint)
         loop.run(_batches(job, cfg, first, aside), first, hooks)
+        more = {}
+        if job.test:
+            more = evaluate_more_crops(cfg, loop.model_to_use, job.test, device, aside)
+        if writer and more:
+            writer.record_evaluation(loop.last_iteration, more)
+    metrics |= more
     aside.share()
     if is_main():
         aside.log_new()

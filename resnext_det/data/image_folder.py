@@ -51,24 +51,6 @@ def load_image_folder(
     return ClassificationSet(entry, FolderImages(PackedList(samples)), tuple(names))
 
 
-def check_same_folders(first: ClassificationSet, second: ClassificationSet) -> None:
-    """Checks that two sets have the same classes.
-
-    Raises:
-        UserError: a class folder is in one only.
-    """
-    if first.class_names == second.class_names:
-        return
-    strays = sorted(set(first.class_names) ^ set(second.class_names))
-    there, lacking = first.entry.location, second.entry.location
-    if strays[0] in second.class_names:
-        there, lacking = lacking, there
-    raise UserError(
-        f"{first.entry.location} and {second.entry.location} do not have the same classes: "
-        f"'{strays[0]}' is in {there} but not in {lacking}; {len(strays)} such class(es)"
-    )
-
-
 def _check_headers(paths: Sequence[str], skip_broken: bool) -> None:
     first: UserError | None = None
     for path in paths:

@@ -1,7 +1,8 @@
 """Top-1 and top-5 accuracy of a classifier. Engine-neutral."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor
 
 
@@ -10,11 +11,14 @@ class TopKCounter:
 
     Args:
         ks: the k that are asked for.
+        classes: the M class numbers to choose among; all where it is None. Each image's class
+            is one of them.
     """
 
-    def __init__(self, ks: tuple[int, ...] = (1, 5)) -> None:
+    def __init__(self, ks: tuple[int, ...] = (1, 5), classes: Sequence[int] | None = None) -> None:
         self.correct: dict[int, int | None] = dict.fromkeys(ks, 0)
         self.total = 0
+        self._classes = None if classes is None else torch.tensor(sorted(classes))
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
         """Takes one batch.
@@ -25,6 +29,9 @@ class TopKCounter:
             logits: (N, K) scores, N may be 0.
             labels: (N,) int64 in 0 … K-1.
         """
+        if self._classes is not None:
+            logits = logits[:, self._classes]  # (N, M)
+            labels = torch.searchsorted(self._classes, labels)
         for k, count in self.correct.items():
             if logits.shape[1] < k or count is None:
                 self.correct[k] = None
