@@ -48,7 +48,7 @@ def evaluation_problems(cfg: CfgNode) -> Iterator[str]:
             f"TEST.PATIENCE is {test.PATIENCE} and TEST.EVAL_PERIOD 0, so nothing is evaluated "
             "before the end; give EVAL_PERIOD a number of iterations"
         )
-    wishes = ("BEST_METRIC", "VALIDATION_LOSS", "PICTURES")
+    wishes = ("BEST_METRIC", "VALIDATION_LOSS", "PICTURES", "MORE_CROPS", "TEN_CROP")
     for name in wishes if not cfg.DATASETS.TEST else ():
         if test[name]:
             yield f"TEST.{name} is {test[name]} and DATASETS.TEST empty; name a test set"

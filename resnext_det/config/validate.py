@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterator
 from fvcore.common.config import CfgNode
 
 from resnext_det.config.backbone import backbone_problems
+from resnext_det.config.classification import classification_problems
 from resnext_det.config.features import feature_problems, feature_warnings
 from resnext_det.config.limits import BOUNDS, CHOICES
 from resnext_det.config.quantities import (
     box_problems,
     evaluation_problems,
-    single_value_problem,
     solver_problems,
 )
 from resnext_det.config.tree import get_value, task_of
@@ -100,7 +100,7 @@ def _problems(cfg: CfgNode) -> Iterator[str]:
     except UserError as error:
         yield str(error)
         return
-    yield from _classification_problems(cfg) if is_classifier else _detection_problems(cfg)
+    yield from classification_problems(cfg) if is_classifier else _detection_problems(cfg)
 
 
 def _pixel_problems(cfg: CfgNode) -> Iterator[str]:
@@ -110,21 +110,6 @@ def _pixel_problems(cfg: CfgNode) -> Iterator[str]:
             yield f"MODEL.{name} is {value}; it has one number for each of 3 channels"
     if min(cfg.MODEL.PIXEL_STD, default=1) <= 0:
         yield f"MODEL.PIXEL_STD is {list(cfg.MODEL.PIXEL_STD)}; each has to be above 0"
-
-
-def _classification_problems(cfg: CfgNode) -> Iterator[str]:
-    image = cfg.INPUT.CLASSIFICATION
-    if image.TEST_CROP > image.RESIZE_TEST:
-        yield (
-            f"INPUT.CLASSIFICATION.TEST_CROP {image.TEST_CROP} does not fit into "
-            f"RESIZE_TEST {image.RESIZE_TEST}"
-        )
-    for name in ("TRAIN_SCALE", "TRAIN_RATIO"):
-        value = list(image[name])
-        if len(value) != 2 or not 0 < value[0] <= value[1]:
-            yield f"INPUT.CLASSIFICATION.{name} is {value}; it has to be [low, high] above 0"
-    if problem := single_value_problem(cfg):
-        yield problem
 
 
 def _detection_problems(cfg: CfgNode) -> Iterator[str]:

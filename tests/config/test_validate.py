@@ -237,6 +237,38 @@ CLASSIFICATION_CASES = [
         {"SOLVER.IMS_PER_BATCH": 4, "SOLVER.GRADIENT_ACCUMULATION": 4, IMAGE + "TRAIN_CROP": 32},
         "SOLVER.IMS_PER_BATCH is 4 in 4 passes and INPUT.CLASSIFICATION.TRAIN_CROP 32, which",
     ),
+    (
+        {IMAGE + "COLOR_JITTER": [0.4, 0.4]},
+        "INPUT.CLASSIFICATION.COLOR_JITTER is [0.4, 0.4]; it has three numbers between 0 and 1",
+    ),
+    (
+        {IMAGE + "COLOR_JITTER": [0.4, 0.4, 1.5]},
+        "INPUT.CLASSIFICATION.COLOR_JITTER is [0.4, 0.4, 1.5]; it has three numbers between",
+    ),
+    ({"TEST.MORE_CROPS": [320]}, "TEST.MORE_CROPS is [320]; each entry is [short side, crop]"),
+    ({"TEST.MORE_CROPS": [[320]]}, "TEST.MORE_CROPS is [[320]]; each entry is [short side, crop]"),
+    (
+        {"TEST.MORE_CROPS": [[320, 0]]},
+        "TEST.MORE_CROPS is [[320, 0]]; each entry is [short side, crop]",
+    ),
+    (
+        {"TEST.MORE_CROPS": [[320, 288], [288, 320]]},
+        "TEST.MORE_CROPS has [288, 320], whose crop does not fit into its short side",
+    ),
+    (
+        {"TEST.MORE_CROPS": [[320, 288], [320, 288]]},
+        "TEST.MORE_CROPS is [[320, 288], [320, 288]]; name each once",
+    ),
+    (
+        {"TEST.TEN_CROP": True, "DATASETS.TEST": []},
+        "TEST.TEN_CROP is True and DATASETS.TEST empty; name a test set",
+    ),
+    (
+        {"SOLVER.LABEL_SMOOTHING": 1.5},
+        "SOLVER.LABEL_SMOOTHING is 1.5; it has to be between 0 and 1",
+    ),
+    ({"SOLVER.MIXUP_ALPHA": -0.2}, "SOLVER.MIXUP_ALPHA is -0.2; it has to be at least 0"),
+    ({"MODEL.CLASSIFIER.INIT": "he"}, "MODEL.CLASSIFIER.INIT is 'he'; it can be 'detectron2'"),
     ({"MODEL.META_ARCHITECTURE": "imageclassifier"}, "MODEL.META_ARCHITECTURE: 'imageclassifier'"),
 ]
 

@@ -40,3 +40,22 @@ def test_shares_of_processes_add_up():
     merged = TopKCounter().merge(parts)
     assert merged.total == 8
     assert merged.result()["top1"] == 50.0
+
+
+def test_among_some_classes_equals_sklearn_on_these_alone():
+    logits = torch.rand(60, 12, generator=torch.Generator().manual_seed(1))
+    own = [7, 2, 11, 4, 9, 0]
+    labels = torch.tensor(own)[torch.arange(60) % 6]
+    counter = TopKCounter(classes=own)
+    counter.update(logits, labels)
+    places = sorted(own)
+    numbers = torch.tensor([places.index(label) for label in labels.tolist()])
+    for k in (1, 5):
+        expected = sklearn_metrics.top_k_accuracy_score(numbers, logits[:, places].numpy(), k=k)
+        assert counter.result()[f"top{k}"] == pytest.approx(100 * expected)
+
+
+def test_among_four_classes_there_is_no_top5():
+    counter = TopKCounter(classes=[0, 1, 2, 5])
+    counter.update(torch.eye(6)[:3], torch.tensor([0, 1, 2]))
+    assert counter.result() == {"top1": 100.0, "top5": None}
