@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import nn
-from torch.nn import functional
 
 from projects.TrainingSpeed.options import PLAIN, Setting
 from projects.TrainingSpeed.packing import pack_groups
 from resnext_det import build_classifier
-from resnext_det.config import load_config
+from resnext_det.classification.device_batch import build_device_batch
+from resnext_det.classification.losses import classification_losses
+from resnext_det.config import load_config, with_values
+from resnext_det.data.classification_batch import ClassificationBatch
+from resnext_det.training.acceleration import compiled, in_layout, set_cudnn
 from resnext_det.training.optimizer import build_optimizer
+from resnext_det.training.passes import Passes
+from resnext_det.training.precision import build_precision
 
-RECIPE = "resnext_det://ImageNet-Classification/X_50_32x4d.yaml"
-NUM_CLASSES = 1000
+RECIPE = "resnext_det://ImageNet-Classification/X_50_32x4d_paper.yaml"
 Step = Callable[[], None]
 
 
@@ -68,37 +73,55 @@ class Contestant:
     def build(self, work: Work) -> Step:
         """Builds the network and returns its training step, which has not run yet."""
         torch.manual_seed(0)
-        setting, device = self.setting, torch.device(work.device)
+        cfg, device = config(self.setting, work.device), torch.device(work.device)
+        set_cudnn(cfg)
         model = NETS[self.net]()
-        if setting.pack > 1:
-            pack_groups(model, setting.pack)
-        layout = torch.channels_last if setting.channels_last else torch.contiguous_format
-        model = model.to(device).to(memory_format=layout).train()
-        images = torch.randn(work.batch, 3, work.size, work.size, device=device)
-        labels = torch.randint(NUM_CLASSES, (work.batch,), device=device)
-        step = training_step(model, images.contiguous(memory_format=layout), labels, setting)
-        return recorded(step) if setting.cuda_graph else step
+        if self.setting.pack > 1:
+            pack_groups(model, self.setting.pack)
+        model = in_layout(cfg, model.to(device)).train()
+        step = training_step(cfg, model, drawn_batch(cfg, work))
+        return recorded(step) if self.setting.cuda_graph else step
 
 
-def training_step(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, setting: Setting
-) -> Step:
-    """Returns forward pass, cross-entropy, backward pass and update by the recipe's SGD.
+def config(setting: Setting, device: str) -> CfgNode:
+    """Returns the recipe with the keys that a user would set."""
+    keys = {
+        "MODEL.DEVICE": device,
+        "SOLVER.AMP.ENABLED": setting.bf16,
+        "SOLVER.AMP.DTYPE": "bfloat16",
+        "SOLVER.CHANNELS_LAST": setting.channels_last,
+        "SOLVER.COMPILE": setting.compile,
+        "CUDNN_BENCHMARK": setting.cudnn_benchmark,
+    }
+    return with_values(load_config(RECIPE).cfg, keys)
+
+
+def drawn_batch(cfg: CfgNode, work: Work) -> ClassificationBatch:
+    """Draws pixels and labels, on the device."""
+    shape = (work.batch, 3, work.size, work.size)
+    images = torch.randint(256, shape, dtype=torch.uint8)
+    labels = torch.randint(cfg.MODEL.CLASSIFIER.NUM_CLASSES, (work.batch,))
+    batch = ClassificationBatch(images, labels, torch.arange(work.batch))
+    return batch.to(torch.device(work.device))
+
+
+def training_step(cfg: CfgNode, model: nn.Module, batch: ClassificationBatch) -> Step:
+    """Returns normalising, forward pass, loss, backward pass and update: the trainer's parts.
 
     Args:
-        model: in training mode, on the images' device.
-        images: (N, 3, H, W) float32.
-        labels: (N,) int64.
-        setting: of which the numbers and torch.compile are looked at here.
+        cfg: the recipe.
+        model: in training mode.
+        batch: on the model's device.
     """
-    optimizer = build_optimizer(load_config(RECIPE).cfg, model)
-    forward = torch.compile(model) if setting.compile else model
+    device = batch.images.device
+    losses = classification_losses(cfg.SOLVER.LABEL_SMOOTHING, build_device_batch(cfg, device))
+    passes = Passes(losses, precision=build_precision(cfg, device))
+    optimizer = build_optimizer(cfg, model)
+    forward = compiled(cfg, model)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=setting.bf16):
-            loss = functional.cross_entropy(forward(images), labels)
-        loss.backward()
+        passes.backward(forward, batch)
         optimizer.step()
 
     return step

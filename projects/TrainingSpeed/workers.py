@@ -103,7 +103,6 @@ class _Process:
 
 
 def _serve(connection: Any, contestants: dict[str, Contestant], work: Work, warm_up: int) -> None:
-    torch.backends.cudnn.benchmark = True
     steps, reasons = build_all(contestants, work, warm_up)
     connection.send(reasons)
     while True:

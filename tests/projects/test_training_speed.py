@@ -71,22 +71,22 @@ def test_packing_is_exact_to_the_bit(pack, stride, dilation):
         assert torch.equal(grouped, packed)
 
 
-def test_a_packed_network_trains_as_the_grouped_one():
-    """In float64, where the order of sums does not show: the same parameters after an update."""
+def test_a_packed_network_has_the_grouped_ones_gradients():
+    """In float64, where the order of sums does not show; the parameters are the same objects."""
     torch.manual_seed(0)
     images, labels = torch.randn(4, 3, 32, 32, dtype=torch.float64), torch.arange(4)
-    states = {}
+    model = tiny_net().double().train()
+    names = dict(model.named_parameters())
+    found = []
     for pack in (1, 4):
-        torch.manual_seed(1)
-        model = tiny_net().double().train()
-        names = dict(model.named_parameters())
         assert pack_groups(model, pack) == (8 if pack > 1 else 0)  # one 3x3 in each of 8 blocks
-        kept = {name: names[name] for name in names}
-        contestants.training_step(model, images, labels, PLAIN)()
-        states[pack] = kept
-        assert {id(p) for p in model.parameters()} == {id(p) for p in kept.values()}
-    for name, parameter in states[1].items():
-        torch.testing.assert_close(states[4][name], parameter, rtol=1e-9, atol=1e-12)
+        assert {id(p) for p in model.parameters()} == {id(p) for p in names.values()}
+        model.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        found.append({name: parameter.grad.clone() for name, parameter in names.items()})
+    for name, grouped in found[0].items():
+        torch.testing.assert_close(found[1][name], grouped, rtol=1e-9, atol=1e-12)
+        assert grouped.abs().max() > 0
 
 
 def test_packing_takes_what_divides_the_groups_and_leaves_dense_ones_alone():
@@ -114,12 +114,12 @@ def test_an_option_changes_the_speed_and_not_what_is_computed(tiny, monkeypatch,
     """The first loss; those after updates of a drawn network amplify every rounding."""
     found, cross_entropy = [], torch.nn.functional.cross_entropy
 
-    def kept(logits, labels):
-        loss = cross_entropy(logits, labels)
+    def kept(logits, labels, **more):
+        loss = cross_entropy(logits, labels, **more)
         found.append(loss.item())
         return loss
 
-    monkeypatch.setattr(contestants.functional, "cross_entropy", kept)
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", kept)
     for setting in (PLAIN, add(PLAIN, name)):
         step = Contestant(setting=setting).build(Work(batch=8, size=64, device="cpu"))
         step()
@@ -128,6 +128,20 @@ def test_an_option_changes_the_speed_and_not_what_is_computed(tiny, monkeypatch,
     assert other == pytest.approx(plain, rel=tolerance)
     assert abs(after - plain) > 0.01  # an update changes it
     assert abs(other_after - other) > 0.01
+
+
+def test_settings_are_the_keys_that_a_user_sets():
+    cfg = contestants.config(Setting(bf16=True, channels_last=True, compile=True), "cpu")
+    assert (cfg.SOLVER.AMP.ENABLED, cfg.SOLVER.AMP.DTYPE) == (True, "bfloat16")
+    assert (cfg.SOLVER.CHANNELS_LAST, cfg.SOLVER.COMPILE, cfg.CUDNN_BENCHMARK) == (
+        True,
+        True,
+        False,
+    )
+    assert contestants.config(Setting(cudnn_benchmark=True), "cpu").CUDNN_BENCHMARK
+    solver = contestants.config(PLAIN, "cpu").SOLVER
+    assert (solver.AMP.ENABLED, solver.CHANNELS_LAST, solver.COMPILE) == (False, False, False)
+    assert solver.NESTEROV  # the paper's recipe
 
 
 def test_settings_say_what_differs():
@@ -158,9 +172,8 @@ def test_what_cannot_run_is_skipped_with_a_reason(tiny, monkeypatch):
         }
 
 
-def test_another_process_runs_the_steps_it_is_asked_for(tiny, monkeypatch):
+def test_another_process_runs_the_steps_it_is_asked_for(monkeypatch):
     """What it does, in a thread of this one."""
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     done = []
     monkeypatch.setattr(Contestant, "build", lambda c, work: lambda: done.append(c.net))
     ours, theirs = multiprocessing.Pipe()
@@ -168,7 +181,6 @@ def test_another_process_runs_the_steps_it_is_asked_for(tiny, monkeypatch):
     thread = threading.Thread(target=workers._serve, args=(theirs, given, WORK, 1))
     thread.start()
     assert ours.recv() == {}
-    assert torch.backends.cudnn.benchmark
     for name in ("b", "a"):
         ours.send(name)
         assert ours.recv() is None
