@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchvision.datasets.folder import IMG_EXTENSIONS
-
+from resnext_det.data.image_folder import class_folders, images_in
 from resnext_det.data.image_headers import check_header
 from resnext_det.data.manifest import (
     CHECKED_FOLDER,
@@ -71,30 +70,6 @@ def check_folder(root: Path, *, decode: bool = False, command: str = "") -> Fold
     return FolderReport(found, tuple(_warnings(root, found)))
 
 
-def images_in(folder: Path) -> list[str]:
-    """Returns the paths of the image files below a class folder, sorted.
-
-    Raises:
-        UserError: there is none.
-    """
-    paths = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS)
-    if not paths:
-        raise UserError(f"{folder}: no image in this class folder ({', '.join(IMG_EXTENSIONS)})")
-    return paths
-
-
-def class_folders(root: Path) -> list[Path]:
-    """Returns the class folders of a split, sorted by name.
-
-    Raises:
-        UserError: there is none.
-    """
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not folders:
-        raise UserError(f"{root}: no class folders in it; one subfolder per class is needed")
-    return folders
-
-
 def _check_split(root: Path, *, decode: bool, command: str) -> SplitRecord:
     folders = class_folders(root)
     journal = _journal(root, decode)
@@ -111,7 +86,7 @@ def _check_split(root: Path, *, decode: bool, command: str) -> SplitRecord:
     return SplitRecord(
         CHECKED_FOLDER,
         {folder.name: part["images"] for folder, part in zip(folders, parts, strict=True)},
-        sources=(SourceFile(str(root.resolve()), 0),),
+        sources=(SourceFile(root.name, 0),),
         command=command,
         broken=tuple(reason for part in parts for reason in part["broken"]),
     )
