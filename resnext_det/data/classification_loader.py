@@ -18,6 +18,7 @@ from resnext_det.data.classification_batch import (
 from resnext_det.data.classification_mapper import ClassificationMapper, classification_mapper
 from resnext_det.data.classification_set import ClassificationSet, ImageSource
 from resnext_det.data.decoding import UnreadableImage
+from resnext_det.data.fetch_ahead import fetched_ahead
 from resnext_det.data.loaders import Batches, Failed, PlannedBatches, make_batches, run_seed
 from resnext_det.data.samplers import BatchPlan, SampleKey, rank_chunk
 from resnext_det.data.set_aside import BrokenImage, SetAsideImages
@@ -133,7 +134,9 @@ def build_classification_train_loader(
     seed = run_seed(cfg, seed)
     plan = BatchPlan(len(dataset), cfg.SOLVER.IMS_PER_BATCH, seed, blocks=dataset.blocks)
     batches = PlannedBatches(plan, start_iteration, cfg.SOLVER.MAX_ITER, rank, world_size)
-    return _finish(cfg, dataset, classification_mapper(cfg, seed), batches, set_aside)
+    return _finish(
+        cfg, dataset, classification_mapper(cfg, seed), batches, set_aside, processes=world_size
+    )
 
 
 def build_classification_test_loader(
@@ -172,6 +175,8 @@ def _finish(
     mapper: ClassificationMapper,
     batches: Sampler[list[SampleKey]] | Sequence[list[int]],
     set_aside: SetAsideImages | None,
+    *,
+    processes: int = 1,
 ) -> ClassificationBatches:
     images = ClassificationImages(
         dataset.images, mapper, skip_broken=cfg.INPUT.CLASSIFICATION.SKIP_BROKEN
@@ -179,7 +184,7 @@ def _finish(
     loaded = make_batches(
         images,
         cfg.DATALOADER.NUM_WORKERS,
-        batch_sampler=batches,
+        batch_sampler=fetched_ahead(batches, dataset.images, processes=processes),
         collate=ClassificationCollate(),
         pin_memory=str(cfg.MODEL.DEVICE).startswith("cuda") and torch.cuda.is_available(),
     )
