@@ -1,5 +1,7 @@
 """A user's own folder: resumed checks, prepared sets, odd images, nothing changed."""
 
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +58,10 @@ def test_an_interrupted_check_goes_on(root, monkeypatch):
 
 def test_classes_that_differ_are_a_warning(root):
     (root / "val/cat").rename(root / "val/dog")
-    assert check_folder(root).warnings == (
+    (warning,) = check_folder(root).warnings
+    assert warning == (
         f"{root}: train/ and val/ do not have the same classes: 'cat' is not in val/; 2 such "
-        "class(es)",
+        "class(es)"
     )
 
 
@@ -94,3 +97,22 @@ def test_headers_and_pixels_are_two_checks(root):
     assert check_folder(root).splits["train"].broken == ()
     (broken,) = check_folder(root, decode=True).splits["train"].broken
     assert broken.startswith(f"{root}/train/ant/0.png: ")
+
+
+@pytest.mark.parametrize("decode", [False, True], ids=["headers", "decode"])
+def test_a_header_that_claims_gigabytes(root, decode):
+    path = root / "train/ant/0.png"
+    data = bytearray(path.read_bytes())
+    data[16:24] = (65535).to_bytes(4, "big") * 2  # IHDR's width and height
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path.write_bytes(data)
+    (broken,) = check_folder(root, decode=decode).splits["train"].broken
+    assert broken.startswith(f"{path}: ")
+    assert "pixels" in broken
+
+
+@pytest.mark.parametrize("decode", [False, True], ids=["headers", "decode"])
+def test_warnings_of_decoders_stay_as_they_were(root, decode):
+    before = list(warnings.filters)
+    check_folder(root, decode=decode)
+    assert warnings.filters == before
