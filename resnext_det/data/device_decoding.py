@@ -147,6 +147,27 @@ class DeviceDecoder:
         return _windows(part, job.view, job.fill)
 
 
+def check_decoder(cfg: Any) -> None:
+    """Checks, before any data are read, that `DECODER gpu` can be had.
+
+    Raises:
+        UserError: there is no GPU to decode on, or augmentation needs the pixels in the workers.
+    """
+    given = cfg.INPUT.CLASSIFICATION
+    if given.DECODER != "gpu":
+        return
+    if not str(cfg.MODEL.DEVICE).startswith("cuda") or not torch.cuda.is_available():
+        raise UserError(
+            f"INPUT.CLASSIFICATION.DECODER is gpu, but MODEL.DEVICE is {cfg.MODEL.DEVICE}, and "
+            f"torch finds {torch.cuda.device_count() or 'no'} CUDA GPU(s); set it to fast"
+        )
+    if given.AUTO_AUGMENT:
+        raise UserError(
+            f"INPUT.CLASSIFICATION.AUTO_AUGMENT {given.AUTO_AUGMENT} changes pixels in the worker "
+            "processes, which with DECODER gpu have none; set DECODER to fast"
+        )
+
+
 def build_device_decoder(cfg: Any, *, fill_gaps: bool) -> DeviceDecoder | None:
     """Builds the decoder of `DECODER gpu`; None for the others.
 
