@@ -1,6 +1,7 @@
 """Timing several functions in alternation, in one process. Engine-neutral."""
 
 import itertools
+import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -22,7 +23,8 @@ def alternate(
             which would be that of the waiting.
 
     Returns:
-        Seconds of the wall clock and of the processor (all threads of this process).
+        Seconds of the wall clock and of the processor: all threads of this process, and the
+        processes that it started and that ended meanwhile.
     """
     orders = itertools.cycle(balanced_orders(list(steps)))
     found: Rounds = {"wall": []} if cuda else {"wall": [], "cpu": []}
@@ -50,9 +52,14 @@ def balanced_orders(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
 def _seconds(step: Callable[[], object], cuda: bool) -> dict[str, float]:
     if cuda:
         torch.cuda.synchronize()
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu = time.perf_counter(), _processor_time()
     step()
     if cuda:
         torch.cuda.synchronize()
-    taken = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    taken = {"wall": time.perf_counter() - wall, "cpu": _processor_time() - cpu}
     return {clock: round(seconds, 6) for clock, seconds in taken.items()}
+
+
+def _processor_time() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime

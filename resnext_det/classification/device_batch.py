@@ -44,10 +44,11 @@ class DeviceBatch(nn.Module):
             (N * V, 3, S, S) float32, normalised, and (N,) int64, both on the device.
         """
         batch = batch.to(self._device)
-        images = batch.images.contiguous(memory_format=self._layout).float()
+        images = batch.images.to(torch.float32, memory_format=self._layout)
         if batch.colors is not None:
             images = change_colors(images, batch.colors, self._format)
-        return (images - self._mean) / self._std, batch.labels
+        # In place: on a CPU the memory of new tensors costs more than the arithmetic.
+        return images.sub_(self._mean).div_(self._std), batch.labels
 
 
 def build_device_batch(cfg: Any, device: torch.device) -> DeviceBatch:

@@ -21,6 +21,8 @@ _BLOCK = 8
 _UPSAMPLING_MARGIN = 2
 # Below this share of rows the header's patch, and the look for the end, cost more than they save.
 _LEAST_SAVED = 0.04
+_MOST_ROWS = 65500
+"""libjpeg refuses an image that claims more; so must what changes the claim."""
 _REST_IS_LEFT = "extraneous bytes before marker 0xd9"
 
 
@@ -56,7 +58,7 @@ def read_frame(data: bytes, height: int, width: int) -> JpegFrame:
         width: columns.
     """
     whole = JpegFrame(height, width, 0, height)
-    if not data.endswith(_END_OF_IMAGE):
+    if not data.endswith(_END_OF_IMAGE) or height > _MOST_ROWS:
         return whole
     found, place = whole, 2
     while place + 9 < len(data) and data[place] == 0xFF:

@@ -105,16 +105,20 @@ def cut_windows(resized: Pixels, view: View, fill: Color) -> Pixels:
     height, width = view.windows[0].height, view.windows[0].width
     pictures = np.empty((len(view.windows), height, width, 3), np.uint8)
     for picture, window, flipped in zip(pictures, view.windows, view.flipped, strict=True):
-        target = picture[:, ::-1] if flipped else picture
-        rows, from_rows = _overlap(window.top, height, resized.shape[0])
-        columns, from_columns = _overlap(window.left, width, resized.shape[1])
+        rows, from_rows = overlap(window.top, height, resized.shape[0])
+        columns, from_columns = overlap(window.left, width, resized.shape[1])
         if (rows.stop - rows.start, columns.stop - columns.start) != (height, width):
-            target[:] = fill
-        target[rows, columns] = resized[from_rows, from_columns]
+            picture[:] = fill
+        if not flipped:
+            picture[rows, columns] = resized[from_rows, from_columns]
+            continue
+        for channel in range(3):  # NumPy copies reversed pixels of three bytes four times slower
+            mirrored = picture[:, ::-1, channel]
+            mirrored[rows, columns] = resized[from_rows, from_columns, channel]
     return pictures
 
 
-def _overlap(start: int, length: int, limit: int) -> tuple[slice, slice]:
+def overlap(start: int, length: int, limit: int) -> tuple[slice, slice]:
     """Returns the places within a window that a line of pixels covers, and which pixels those."""
     first, last = max(start, 0), min(start + length, limit)
     last = max(first, last)

@@ -30,6 +30,7 @@ def resize_pixels(pixels: Pixels, size: tuple[int, int], mode: str) -> Pixels:
 
 
 def _resize(pixels: Pixels, size: tuple[int, int], mode: str) -> Pixels:
-    image = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)  # (1, 3, H, W), channels last
+    # In this order of operations torch sees that channels lie together, and keeps them so.
+    image = torch.from_numpy(pixels).unsqueeze(0).permute(0, 3, 1, 2)  # (1, 3, H, W)
     resized = functional.interpolate(image, size=size, mode=mode, antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

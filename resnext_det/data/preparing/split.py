@@ -66,8 +66,7 @@ class SplitWork:
         """Returns the class folders that are whole, as the journal and the disk agree on."""
         whole = {}
         for name, record in self.journal.parts.items():
-            recorded = (record.get("images"), record.get("bytes"))
-            if folder_size(self.partial / name) == recorded:
+            if folder_size(self.partial / name) == (record["images"], record["bytes"]):
                 whole[name] = record
         return whole
 
@@ -76,7 +75,8 @@ class SplitWork:
         """Gives a new folder that becomes the class's own when the block ends well."""
         temporary, final = self.partial / f".{name}", self.partial / name
         for folder in (temporary, final):
-            remove(folder)
+            if folder.exists():
+                shutil.rmtree(folder)
         temporary.mkdir(parents=True)
         yield temporary
         temporary.rename(final)
@@ -180,14 +180,6 @@ def folder_size(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return len(sizes), sum(sizes)
-
-
-def remove(folder: Path) -> None:
-    """Deletes a folder with all that is in it; of a link to one, the link alone."""
-    if folder.is_symlink():
-        folder.unlink()
-    elif folder.exists():
-        shutil.rmtree(folder)
 
 
 def sizes_of(paths: Sequence[Path]) -> dict[Path, int]:
