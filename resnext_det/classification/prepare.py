@@ -12,6 +12,7 @@ from resnext_det.data.catalog import DatasetEntry, find_dataset
 from resnext_det.data.class_alignment import SUBSET_KEY, AlignedSet, align_classes
 from resnext_det.data.classification_forms import load_classification_set
 from resnext_det.data.classification_set import ClassificationSet
+from resnext_det.data.device_decoding import check_decoder
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import main_first
 from resnext_det.weights.sources import Weights, resolve_weights
@@ -50,6 +51,7 @@ def prepare_training(
     """
     cfg = loaded.cfg
     check_honoured(cfg, HONOURED, "classification")
+    check_decoder(cfg)
     train = _only_dataset(cfg, "TRAIN", datasets)
     if train is None:
         raise UserError("DATASETS.TRAIN is empty: name a data set, or use --eval-only")
@@ -84,6 +86,7 @@ def prepare_evaluation(
     """
     cfg = loaded.cfg
     check_honoured(cfg, HONOURED, "classification")
+    check_decoder(cfg)
     test = _only_dataset(cfg, "TEST", datasets)
     if test is None:
         raise UserError("DATASETS.TEST is empty: name a data set")

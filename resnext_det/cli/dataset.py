@@ -7,10 +7,10 @@ default `prepare`: a function of the arguments that returns the exit status.
 import argparse
 import sys
 
-from resnext_det.cli.prepare import cifar, folder, imagenet_1k, shards
+from resnext_det.cli.prepare import cifar, folder, imagenet_1k, imagenet_5k, shards
 
 DESCRIPTION = "Prepare a data set from the files its publisher hands out, or check your own."
-KINDS = (imagenet_1k, cifar, folder, shards)
+KINDS = (imagenet_1k, imagenet_5k, cifar, folder, shards)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -10,6 +10,30 @@ from torch.utils.data import default_collate
 
 from resnext_det.data.image_draws import ColorDraws
 from resnext_det.data.set_aside import BrokenImage
+from resnext_det.data.views import View
+
+
+@dataclass(frozen=True)
+class EncodedView:
+    """A view of a JPEG that is left to be decoded on the device.
+
+    Attributes:
+        name: what messages call the image.
+        view: what of it is shown.
+        fill: RGB colour of what a window shows beyond the resized part.
+        file: the JPEG; in a batch, where all lie in one tensor, nothing.
+        place: of the image in its batch.
+        start: of the JPEG in the batch's `files`.
+        stop: where it ends there.
+    """
+
+    name: str
+    view: View
+    fill: tuple[int, int, int]
+    file: bytes = b""
+    place: int = 0
+    start: int = 0
+    stop: int = 0
 
 
 @dataclass(frozen=True)
@@ -17,11 +41,12 @@ class Sample:
     """One image as a worker makes it.
 
     Attributes:
-        pixels: (V, S, S, 3) uint8, in the order of `INPUT.FORMAT`.
+        pixels: (V, S, S, 3) uint8, in the order of `INPUT.FORMAT`; any values where `encoded` is.
         label: its class number.
         index: its place in the data set.
         colors: what was drawn for its colours; None where nothing is.
         set_aside: broken images that were met before this one could be read.
+        encoded: what the device makes the pixels of; None where they are there.
     """
 
     pixels: Tensor
@@ -29,6 +54,7 @@ class Sample:
     index: int
     colors: ColorDraws | None = None
     set_aside: tuple[BrokenImage, ...] = ()
+    encoded: EncodedView | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +69,9 @@ class ClassificationBatch:
         colors: what was drawn for the colours, (N, 3) each; None where nothing is.
         num_windows: V.
         set_aside: broken images that are not in the batch.
+        encoded: what is still to be decoded, which the loader sees to.
+        files: (B,) uint8, the files of `encoded` one after another: as many tensors would each
+            take a file descriptor on their way between processes.
     """
 
     images: Tensor
@@ -51,6 +80,8 @@ class ClassificationBatch:
     colors: ColorDraws | None = None
     num_windows: int = 1
     set_aside: tuple[BrokenImage, ...] = ()
+    encoded: tuple[EncodedView, ...] = ()
+    files: Tensor | None = None
 
     def __len__(self) -> int:
         """Returns N."""
@@ -60,7 +91,19 @@ class ClassificationBatch:
         """Splits the batch into as many of equal size, in order, for the passes of an update."""
         size = len(self) // parts
         assert size * parts == len(self), "check_passes comes first"
-        return [self._part(start, start + size) for start in range(0, len(self), size)]
+        windows = self.num_windows
+        return [
+            self._select(
+                slice(start, start + size), slice(start * windows, (start + size) * windows)
+            )
+            for start in range(0, len(self), size)
+        ]
+
+    def take(self, places: Sequence[int]) -> "ClassificationBatch":
+        """Returns the batch of the images in these places, in this order."""
+        rows = torch.tensor(places, dtype=torch.int64)
+        pictures = rows[:, None] * self.num_windows + torch.arange(self.num_windows)
+        return self._select(rows, pictures.flatten().to(self.images.device))
 
     def pin_memory(self) -> "ClassificationBatch":
         """Returns the batch in memory that a GPU can fetch by itself; the loader calls it."""
@@ -70,14 +113,14 @@ class ClassificationBatch:
         """Returns the batch on a device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def _part(self, start: int, stop: int) -> "ClassificationBatch":
-        pictures = slice(start * self.num_windows, stop * self.num_windows)
+    def _select(self, rows: slice | Tensor, pictures: slice | Tensor) -> "ClassificationBatch":
+        assert not self.encoded, "the loader decodes first"
         return replace(
             self,
             images=self.images[pictures],
-            labels=self.labels[start:stop],
-            indices=self.indices[start:stop],
-            colors=ColorDraws(*(d[start:stop] for d in self.colors)) if self.colors else None,
+            labels=self.labels[rows],
+            indices=self.indices[rows],
+            colors=ColorDraws(*(draw[rows] for draw in self.colors)) if self.colors else None,
         )
 
     def _map(self, change: Any) -> "ClassificationBatch":
@@ -117,4 +160,19 @@ class ClassificationCollate:
             colors,
             num_windows=pixels.shape[1],
             set_aside=aside,
+            **_joined(kept),
         )
+
+
+def _joined(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Returns `encoded` and `files` of a batch."""
+    encoded, start = [], 0
+    for place, sample in enumerate(samples):
+        if sample.encoded:
+            stop = start + len(sample.encoded.file)
+            encoded.append(replace(sample.encoded, file=b"", place=place, start=start, stop=stop))
+            start = stop
+    if not encoded:
+        return {}
+    files = bytearray(b"".join(sample.encoded.file for sample in samples if sample.encoded))
+    return {"encoded": tuple(encoded), "files": torch.frombuffer(files, dtype=torch.uint8)}

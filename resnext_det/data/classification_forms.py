@@ -3,6 +3,7 @@
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.classification_set import ClassificationSet
 from resnext_det.data.image_folder import load_image_folder
+from resnext_det.data.shard_pattern import is_pattern
 from resnext_det.data.shards import has_shards, load_shards
 
 
@@ -20,6 +21,8 @@ def load_classification_set(
         UserError: it is not there, or something in it is wrong; see `load_image_folder` and
             `load_shards`.
     """
-    if entry.json_file is None and (entry.address or has_shards(entry.image_root)):
+    if entry.json_file is None and (
+        entry.address or is_pattern(entry) or has_shards(entry.image_root)
+    ):
         return load_shards(entry)
     return load_image_folder(entry, training=training, skip_broken=skip_broken)

@@ -18,6 +18,8 @@ from resnext_det.data.classification_batch import (
 from resnext_det.data.classification_mapper import ClassificationMapper, classification_mapper
 from resnext_det.data.classification_set import ClassificationSet, ImageSource
 from resnext_det.data.decoding import UnreadableImage
+from resnext_det.data.device_decoding import DeviceDecoder, build_device_decoder
+from resnext_det.data.fetch_ahead import fetched_ahead
 from resnext_det.data.loaders import Batches, Failed, PlannedBatches, make_batches, run_seed
 from resnext_det.data.samplers import BatchPlan, SampleKey, rank_chunk
 from resnext_det.data.set_aside import BrokenImage, SetAsideImages
@@ -87,11 +89,18 @@ class ClassificationBatches:
     Args:
         batches: of the worker processes.
         set_aside: where they are written down.
+        decoder: decodes what the workers left to the device; None where that is nothing.
     """
 
-    def __init__(self, batches: Batches[ClassificationBatch], set_aside: SetAsideImages) -> None:
+    def __init__(
+        self,
+        batches: Batches[ClassificationBatch],
+        set_aside: SetAsideImages,
+        decoder: DeviceDecoder | None = None,
+    ) -> None:
         self._batches = batches
         self._set_aside = set_aside
+        self._decoder = decoder
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -102,7 +111,8 @@ class ClassificationBatches:
         Raises:
             UserError: a sample could not be made, the worker's own one-line message.
         """
-        for batch in self._batches:
+        for workers_batch in self._batches:
+            batch = self._decoder.finish(workers_batch) if self._decoder else workers_batch
             self._set_aside.add(batch.set_aside)
             if len(batch):
                 yield batch
@@ -133,7 +143,9 @@ def build_classification_train_loader(
     seed = run_seed(cfg, seed)
     plan = BatchPlan(len(dataset), cfg.SOLVER.IMS_PER_BATCH, seed, blocks=dataset.blocks)
     batches = PlannedBatches(plan, start_iteration, cfg.SOLVER.MAX_ITER, rank, world_size)
-    return _finish(cfg, dataset, classification_mapper(cfg, seed), batches, set_aside)
+    return _finish(
+        cfg, dataset, classification_mapper(cfg, seed), batches, set_aside, processes=world_size
+    )
 
 
 def build_classification_test_loader(
@@ -172,6 +184,8 @@ def _finish(
     mapper: ClassificationMapper,
     batches: Sampler[list[SampleKey]] | Sequence[list[int]],
     set_aside: SetAsideImages | None,
+    *,
+    processes: int = 1,
 ) -> ClassificationBatches:
     images = ClassificationImages(
         dataset.images, mapper, skip_broken=cfg.INPUT.CLASSIFICATION.SKIP_BROKEN
@@ -179,8 +193,10 @@ def _finish(
     loaded = make_batches(
         images,
         cfg.DATALOADER.NUM_WORKERS,
-        batch_sampler=batches,
+        batch_sampler=fetched_ahead(batches, dataset.images, processes=processes),
         collate=ClassificationCollate(),
         pin_memory=str(cfg.MODEL.DEVICE).startswith("cuda") and torch.cuda.is_available(),
     )
-    return ClassificationBatches(loaded, SetAsideImages() if set_aside is None else set_aside)
+    decoder = build_device_decoder(cfg, fill_gaps=isinstance(batches, PlannedBatches))
+    aside = SetAsideImages() if set_aside is None else set_aside
+    return ClassificationBatches(loaded, aside, decoder)

@@ -12,10 +12,12 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from resnext_det.data.auto_augment import augment, build_auto_augment
-from resnext_det.data.classification_batch import Sample
+from resnext_det.data.classification_batch import EncodedView, Sample
 from resnext_det.data.classification_set import EncodedImage
-from resnext_det.data.decoding import Decoder, build_decoder
+from resnext_det.data.decoding import Decoder, OpenedImage, build_decoder
+from resnext_det.data.device_decoding import is_plain_jpeg
 from resnext_det.data.image_draws import ImageDraws, draws_from_config, seeded
+from resnext_det.data.opened_image import check_view
 from resnext_det.data.samplers import SampleKey
 from resnext_det.data.transforms import check_pixel_format
 from resnext_det.data.views import TestView, View
@@ -36,6 +38,7 @@ class ClassificationMapper:
         test: what evaluation sees.
         fill: RGB colour of what lies outside of a training image.
         policy: an augmentation policy.
+        on_device: whether plain JPEGs are handed on, to be decoded on the device.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class ClassificationMapper:
         test: TestView,
         fill: Color = (0, 0, 0),
         policy: v2.Transform | None = None,
+        on_device: bool = False,
     ) -> None:
         check_pixel_format(pixel_format)
         self._decoder = decoder
@@ -57,6 +61,7 @@ class ClassificationMapper:
         self._test = test
         self._fill = fill
         self._policy = policy
+        self._on_device = on_device
 
     def __call__(self, image: EncodedImage, index: int, key: SampleKey | None) -> Sample:
         """Makes the sample of an image.
@@ -72,20 +77,31 @@ class ClassificationMapper:
         """
         opened = self._decoder.open(image.data)
         if key is None:
-            pixels = self._render(opened, self._test.of(opened.height, opened.width), (0, 0, 0))
-            return Sample(self._ordered(pixels), image.label, index)
+            view = self._test.of(opened.height, opened.width)
+            pixels, encoded = self._picture(image, opened, view, (0, 0, 0))
+            return Sample(self._ordered(pixels), image.label, index, encoded=encoded)
         with seeded(derive_seed(self._seed, key.iteration, key.position)):
             try:
                 view, colors = self._draws.draw(opened.height, opened.width)
             except UserError as error:
                 raise UserError(f"{image.name}: {error}") from error
-            pixels = self._render(opened, view, self._fill)
+            pixels, encoded = self._picture(image, opened, view, self._fill)
             if self._policy is not None:
                 pixels = augment(self._policy, pixels)
-        return Sample(self._ordered(pixels), image.label, index, colors)
+        return Sample(self._ordered(pixels), image.label, index, colors, encoded=encoded)
 
-    def _render(self, opened: Any, view: View, fill: Color) -> Tensor:
-        return torch.from_numpy(np.require(opened.render(view, fill), requirements=["C", "W"]))
+    def _picture(
+        self, image: EncodedImage, opened: OpenedImage, view: View, fill: Color
+    ) -> tuple[Tensor, EncodedView | None]:
+        """Returns a view's pixels, or any pixels and what the device makes them of."""
+        if self._on_device and is_plain_jpeg(image.data, opened):
+            check_view(view)
+            _, _, height, width = view.windows[0]
+            pixels = torch.zeros(1, dtype=torch.uint8).expand(len(view.windows), height, width, 3)
+            return pixels, EncodedView(image.name, view, fill, image.data)
+        rendered = np.require(opened.render(view, fill), requirements=["C", "W"])
+        pixels = torch.from_numpy(rendered)
+        return pixels, None
 
     def _ordered(self, pixels: Tensor) -> Tensor:
         return pixels.flip(-1) if self._format == "BGR" else pixels
@@ -102,14 +118,16 @@ def classification_mapper(
         test: what evaluation sees; the config's centre crop where it is None.
     """
     given = cfg.INPUT.CLASSIFICATION
+    on_device = given.DECODER == "gpu"
     return ClassificationMapper(
-        build_decoder(given.DECODER, given.INTERPOLATION),
+        build_decoder("fast" if on_device else given.DECODER, given.INTERPOLATION),
         pixel_format=cfg.INPUT.FORMAT,
         seed=seed,
         draws=draws_from_config(cfg),
         test=test or TestView(given.RESIZE_TEST, given.TEST_CROP),
         fill=_mean_color(cfg),
         policy=build_auto_augment(cfg),
+        on_device=on_device,
     )
 
 

@@ -195,34 +195,16 @@ class ImageDraws:
 
 
 def draws_from_config(cfg: Any) -> ImageDraws:
-    """Builds the draws that `INPUT.CLASSIFICATION` describes.
-
-    Raises:
-        UserError: a range or the jitter's strengths are none.
-    """
+    """Builds the draws that `INPUT.CLASSIFICATION` describes, whose values are checked already."""
     given = cfg.INPUT.CLASSIFICATION
-    scale, ratio = _range(given, "TRAIN_SCALE"), _range(given, "TRAIN_RATIO")
+    scale, ratio = tuple(given.TRAIN_SCALE), tuple(given.TRAIN_RATIO)
     views: dict[str, ViewDraw] = {
         "resized_crop": ResizedCrop(given.TRAIN_CROP, scale, ratio),
         "torch7_crop": Torch7Crop(given.TRAIN_CROP, scale, ratio),
         "padded_crop": PaddedCrop(given.TRAIN_CROP, given.TRAIN_PADDING),
     }
-    jitter = tuple(given.COLOR_JITTER)
-    if len(jitter) != 3 or min(jitter) < 0:
-        raise UserError(
-            f"INPUT.CLASSIFICATION.COLOR_JITTER {list(jitter)}: three strengths of 0 or more are "
-            "needed, of brightness, contrast and saturation"
-        )
-    return ImageDraws(views[given.TRAIN_VIEW], given.HFLIP, ColorDraw(jitter, given.LIGHTING))
-
-
-def _range(given: Any, key: str) -> tuple[float, float]:
-    values = [float(value) for value in given[key]]
-    if len(values) != 2 or not 0 < values[0] <= values[1]:
-        raise UserError(
-            f"INPUT.CLASSIFICATION.{key} {values}: two numbers above 0 are needed, the lower first"
-        )
-    return values[0], values[1]
+    colors = ColorDraw(tuple(given.COLOR_JITTER), given.LIGHTING)
+    return ImageDraws(views[given.TRAIN_VIEW], given.HFLIP, colors)
 
 
 def _uniform(low: float, high: float) -> float:

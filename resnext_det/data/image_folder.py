@@ -1,5 +1,6 @@
 """Classification sets: a folder with one subfolder per class. Engine-neutral."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.classification_set import ClassificationSet, FolderImages
 from resnext_det.data.image_headers import check_header, spread
+from resnext_det.data.manifest import check_against_manifest
 from resnext_det.data.packed import PackedList
 from resnext_det.errors import UserError
 
@@ -26,7 +28,8 @@ def load_image_folder(
 
     Raises:
         UserError: the folder is missing, has no class folders, or one of them no image; an
-            image that cannot be opened, or with `skip_broken` none that can.
+            image that cannot be opened, or with `skip_broken` none that can; a set that was
+            prepared has lost images since (see `manifest`).
     """
     if entry.json_file is not None:
         raise UserError(
@@ -36,19 +39,34 @@ def load_image_folder(
     root = entry.image_root
     if not root.is_dir():
         what = "a file, not a folder" if root.exists() else "no such folder"
-        hint = " (set DETECTRON2_DATASETS to the folder that holds imagenet/)"
+        hint = (
+            f" (set DETECTRON2_DATASETS to the folder that holds {root.parent.name}/, or make it "
+            "with `resnext-det dataset prepare`)"
+        )
         raise UserError(
             f"{root}: {what}; it should hold one folder of images per class of data set "
             f"'{entry.name}'{hint if entry.published else ''}"
         )
-    names = sorted(item.name for item in root.iterdir() if _is_class_folder(item))
-    if not names:
-        raise UserError(f"{root}: no class folders in it; one subfolder per class is needed")
+    names = [folder.name for folder in class_folders(root)]
     samples = [
-        (path, number) for number, name in enumerate(names) for path in _images_in(root / name)
+        (path, number) for number, name in enumerate(names) for path in images_in(root / name)
     ]
+    counts = Counter(number for _, number in samples)
+    check_against_manifest(root, {name: counts[number] for number, name in enumerate(names)})
     _check_headers([path for path, _ in spread(samples, training=training)], skip_broken)
     return ClassificationSet(entry, FolderImages(PackedList(samples)), tuple(names))
+
+
+def class_folders(root: Path) -> list[Path]:
+    """Returns the class folders of a set, sorted by name.
+
+    Raises:
+        UserError: there is none.
+    """
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not folders:
+        raise UserError(f"{root}: no class folders in it; one subfolder per class is needed")
+    return folders
 
 
 def _check_headers(paths: Sequence[str], skip_broken: bool) -> None:
@@ -67,11 +85,12 @@ def _check_headers(paths: Sequence[str], skip_broken: bool) -> None:
         raise UserError(f"{first}; nor can any other image of the {len(paths)} looked at")
 
 
-def _is_class_folder(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
+def images_in(folder: Path) -> Sequence[str]:
+    """Returns the paths of the images below a class folder, sorted.
 
-
-def _images_in(folder: Path) -> Sequence[str]:
+    Raises:
+        UserError: there is none.
+    """
     paths = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS)
     if not paths:
         raise UserError(f"{folder}: no image in this class folder ({', '.join(IMG_EXTENSIONS)})")

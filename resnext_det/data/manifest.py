@@ -38,7 +38,7 @@ class SourceFile:
     """An archive or folder that images came from.
 
     Attributes:
-        name: its name, without folders; the whole path of a folder.
+        name: its name, without the folder that it is in.
         size: bytes; 0 for a folder.
         md5: hexadecimal, as archives are published with it; None where it was not computed.
         sha256: hexadecimal; None where it was not computed.
@@ -141,6 +141,7 @@ def check_against_manifest(root: Path, counts: Mapping[str, int]) -> None:
         UserError: a set that was prepared lacks images or has more. A user's own folder that
             was only checked may grow: that is a warning.
     """
+    root = root.absolute()
     record = read_manifest(root.parent).splits.get(root.name)
     if record is None or dict(record.classes) == dict(counts):
         return

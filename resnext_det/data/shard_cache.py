@@ -8,7 +8,7 @@ written again is never mixed with its older self.
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import quote, urljoin
 from filelock import FileLock, Timeout
 
 from resnext_det.data.http_files import Patience, Wanted, fetch_file
+from resnext_det.data.sample_table import SampleTable
 from resnext_det.data.shard_index import IndexedFile
 from resnext_det.errors import UserError
 
@@ -95,7 +96,7 @@ class RemotePlace:
         """
         path = self._path(file)
         if not _is_there(path, file.size):
-            with _locked(path):
+            with locked(path):
                 self._fetch_unless_there(file, path)
         return path
 
@@ -112,7 +113,7 @@ class RemotePlace:
         if _is_there(path, file.size):
             return False
         try:
-            with _locked(path, wait=False):
+            with locked(path, wait=False):
                 return self._fetch_unless_there(file, path)
         except Timeout:
             return False
@@ -131,10 +132,38 @@ class RemotePlace:
                 self.address, path,
             )  # fmt: skip
             return path
-        with _locked(path):
+        with locked(path):
             if not path.exists():
                 fetch_file(Wanted(self.address, largest=_LARGEST_INDEX), path, self.patience)
         return path
+
+    def adopt(
+        self, name: str, scan: Callable[[Path], SampleTable]
+    ) -> tuple[SampleTable, IndexedFile]:
+        """Fetches a shard that no index tells of, and keeps it by its digest.
+
+        Args:
+            name: of the shard.
+            scan: finds its images.
+
+        Raises:
+            UserError: see `fetch_file`; what `scan` raises.
+        """
+        unknown = IndexedFile(name, 0, "", 0)
+        address, path = self.shown(unknown), self._path(unknown)
+        with locked(path):
+            if self.limit is not None:
+                make_room(self.folder, self.limit)
+            if not path.exists():
+                fetch_file(Wanted(address), path, self.patience)
+            try:
+                table = scan(path)
+            except UserError as error:
+                path.unlink()
+                raise UserError(str(error).replace(str(path), address)) from error
+            file = IndexedFile(name, path.stat().st_size, sha256_of(path), len(table))
+            path.replace(self._path(file))
+        return table, file
 
     def shown(self, file: IndexedFile) -> str:
         """Returns the address of a file."""
@@ -204,6 +233,12 @@ def mark_used(path: Path) -> None:
         return
 
 
+def sha256_of(path: Path) -> str:
+    """Returns the digest of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _is_there(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size
@@ -212,7 +247,7 @@ def _is_there(path: Path, size: int) -> bool:
 
 
 @contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Holds a file's lock; it is the system's, so it ends with the process that holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ the text of `.cls`, or "label" or "cls" in `.json`. Other members are left alone
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,21 +125,3 @@ def _class_number(shown: str, said: Any) -> int:
             f"{shown}: label {str(said)[:40]!r} is no class number, 0 … {MOST_CLASSES - 1}"
         )
     return number
-
-
-def names_of_classes(
-    given: Sequence[str] | None, largest_label: int, shown: str
-) -> tuple[str, ...]:
-    """Returns the class names: those given, or the numbers with leading zeros.
-
-    Raises:
-        UserError: a label has no name.
-    """
-    if given is None:
-        width = len(str(largest_label))
-        return tuple(str(number).zfill(width) for number in range(largest_label + 1))
-    if largest_label >= len(given):
-        raise UserError(
-            f"{shown}: a label is {largest_label}, but there are {len(given)} class names"
-        )
-    return tuple(given)

@@ -22,8 +22,10 @@ from resnext_det.data.shard_cache import (
     ShardPlace,
     mark_used,
     remote_place,
+    sha256_of,
 )
 from resnext_det.data.shard_index import INDEX_NAME, IndexedFile, ShardIndex, read_index
+from resnext_det.data.shard_pattern import is_pattern, local_index, remote_index
 from resnext_det.errors import UserError
 
 _OPEN_SHARDS = 64
@@ -159,7 +161,7 @@ class _OpenShard:
 
 
 def load_shards(entry: DatasetEntry) -> ClassificationSet:
-    """Opens a set of shards by its index, from a folder or a server.
+    """Opens a set of shards in a folder or on a server, by its index or by the shards' names.
 
     Raises:
         UserError: the index or its table is missing or damaged, or cannot be fetched; a shard of
@@ -167,15 +169,25 @@ def load_shards(entry: DatasetEntry) -> ClassificationSet:
     """
     if entry.address:
         return _remote_set(entry)
-    path = entry.image_root / INDEX_NAME
-    index = read_index(path, str(path))
-    place = LocalPlace(entry.image_root)
+    if is_pattern(entry):
+        index, path = local_index(entry)
+        place = LocalPlace(entry.image_root.parent)
+    else:
+        path = entry.image_root / INDEX_NAME
+        index = read_index(path, str(path))
+        place = LocalPlace(entry.image_root)
     for shard in index.shards:
         place.find(shard)
-    return _set_of(entry, index, place)
+    table_path = LocalPlace(path.parent).find(index.table)
+    if sha256_of(table_path) != index.table.sha256:
+        raise UserError(f"{table_path}: is not the one {path.name} names: write the index again")
+    return _set_of(entry, index, table_path, place)
 
 
 def _remote_set(entry: DatasetEntry) -> ClassificationSet:
+    if is_pattern(entry):
+        index, path, place = remote_index(entry)
+        return _set_of(entry, index, LocalPlace(path.parent).find(index.table), place)
     place = remote_place(entry.address)
     path = place.fetch_index()
     try:
@@ -189,11 +201,12 @@ def _remote_set(entry: DatasetEntry) -> ClassificationSet:
                 f"{entry.address}: has no sha256 of {file.name}; write the index again with: "
                 "resnext-det dataset prepare shards --index-only FOLDER"
             )
-    return _set_of(entry, index, place)
+    return _set_of(entry, index, place.find(index.table), place)
 
 
-def _set_of(entry: DatasetEntry, index: ShardIndex, place: ShardPlace) -> ClassificationSet:
-    table_path = place.find(index.table)
+def _set_of(
+    entry: DatasetEntry, index: ShardIndex, table_path: Path, place: ShardPlace
+) -> ClassificationSet:
     check_table(
         open_table(table_path),
         table_path,

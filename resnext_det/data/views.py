@@ -7,8 +7,6 @@ needs. Evaluation's views are torchvision's: `Resize`, then `CenterCrop` or `Ten
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from resnext_det.errors import UserError
-
 
 class Box(NamedTuple):
     """A rectangle in whole pixels."""
@@ -77,16 +75,8 @@ class TestView:
     ten_crop: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.resize, self.crop) < 1:
-            raise UserError(
-                f"a crop of {self.crop} px of a short side of {self.resize} px "
-                "(INPUT.CLASSIFICATION.TEST_CROP, RESIZE_TEST, TEST.MORE_CROPS): both are 1 or more"
-            )
-        if self.ten_crop and self.crop > self.resize:
-            raise UserError(
-                f"TEST.TEN_CROP cannot take corners of {self.crop} px from a short side of "
-                f"{self.resize} px: raise INPUT.CLASSIFICATION.RESIZE_TEST to at least TEST_CROP"
-            )
+        assert min(self.resize, self.crop) >= 1
+        assert self.crop <= self.resize or not self.ten_crop, "there would be no corners"
 
     @property
     def num_windows(self) -> int:

@@ -7,10 +7,13 @@ from PIL import Image
 from torchvision.models import ResNet50_Weights
 from torchvision.models.resnet import Bottleneck, ResNet
 
+from resnext_det.classification import train_classifier
 from resnext_det.classification.device_batch import build_device_batch
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.classification_loader import build_classification_test_loader
+from resnext_det.data.device_decoding import check_decoder
 from resnext_det.data.image_folder import load_image_folder
+from resnext_det.errors import UserError
 
 
 def tiny_resnext():
@@ -44,6 +47,29 @@ def logits_by_both_paths(cfg, dataset, places):
         with Image.open(dataset.images.name(place)) as image:
             theirs.append(model(preset(image.convert("RGB"))[None]))
     return ours, torch.cat(theirs)
+
+
+GPU = ("INPUT.CLASSIFICATION.DECODER", "gpu")
+
+
+@pytest.mark.parametrize("weights", ["", "none.pth"])
+def test_a_gpu_decoder_needs_a_gpu(load, monkeypatch, weights):
+    """Named before any data, which are not there, are read."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    message = r"DECODER is gpu, but MODEL.DEVICE is cuda, and torch finds no CUDA GPU\(s\); set it"
+    with pytest.raises(UserError, match=message):
+        train_classifier(load(*GPU, "MODEL.DEVICE", "cuda", "MODEL.WEIGHTS", weights), {})
+    with pytest.raises(UserError, match=r"gpu, but MODEL.DEVICE is cpu, and .*; set it to fast"):
+        check_decoder(load(*GPU, "MODEL.DEVICE", "cpu").cfg)
+
+
+def test_a_gpu_decoder_leaves_the_workers_no_pixels_to_augment(load, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check_decoder(load(*GPU, "MODEL.DEVICE", "cuda").cfg)
+    policy = ("INPUT.CLASSIFICATION.AUTO_AUGMENT", "trivial_augment_wide")
+    with pytest.raises(UserError, match=r"AUTO_AUGMENT trivial_augment_wide .* DECODER to fast"):
+        check_decoder(load(*GPU, "MODEL.DEVICE", "cuda", *policy).cfg)
 
 
 @pytest.fixture

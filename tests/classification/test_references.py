@@ -13,12 +13,13 @@ from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
-from resnext_det.classification import evaluate, train_classifier
+from resnext_det.classification import train_classifier
 from resnext_det.classification.device_batch import build_device_batch
 from resnext_det.cli.train import main
 from resnext_det.config import load_config
 from resnext_det.data.classification_loader import build_classification_train_loader
 from resnext_det.data.image_folder import load_image_folder
+from resnext_det.evaluation.topk import TopKCounter
 from resnext_det.weights.names import rename_foreign
 
 CLASSES = 7
@@ -63,14 +64,13 @@ def drawn_resnext(pictures):
 @pytest.fixture
 def logits(monkeypatch):
     """What an evaluation run computes: its batches' logits and labels."""
-    found = []
+    found, update = [], TopKCounter.update
 
-    class Recorded(evaluate.TopKCounter):
-        def update(self, logits, labels):
-            found.append((logits, labels))
-            super().update(logits, labels)
+    def recorded(self, logits, labels):
+        found.append((logits, labels))
+        update(self, logits, labels)
 
-    monkeypatch.setattr(evaluate, "TopKCounter", Recorded)
+    monkeypatch.setattr(TopKCounter, "update", recorded)
     return found
 
 

@@ -69,7 +69,7 @@ def test_no_split(tmp_path, capsys):
     assert capsys.readouterr().err == expected
 
 
-@pytest.mark.parametrize("kind", ["imagenet-1k", "cifar10", "cifar100", "folder"])
+@pytest.mark.parametrize("kind", ["imagenet-1k", "imagenet-5k", "cifar10", "cifar100", "folder"])
 def test_every_kind_has_help(kind, capsys):
     with pytest.raises(SystemExit) as ended:
         prepare(kind, "--help")

@@ -19,7 +19,6 @@ from resnext_det.data.image_draws import (
     seeded,
 )
 from resnext_det.data.views import Box, View
-from resnext_det.errors import UserError
 
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 PAPER = Torch7Crop(224, SCALE, RATIO)
@@ -211,18 +210,3 @@ def test_crop_and_flip_do_not_depend_on_the_colours(cfg: CfgNode) -> None:
         assert views[0] == views[1]
         flips += views[0].flipped[0]
     assert 30 < flips < 70
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("COLOR_JITTER", [0.4, 0.4], r"COLOR_JITTER \[0.4, 0.4\]: three strengths"),
-        ("COLOR_JITTER", [0.4, -1.0, 0.4], r"three strengths of 0 or more"),
-        ("TRAIN_SCALE", [1.0, 0.08], r"TRAIN_SCALE \[1.0, 0.08\]: two numbers above 0"),
-        ("TRAIN_RATIO", [0.0, 1.0], r"TRAIN_RATIO \[0.0, 1.0\]: two numbers above 0"),
-    ],
-)
-def test_mistakes_are_named(cfg: CfgNode, key: str, value: list[float], message: str) -> None:
-    cfg.INPUT.CLASSIFICATION[key] = value
-    with pytest.raises(UserError, match=message):
-        draws_from_config(cfg)

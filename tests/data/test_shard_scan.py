@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from resnext_det.data.shard_scan import names_of_classes, scan_shard
+from resnext_det.data.class_names import names_of_classes
+from resnext_det.data.shard_scan import scan_shard
 from resnext_det.errors import UserError
 from tests.data.sharded import make_tar
 

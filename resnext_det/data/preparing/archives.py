@@ -96,13 +96,18 @@ class ArchiveFile:
         path: the file.
         digests: what is given every byte; None to go over unwanted parts without reading them.
         advance: is told how many bytes were read or gone over.
+        chunk: bytes read from the disk at a time.
     """
 
     def __init__(
-        self, path: Path, digests: "Digests | None", advance: Callable[[int], None]
+        self,
+        path: Path,
+        digests: "Digests | None",
+        advance: Callable[[int], None],
+        chunk: int = CHUNK,
     ) -> None:
         self._raw = _RawFile(path, digests, advance)
-        self._file = io.BufferedReader(self._raw, CHUNK)
+        self._file = io.BufferedReader(self._raw, chunk)
         self._digested = digests is not None
         self._path = path
 
@@ -199,7 +204,11 @@ class Opened:
 
 @contextmanager
 def open_archive(
-    path: Path, *, digest: bool, advance: Callable[[int], None] = lambda _: None
+    path: Path,
+    *,
+    digest: bool,
+    advance: Callable[[int], None] = lambda _: None,
+    chunk: int = CHUNK,
 ) -> Iterator[Opened]:
     """Opens an archive for one pass.
 
@@ -207,13 +216,14 @@ def open_archive(
         path: the file.
         digest: compute MD5 and SHA-256; what the block leaves unread is read for them.
         advance: is told how many bytes were read.
+        chunk: bytes read from the disk at a time.
 
     Raises:
         UserError: it cannot be read.
     """
     check_archive(path)
     digests = Digests() if digest else None
-    file = ArchiveFile(path, digests, advance)
+    file = ArchiveFile(path, digests, advance, chunk)
     opened = Opened(path, file)
     finished = False
     try:

@@ -1,14 +1,16 @@
 """A user's own folder of class folders, counted and checked, never changed. Engine-neutral."""
 
 import os
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchvision.datasets.folder import IMG_EXTENSIONS
+from PIL import Image
 
-from resnext_det.data.image_headers import check_header
+from resnext_det.data.exact_decoding import ExactDecoder
+from resnext_det.data.image_folder import class_folders, images_in
 from resnext_det.data.manifest import (
     CHECKED_FOLDER,
     SourceFile,
@@ -17,9 +19,10 @@ from resnext_det.data.manifest import (
     read_manifest,
     write_manifest,
 )
+from resnext_det.data.opened_image import UnreadableImage, check_image_size
 from resnext_det.data.preparing.journal import Journal
 from resnext_det.data.preparing.progress import bar
-from resnext_det.data.transforms import open_rgb
+from resnext_det.data.transforms import read_size
 from resnext_det.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -71,36 +74,17 @@ def check_folder(root: Path, *, decode: bool = False, command: str = "") -> Fold
     return FolderReport(found, tuple(_warnings(root, found)))
 
 
-def images_in(folder: Path) -> list[str]:
-    """Returns the paths of the image files below a class folder, sorted.
-
-    Raises:
-        UserError: there is none.
-    """
-    paths = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS)
-    if not paths:
-        raise UserError(f"{folder}: no image in this class folder ({', '.join(IMG_EXTENSIONS)})")
-    return paths
-
-
-def class_folders(root: Path) -> list[Path]:
-    """Returns the class folders of a split, sorted by name.
-
-    Raises:
-        UserError: there is none.
-    """
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not folders:
-        raise UserError(f"{root}: no class folders in it; one subfolder per class is needed")
-    return folders
-
-
 def _check_split(root: Path, *, decode: bool, command: str) -> SplitRecord:
     folders = class_folders(root)
     journal = _journal(root, decode)
-    check: Callable[[str], object] = open_rgb if decode else check_header
+    check: Callable[[str], object] = _decode if decode else _read_header
     threads = min(16, (os.cpu_count() or 1) + 4)  # headers wait for the disk, decoding does not
-    with bar(f"checking {root.name}", len(folders)) as advance, ThreadPoolExecutor(threads) as pool:
+    with (
+        bar(f"checking {root.name}", len(folders)) as advance,
+        warnings.catch_warnings(),  # the decoders' own, entered by each thread, undo each other
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        warnings.simplefilter("ignore")
         for folder in folders:
             if folder.name not in journal.parts:
                 paths = images_in(folder)
@@ -111,7 +95,7 @@ def _check_split(root: Path, *, decode: bool, command: str) -> SplitRecord:
     return SplitRecord(
         CHECKED_FOLDER,
         {folder.name: part["images"] for folder, part in zip(folders, parts, strict=True)},
-        sources=(SourceFile(str(root.resolve()), 0),),
+        sources=(SourceFile(root.name, 0),),
         command=command,
         broken=tuple(reason for part in parts for reason in part["broken"]),
     )
@@ -122,7 +106,17 @@ def _reason(check: Callable[[str], object], path: str) -> str | None:
         check(path)
     except UserError as error:
         return str(error)
+    except (UnreadableImage, OSError) as error:
+        return f"{path}: {error}"
     return None
+
+
+def _read_header(path: str) -> None:
+    check_image_size(*read_size(path))
+
+
+def _decode(path: str) -> None:
+    ExactDecoder(Image.Resampling.BILINEAR).open(Path(path).read_bytes()).decode()
 
 
 def _journal(root: Path, decode: bool) -> Journal:

@@ -1,16 +1,13 @@
 """The index of shards that another program wrote. Engine-neutral."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
-from resnext_det.data.catalog import is_one_line
-from resnext_det.data.json_files import read_json
+from resnext_det.data.class_names import class_names_beside, names_of_classes, read_class_names
 from resnext_det.data.manifest import SplitRecord, read_manifest, write_manifest
 from resnext_det.data.preparing.journal import Journal
 from resnext_det.data.preparing.progress import bar
 from resnext_det.data.preparing.shards import (
-    CLASS_NAMES,
     JOURNAL,
     count_classes,
     hashed_file,
@@ -18,7 +15,7 @@ from resnext_det.data.preparing.shards import (
 )
 from resnext_det.data.sample_table import join_tables
 from resnext_det.data.shard_index import INDEX_NAME, IndexedFile, write_index
-from resnext_det.data.shard_scan import names_of_classes, scan_shard
+from resnext_det.data.shard_scan import scan_shard
 from resnext_det.errors import UserError
 
 
@@ -75,40 +72,6 @@ def list_shards(folder: Path) -> list[Path]:
             "a folder of its own, or name one at training, as NAME=FOLDER/train-{000..146}.tar"
         )
     return paths
-
-
-def class_names_beside(folder: Path) -> tuple[str, ...] | None:
-    """Returns the names in `classnames.txt`; None where there is no such file."""
-    path = folder / CLASS_NAMES
-    return read_class_names(path) if path.is_file() else None
-
-
-def read_class_names(path: Path) -> tuple[str, ...]:
-    """Reads class names, a line each or a JSON list, in the order of the class numbers.
-
-    Raises:
-        UserError: the file cannot be read, is empty, or names a class twice.
-    """
-    names = read_json(path) if path.suffix == ".json" else _lines(path)
-    if not isinstance(names, list) or not names:
-        raise UserError(f"{path}: no list of class names")
-    seen: set[str] = set()
-    for number, name in enumerate(names):
-        if not isinstance(name, str) or not name or not is_one_line(name) or name in seen:
-            raise UserError(
-                f"{path}: name {number} is {str(name)[:40]!r}: empty, no text, or there twice"
-            )
-        seen.add(name)
-    return tuple(names)
-
-
-def _lines(path: Path) -> Sequence[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UserError(f"{path}: cannot be read ({reason})") from error
-    return [line.strip() for line in text.rstrip().splitlines()]
 
 
 def _hashed(path: Path, samples: int, journal: Journal) -> IndexedFile:

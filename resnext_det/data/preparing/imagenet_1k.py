@@ -177,8 +177,11 @@ def unpack_images(reader: ForwardReader, folder: Path) -> tuple[int, int]:
     images = size = 0
     for member in members(reader, largest=LARGEST_IMAGE):
         _check_image(member, reader.name)
-        with open(folder / member.name, "xb") as file:
-            file.write(read_member(reader, member))
+        try:
+            with open(folder / member.name, "xb") as file:
+                file.write(read_member(reader, member))
+        except FileExistsError as error:  # in two folders, or where case does not matter
+            raise UserError(f"{reader.name}: '{member.name}' is in it twice") from error
         images += 1
         size += member.size
     return images, size

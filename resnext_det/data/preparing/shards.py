@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from resnext_det.data.class_names import CLASS_NAMES
 from resnext_det.data.manifest import SourceFile, SplitRecord, read_manifest, write_manifest
 from resnext_det.data.preparing.folder import class_folders, images_in
 from resnext_det.data.preparing.journal import Journal
@@ -26,7 +27,6 @@ from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
 from resnext_det.whole_files import write_text_safe, write_whole
 
-CLASS_NAMES = "classnames.txt"
 JOURNAL = ".shards.journal.jsonl"
 _SHUFFLE = (0, 0, 2)
 """The seed of the one shuffle, apart from those of epochs."""

@@ -66,7 +66,8 @@ class SplitWork:
         """Returns the class folders that are whole, as the journal and the disk agree on."""
         whole = {}
         for name, record in self.journal.parts.items():
-            if folder_size(self.partial / name) == (record["images"], record["bytes"]):
+            recorded = (record.get("images"), record.get("bytes"))
+            if folder_size(self.partial / name) == recorded:
                 whole[name] = record
         return whole
 
@@ -75,8 +76,7 @@ class SplitWork:
         """Gives a new folder that becomes the class's own when the block ends well."""
         temporary, final = self.partial / f".{name}", self.partial / name
         for folder in (temporary, final):
-            if folder.exists():
-                shutil.rmtree(folder)
+            remove(folder)
         temporary.mkdir(parents=True)
         yield temporary
         temporary.rename(final)
@@ -180,6 +180,14 @@ def folder_size(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return len(sizes), sum(sizes)
+
+
+def remove(folder: Path) -> None:
+    """Deletes a folder with all that is in it; of a link to one, the link alone."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def sizes_of(paths: Sequence[Path]) -> dict[Path, int]:

@@ -53,14 +53,15 @@ def members(reader: ForwardReader, *, largest: int = LARGEST_MEMBER) -> Iterator
             if info.isdir():
                 continue
             _check(info, reader.name, largest)
-            if info.name in seen:
-                raise UserError(f"{reader.name}: '{info.name}' is in it twice")
-            seen.add(info.name)
+            path = info.name.removeprefix("./")
+            if path in seen:
+                raise UserError(f"{reader.name}: '{path}' is in it twice")
+            seen.add(path)
             if len(seen) > MOST_MEMBERS:
                 raise UserError(f"{reader.name}: more than {MOST_MEMBERS:,} files")
             reader.seek(info.offset_data)
-            folder, _, name = info.name.rpartition("/")
-            yield Member(name, folder.removeprefix("./").removeprefix("."), info.size)
+            folder, _, name = path.rpartition("/")
+            yield Member(name, folder, info.size)
     except tarfile.TarError as error:
         raise UserError(_damage(reader, seen, str(error))) from error
     if reader.last != _ZEROS:  # tarfile takes the middle of a damaged archive for its end

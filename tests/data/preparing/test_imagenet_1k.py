@@ -255,6 +255,20 @@ def test_a_class_archive_that_is_cut_off(archives, tmp_path):
     assert message.startswith(f"{archives.train}: n00000001.tar: cut off")
 
 
+def test_an_image_in_two_folders(archives, tmp_path):
+    inner = tar_bytes({"a/n00000001_1.JPEG": b"a", "b/n00000001_1.JPEG": b"b"})
+    archives.train.write_bytes(tar_bytes({"n00000001.tar": inner}))
+    message = refusal(archives, tmp_path / "a")
+    assert message == f"{archives.train}: n00000001.tar: 'n00000001_1.JPEG' is in it twice"
+
+
+def test_what_is_no_image(archives, tmp_path):
+    inner = tar_bytes({"n00000001_1.py": b"a"})
+    archives.train.write_bytes(tar_bytes({"n00000001.tar": inner}))
+    message = refusal(archives, tmp_path / "a")
+    assert message.startswith(f"{archives.train}: n00000001.tar: 'n00000001_1.py' is no image (")
+
+
 def test_published_sizes_and_digests(archives, tmp_path):
     message = refusal(archives, tmp_path / "a", reference=PUBLISHED)
     size = archives.train.stat().st_size
