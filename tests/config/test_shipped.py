@@ -18,7 +18,6 @@ from tests.config.shipped import (
     CLASSIFIERS,
     COCO,
     FILES,
-    IMAGENET,
     PAPER,
     ROOT,
     RUNNABLE,
@@ -148,7 +147,7 @@ def test_the_folder_says_the_task(name):
         assert on == (cfg.MODEL.MASK_ON, cfg.MODEL.KEYPOINT_ON)
 
 
-@pytest.mark.parametrize("name", COCO + PAPER + IMAGENET)
+@pytest.mark.parametrize("name", COCO + PAPER + CLASSIFIERS)
 def test_the_data_sets_are_known(name):
     datasets = load(name).DATASETS
     assert {*datasets.TRAIN, *datasets.TEST} <= set(builtin_names())
