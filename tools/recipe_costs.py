@@ -7,13 +7,12 @@ python -m tools.recipe_costs --write             puts the Cost lines into the he
 
 A step is forward, loss, backward and SGD on random pixels; reading images and averaging weights
 are not in it. Each network alternates with ResNet-50 at 224 px, and its time is their ratio times
-the reference's over the whole run, so that a machine's slow minutes do not count against one
-network. On a CPU the processor's time is taken: that of the machine's other work is not in it.
+the reference's median over the whole run, so that a machine's slow minutes do not count against
+one network. On a CPU the processor's time is taken: that of the machine's other work is not in it.
 """
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
@@ -77,7 +76,7 @@ def measure(
 
     Returns:
         "reference", "batch", "amp", and "rows": key -> seconds_per_image, of_reference (the
-        ratio) and rounds. A row's seconds are its ratio times the reference's median of all rounds.
+        ratio) and rounds. A row's seconds are its ratio times the reference's median.
     """
     amp = getattr(torch, args.amp) if args.amp else None
     beside = training_step(reference, args.device, args.batch, amp)
@@ -104,12 +103,17 @@ def clock_of(taken: Rounds) -> list[dict[str, float]]:
 
 
 def rows(rounds: Mapping[str, Sequence[Mapping[str, float]]], batch: int) -> dict[str, Any]:
-    """Returns key -> seconds_per_image, of_reference and rounds; see `measure`."""
-    reference = median(one["reference"] for found in rounds.values() for one in found) / batch
-    ratios = {
-        key: math.exp(median(math.log(one["network"] / one["reference"]) for one in found))
+    """Returns key -> seconds_per_image, of_reference and rounds; see `measure`.
+
+    Of each network's rounds the quickest step counts, its own and the reference's: other work on
+    the machine takes caches and memory away, which only ever makes a step slower.
+    """
+    quickest = {
+        key: {name: min(one[name] for one in found) for name in ("network", "reference")}
         for key, found in rounds.items()
     }
+    reference = median(one["reference"] for one in quickest.values()) / batch
+    ratios = {key: one["network"] / one["reference"] for key, one in quickest.items()}
     return {
         key: {
             "seconds_per_image": float(f"{ratio * reference:.4g}"),
