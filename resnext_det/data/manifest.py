@@ -158,6 +158,18 @@ def check_against_manifest(root: Path, counts: Mapping[str, int]) -> None:
     )
 
 
+def _is_manifest(path: Path) -> bool:
+    """Returns whether a file of that name may be ours: others, as the quickstart's, have no splits.
+
+    A folder is trained on whatever else lies beside it.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "splits" in content
+
+
 def _split(record: Mapping[str, Any]) -> SplitRecord:
     return SplitRecord(
         kind=record["kind"],

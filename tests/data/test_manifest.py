@@ -69,3 +69,13 @@ def test_a_folder_of_the_users_own_may_grow(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "resnext_det"):
         check_against_manifest(tmp_path / "train", {"ant": 3, "bee": 1})
     assert "bee: 1 images, but" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"params": {"format": 2}, "files": 5000}', "[]", "cut off {"],
+    ids=["quickstart", "list", "cut"],
+)
+def test_a_folder_is_trained_on_beside_another_programs_manifest(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    check_against_manifest(tmp_path / "train", {"ant": 1})
