@@ -142,6 +142,8 @@ def check_against_manifest(root: Path, counts: Mapping[str, int]) -> None:
             was only checked may grow: that is a warning.
     """
     root = root.absolute()
+    if not _is_manifest(root.parent / FILE_NAME):
+        return
     record = read_manifest(root.parent).splits.get(root.name)
     if record is None or dict(record.classes) == dict(counts):
         return
