@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, do not train")
     data_help = (
         "a data set: NAME=annotations.json:images/ (a panoptic one goes on with "
-        ":panoptic.json:panoptic_png/:stuff_png/), or NAME=FOLDER to classify; repeatable"
+        ":panoptic.json:panoptic_png/:stuff_png/), or to classify NAME=FOLDER (class folders or "
+        "shards), NAME=FOLDER/train-{000..146}.tar or NAME=http://SERVER/index.json; repeatable"
     )
     add("--train-data", action="append", default=[], metavar="NAME=…", help=data_help)
     add("--test-data", action="append", default=[], metavar="NAME=…", help=data_help)

@@ -79,11 +79,15 @@ def load_coco(
     return dataset if training else replace(dataset, truth=truth_of(content, extras))
 
 
+def _kind(entry: DatasetEntry) -> str:
+    return "has an address" if entry.address else "is a folder"
+
+
 def _annotation_path(entry: DatasetEntry) -> Path:
     """Returns the annotation file after checking that it and the image folder exist."""
     if entry.json_file is None:
         raise UserError(
-            f"data set '{entry.name}' is a folder ({entry.image_root}); detection needs "
+            f"data set '{entry.name}' {_kind(entry)} ({entry.location}); detection needs "
             f"{entry.name}=annotations.json:images/"
         )
     if not entry.json_file.is_file():

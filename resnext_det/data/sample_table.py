@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from resnext_det.data.npz import mapped_array
 from resnext_det.errors import UserError
 
+LARGEST_IMAGE = 1 << 28
+"""Bytes; an image of 256 MiB is no image of a data set, and is not read into memory."""
 _TYPES = {
     "offsets": np.int64,
     "lengths": np.int64,
@@ -137,7 +139,12 @@ def check_table(
     no_class = (table.labels < 0) | (table.labels >= num_classes)
     ends = np.diff(table.name_ends, prepend=0)
     torn = (ends < 0).any() or (len(table) and table.name_ends[-1] != len(table.name_bytes))
-    for wrong, what in ((outside, "lies outside its shard"), (no_class, "has no such class")):
+    too_big = table.lengths > LARGEST_IMAGE
+    for wrong, what in (
+        (outside, "lies outside its shard"),
+        (too_big, f"is larger than {LARGEST_IMAGE >> 20} MiB"),
+        (no_class, "has no such class"),
+    ):
         if wrong.any():
             raise UserError(f"{path}: image {int(np.argmax(wrong))} {what}")
     if torn:

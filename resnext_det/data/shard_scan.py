@@ -14,12 +14,10 @@ from typing import Any
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from resnext_det.data.sample_table import SampleTable, make_table
+from resnext_det.data.sample_table import LARGEST_IMAGE, SampleTable, make_table
 from resnext_det.data.tar_members import TarMember, tar_members
 from resnext_det.errors import UserError
 
-LARGEST_IMAGE = 1 << 28
-"""Bytes; an image of 256 MiB is no image of a data set, and is not read into memory."""
 MOST_CLASSES = 1_000_000
 _LARGEST_LABEL = {"cls": 64, "json": 1 << 20}  # bytes
 

@@ -279,3 +279,20 @@ def test_real_files(shared: Callable[[str], Path]) -> None:
         dataset = load((cells / f"{split}.json", cells / "images"))
         assert sum(len(record.boxes) for record in dataset.records) == boxes
         assert dataset.class_names == ("Platelets", "RBC", "WBC")
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        (DatasetEntry("a", None, Path("/d/train")), "is a folder (/d/train)"),
+        (
+            DatasetEntry("a", None, Path("x"), address="http://server/index.json"),
+            "has an address (http://server/index.json)",
+        ),
+    ],
+    ids=["folder", "address"],
+)
+def test_a_set_for_classification_is_named(entry: DatasetEntry, kind: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_coco(entry, training=True)
+    assert str(error.value) == f"data set 'a' {kind}; detection needs a=annotations.json:images/"

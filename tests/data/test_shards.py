@@ -16,7 +16,8 @@ from resnext_det.data import shards as shards_module
 from resnext_det.data.catalog import parse_data_argument
 from resnext_det.data.classification_forms import load_classification_set
 from resnext_det.data.classification_set import ClassificationSet
-from resnext_det.data.shard_cache import RemotePlace, make_room, remote_place
+from resnext_det.data.shard_cache import locked, make_room, remote_place
+from resnext_det.data.shards import ShardImages
 from resnext_det.errors import UserError
 from tests.data.sharded import make_shards, send, serving
 
@@ -394,11 +395,17 @@ def test_a_killed_process_leaves_nothing_that_hinders(folder, server, cache):
 
 
 def test_fetching_ahead_leaves_a_busy_shard_to_others(folder, server, cache):
-    dataset = load(f"{server.address}/index.json")
-    images = dataset.images
+    def asked() -> list[str]:
+        return [asked.path for asked in server.asked if asked.path.endswith(".tar")]
+
+    images = load(f"{server.address}/index.json").images
+    assert isinstance(images, ShardImages)
     images.fetch([9, 0, 10])
-    asked = [asked.path for asked in server.asked if asked.path.endswith(".tar")]
-    assert asked == ["train-000002.tar", "train-000000.tar"]
+    assert asked() == ["train-000002.tar", "train-000000.tar"]
     images.fetch([9, 0])
-    assert len([asked for asked in server.asked if asked.path.endswith(".tar")]) == 2
-    assert isinstance(images.place, RemotePlace)
+    assert len(asked()) == 2
+    with locked(cache / f"{images.shards[1].sha256}.tar"):
+        images.fetch([4, 5])
+    assert len(asked()) == 2
+    images.fetch([4, 5])
+    assert asked()[2:] == ["train-000001.tar"]
