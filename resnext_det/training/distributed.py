@@ -180,7 +180,8 @@ def mean_over_processes(values: Mapping[str, Tensor]) -> dict[str, float]:
 def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
     """Returns the model for training: itself alone, DistributedDataParallel among several.
 
-    Buffers stay each process's own, as in Detectron2; the main process's are saved.
+    While training, buffers stay each process's own, as in Detectron2; the main process's are
+    saved, and evaluated in all (`share_buffers`).
     """
     if world_size() == 1:
         return model
@@ -189,6 +190,17 @@ def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
     name = "forward_sync_buffers" if new else "broadcast_buffers"  # the newer torch's, or older's
     keep_buffers: dict[str, Any] = {name: False}
     return ddp(model, device_ids=[device] if device.type == "cuda" else None, **keep_buffers)
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Gives every process the main one's running statistics, which are those that are saved.
+
+    Args:
+        model: not wrapped; a process on its own keeps what it has.
+    """
+    if world_size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:

@@ -8,7 +8,7 @@ from torch import nn
 
 from resnext_det.training.best import BestMetric
 from resnext_det.training.checkpoint import Checkpointer, checkpoint_name
-from resnext_det.training.distributed import is_main
+from resnext_det.training.distributed import is_main, share_buffers
 from resnext_det.training.keeping import KeptCheckpoints
 from resnext_det.training.loop import TrainLoop
 from resnext_det.training.newest import FINAL
@@ -129,6 +129,7 @@ class EvaluationHook:
 
     def _evaluate(self, iteration: int) -> None:
         self._evaluated = iteration
+        share_buffers(self._loop.model_to_use)
         metrics = self._measure(self._loop.model_to_use)
         if self._writer and metrics:
             self._writer.record_evaluation(iteration, metrics)

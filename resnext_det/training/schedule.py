@@ -61,7 +61,8 @@ def build_lr_schedule(cfg: CfgNode) -> LRSchedule:
     if solver.MAX_ITER < 1:
         raise UserError(f"SOLVER.MAX_ITER is {solver.MAX_ITER}: it must be at least 1")
     try:
-        multiplier = _with_warmup(solver, _main_schedule(solver))
+        main = _to_the_iteration(_main_schedule(solver), solver.MAX_ITER)
+        multiplier = _to_the_iteration(_with_warmup(solver, main), solver.MAX_ITER)
     except UserError:
         raise
     except (ValueError, IndexError) as error:  # fvcore's own checks and its last index
@@ -71,6 +72,16 @@ def build_lr_schedule(cfg: CfgNode) -> LRSchedule:
             "steps must ascend and lie between 0 and MAX_ITER"
         ) from error
     return LRSchedule(multiplier, solver.BASE_LR, solver.MAX_ITER)
+
+
+def _to_the_iteration(schedule: ParamScheduler, max_iter: int) -> ParamScheduler:
+    """Lets edges fall on their own iteration in long runs too.
+
+    fvcore looks a millionth of the run ahead, against rounding, which from a million iterations
+    on is more than one iteration; half of one serves as well.
+    """
+    schedule.WHERE_EPSILON = min(schedule.WHERE_EPSILON, 0.5 / max_iter)
+    return schedule
 
 
 def _main_schedule(solver: CfgNode) -> ParamScheduler:
