@@ -47,7 +47,7 @@ class ExactDecoder:
 
     def __init__(self, resample: Image.Resampling) -> None:
         """Takes Pillow's filter."""
-        self._resample = resample
+        self.resample = resample
 
     def open(self, data: bytes) -> "ExactImage":
         """Reads the header of an image file, whatever its format.
@@ -60,7 +60,7 @@ class ExactDecoder:
         with readable():
             image = Image.open(BytesIO(data), formats=_known_formats())
             check_image_size(image.height, image.width)
-            return ExactImage(image, _rotation(image, data), self._resample)
+            return ExactImage(image, _rotation(image, data), self.resample)
 
 
 @dataclass(frozen=True)

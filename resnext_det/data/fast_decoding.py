@@ -20,12 +20,14 @@ from resnext_det.data.jpeg_parts import (
     JpegFrame,
     decode_rows,
     read_frame,
+    read_plain_frame,
     rows_needed,
 )
 from resnext_det.data.opened_image import (
     Color,
     OpenedImage,
     Pixels,
+    check_image_size,
     check_view,
     cut_windows,
 )
@@ -53,11 +55,16 @@ class FastDecoder:
         Raises:
             UnreadableImage: it is no image, or it claims too many pixels.
         """
+        frame = read_plain_frame(data)
+        if frame is not None:
+            check_image_size(frame.height, frame.width)
+            return FastImage(data, self._exact, frame, None)
         exact = self._exact.open(data)
         image = exact.image
         if image.format != "JPEG" or image.mode not in ("RGB", "L"):
             return exact
-        return FastImage(data, exact, read_frame(data, image.height, image.width))
+        frame = read_frame(data, image.height, image.width)
+        return FastImage(data, self._exact, frame, exact.rotation)
 
 
 @dataclass(frozen=True)
@@ -66,23 +73,34 @@ class FastImage:
 
     Attributes:
         data: the file.
-        exact: the same, for where something is odd.
+        decoder: for where something is odd.
         frame: what its headers say; the sizes are those before it is put upright.
+        rotation: what puts it upright.
     """
 
     data: bytes
-    exact: ExactImage
+    decoder: ExactDecoder
     frame: JpegFrame
+    rotation: Image.Transpose | None
 
     @property
     def height(self) -> int:
         """Height in pixels of the upright image."""
-        return self.exact.height
+        return self.frame.width if self.rotation in SIDEWAYS else self.frame.height
 
     @property
     def width(self) -> int:
         """Width in pixels of the upright image."""
-        return self.exact.width
+        return self.frame.height if self.rotation in SIDEWAYS else self.frame.width
+
+    @property
+    def exact(self) -> ExactImage:
+        """The same image, opened by Pillow.
+
+        Raises:
+            UnreadableImage: Pillow refuses it.
+        """
+        return self.decoder.open(self.data)
 
     def render(self, view: View, fill: Color = (0, 0, 0)) -> Pixels:
         """Decodes what a view needs and returns its windows, (V, h, w, 3) uint8 RGB.
@@ -99,18 +117,17 @@ class FastImage:
 
     def _resized(self, view: View) -> Pixels:
         """Returns the resized part, (H, W, 3)."""
-        rotation = self.exact.rotation
+        rotation, resample = self.rotation, self.decoder.resample
         part = box_before_turn(view.part, rotation, self.height, self.width)
         scale = scale_for(view)
         rows = rows_needed(self.frame, part.top + part.height, scale)
         pixels = decode_rows(self.data, self.frame, rows, scale)
         cut, box = _cut(pixels, part, scale)
         if scale == 1:
-            mode = _MODES[self.exact.resample]
-            return resize_pixels(turn_pixels(cut, rotation), view.resized, mode)
+            return resize_pixels(turn_pixels(cut, rotation), view.resized, _MODES[resample])
         high, wide = view.resized if rotation not in SIDEWAYS else view.resized[::-1]
         # Pillow's box may end between pixels.
-        resized = Image.fromarray(cut).resize((wide, high), self.exact.resample, box)
+        resized = Image.fromarray(cut).resize((wide, high), resample, box)
         return turn_pixels(np.asarray(resized), rotation)
 
 

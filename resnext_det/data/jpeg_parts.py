@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 _BASELINE = 0xC0
 _START_OF_SCAN, _END_OF_IMAGE, _RESTART_INTERVAL = 0xDA, b"\xff\xd9", 0xDD
+_START, _TABLES, _HUFFMAN, _JFIF = b"\xff\xd8", 0xDB, 0xC4, 0xE0
 _BLOCK = 8
 # Rows below a part that its lowest rows take colour from: chroma at half the height is spread
 # over the two neighbours.
@@ -71,6 +72,43 @@ def read_frame(data: bytes, height: int, width: int) -> JpegFrame:
             found = _frame(data, place, whole)
         place += 2 + length
     return whole
+
+
+def read_plain_frame(data: bytes) -> JpegFrame | None:
+    """Reads the headers of a JPEG that has nothing but what it must have, without Pillow.
+
+    Returns:
+        What they say; None where anything else is in them (an EXIF block, for one, or a profile)
+        or anything is odd: Pillow then reads them, or refuses the file.
+    """
+    place = 2
+    size: tuple[int, int] | None = None
+    while data[:2] == _START and place + 20 < len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker == _START_OF_SCAN:
+            return None if size is None else read_frame(data, *size)
+        if marker == _BASELINE:
+            if size is not None or data[place + 4] != 8 or data[place + 9] not in (1, 3):
+                return None
+            if length != 8 + 3 * data[place + 9]:
+                return None
+            size = (
+                int.from_bytes(data[place + 5 : place + 7], "big"),
+                int.from_bytes(data[place + 7 : place + 9], "big"),
+            )
+        elif not _is_plain(marker, length, data, place):
+            return None
+        place += 2 + length
+    return None
+
+
+def _is_plain(marker: int, length: int, data: bytes, place: int) -> bool:
+    """Tells whether a segment is one of JFIF, of Huffman tables or of 8-bit quantisation."""
+    if marker == _TABLES:
+        count, rest = divmod(length - 2, 65)
+        starts = range(place + 4, place + 4 + 65 * count, 65)
+        return rest == 0 and all(data[start] < 4 for start in starts if start < len(data))
+    return marker == _HUFFMAN or (marker == _JFIF and length == 16)
 
 
 def _frame(data: bytes, place: int, whole: JpegFrame) -> JpegFrame:
