@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from resnext_det.classification.prepare import ENGINE, fetch_weights, prepare_evaluation
+from resnext_det.classification.prepare import (
+    ENGINE,
+    check_config,
+    fetch_weights,
+    prepare_evaluation,
+)
 from resnext_det.classification.scoring import evaluate_model, evaluate_more_crops
 from resnext_det.config import LoadedConfig
 from resnext_det.data.catalog import DatasetEntry
@@ -38,6 +43,7 @@ def evaluate_classifier(
     """
     output_dir = Path(loaded.cfg.OUTPUT_DIR)
     start_logging(output_dir)
+    check_config(loaded.cfg, training=False)
     weights = fetch_weights(trained_weights(loaded.cfg, resume=resume))
     assert weights is not None
     job = prepare_evaluation(loaded, datasets, weights)

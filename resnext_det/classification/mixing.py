@@ -46,16 +46,14 @@ def build_mix(cfg: CfgNode) -> Mix | None:
 
 
 def check_mixing(cfg: CfgNode) -> None:
-    """Checks that there is something to mix.
+    """Checks that there are images to mix.
 
     Raises:
-        UserError: a process sees one image, or none, in each pass; or there is one class.
+        UserError: a process sees one image, or none, in each pass.
     """
-    solver = cfg.SOLVER
-    if solver.MIXUP_ALPHA <= 0 and solver.CUTMIX_ALPHA <= 0:
+    solver, given = cfg.SOLVER, _given(cfg)
+    if not given:
         return
-    key = "MIXUP_ALPHA" if solver.MIXUP_ALPHA > 0 else "CUTMIX_ALPHA"
-    given = f"SOLVER.{key} is {solver[key]}"
     processes, passes = world_size(), solver.GRADIENT_ACCUMULATION
     if solver.IMS_PER_BATCH // (processes * passes) < 2:
         raise UserError(
@@ -63,5 +61,22 @@ def check_mixing(cfg: CfgNode) -> None:
             f"of {processes} process(es) times GRADIENT_ACCUMULATION {passes}, with none to mix "
             "it with; take a larger batch, or set it to 0"
         )
-    if cfg.MODEL.CLASSIFIER.NUM_CLASSES < 2:
+
+
+def check_classes_to_mix(cfg: CfgNode) -> None:
+    """Checks, when the data are known, that there are classes to mix.
+
+    Raises:
+        UserError: there is one only.
+    """
+    given = _given(cfg)
+    if given and cfg.MODEL.CLASSIFIER.NUM_CLASSES < 2:
         raise UserError(f"{given}, but there is one class only; set it to 0")
+
+
+def _given(cfg: CfgNode) -> str:
+    """Says which key asks for mixing; nothing where none does."""
+    for key in ("MIXUP_ALPHA", "CUTMIX_ALPHA"):
+        if cfg.SOLVER[key] > 0:
+            return f"SOLVER.{key} is {cfg.SOLVER[key]}"
+    return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fvcore.common.config import CfgNode
 
 from resnext_det.classification.honoured import HONOURED
-from resnext_det.classification.mixing import check_mixing
+from resnext_det.classification.mixing import check_classes_to_mix, check_mixing
 from resnext_det.config import LoadedConfig, check_honoured, check_weights, with_values
 from resnext_det.data.catalog import DatasetEntry, find_dataset
 from resnext_det.data.class_alignment import SUBSET_KEY, AlignedSet, align_classes
@@ -15,6 +15,7 @@ from resnext_det.data.classification_set import ClassificationSet
 from resnext_det.data.device_decoding import check_decoder
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import main_first
+from resnext_det.training.from_config import check_training
 from resnext_det.weights.sources import Weights, resolve_weights
 
 ENGINE = "classification"  # as checkpoints and result.json name what wrote them
@@ -40,26 +41,50 @@ class ClassificationJob:
     test: AlignedSet | None
 
 
+def check_config(cfg: CfgNode, *, training: bool) -> None:
+    """Checks what can be told before data or weights are read.
+
+    Raises:
+        UserError: a key that classification does not honour; no data set, or several; a decoder
+            without its GPU; for training also what its loop would stumble on, nothing to mix, or
+            frozen layers without weights.
+    """
+    check_honoured(cfg, HONOURED, "classification")
+    check_decoder(cfg)
+    for split in ("TRAIN", "TEST"):
+        names = list(cfg.DATASETS[split])
+        if len(names) > 1:
+            raise UserError(
+                f"DATASETS.{split} names {len(names)} sets ({', '.join(names)}): classification "
+                "takes one"
+            )
+    if training and not cfg.DATASETS.TRAIN:
+        raise UserError("DATASETS.TRAIN is empty: name a data set, or use --eval-only")
+    if not training and not cfg.DATASETS.TEST:
+        raise UserError("DATASETS.TEST is empty: name a data set")
+    if training:
+        check_training(cfg)
+        check_mixing(cfg)
+        check_weights(cfg)
+
+
 def prepare_training(
     loaded: LoadedConfig, datasets: Mapping[str, DatasetEntry]
 ) -> ClassificationJob:
     """Finds the data of a training run and checks that config and data agree.
 
     Raises:
-        UserError: a key that classification does not honour; no or several data sets; sets with
-            different classes; a number of classes other than NUM_CLASSES; nothing to mix.
+        UserError: as `check_config`; sets with different classes; a number of classes other than
+            NUM_CLASSES.
     """
     cfg = loaded.cfg
-    check_honoured(cfg, HONOURED, "classification")
-    check_decoder(cfg)
+    check_config(cfg, training=True)
     train = _only_dataset(cfg, "TRAIN", datasets)
-    if train is None:
-        raise UserError("DATASETS.TRAIN is empty: name a data set, or use --eval-only")
-    check_weights(cfg)
+    assert train is not None
     known = train.entry.name in datasets
     found = f"{train.entry.location} has {len(train.class_names)} classes"
     cfg = _with_num_classes(loaded, len(train.class_names), found, from_command_line=known)
-    check_mixing(cfg)
+    check_classes_to_mix(cfg)
     test = _only_dataset(cfg, "TEST", datasets)
     aligned = None
     if test is not None:
@@ -81,15 +106,11 @@ def prepare_evaluation(
             taken to be the set's.
 
     Raises:
-        UserError: a key that classification does not honour; no or several data sets; other
-            classes than the weights'; a number of classes other than NUM_CLASSES.
+        UserError: other classes than the weights'; a number of classes other than NUM_CLASSES.
     """
     cfg = loaded.cfg
-    check_honoured(cfg, HONOURED, "classification")
-    check_decoder(cfg)
     test = _only_dataset(cfg, "TEST", datasets)
-    if test is None:
-        raise UserError("DATASETS.TEST is empty: name a data set")
+    assert test is not None, "check_config comes first"
     names = weights.class_names or test.class_names
     found = f"{test.entry.location} has {len(names)} classes"
     if weights.class_names:
@@ -112,11 +133,6 @@ def _only_dataset(
     cfg: CfgNode, split: str, datasets: Mapping[str, DatasetEntry]
 ) -> ClassificationSet | None:
     names = list(cfg.DATASETS[split])
-    if len(names) > 1:
-        raise UserError(
-            f"DATASETS.{split} names {len(names)} sets ({', '.join(names)}): classification "
-            "takes one"
-        )
     if not names:
         return None
     return load_classification_set(

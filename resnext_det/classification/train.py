@@ -48,7 +48,6 @@ from resnext_det.training.from_config import (
     build_hooks,
     build_loop,
     build_writer,
-    check_training,
     describe_training,
     solver_from_config,
 )
@@ -81,7 +80,6 @@ def train_classifier(
     """
     began = time.perf_counter()
     job = prepare_training(loaded, datasets)
-    check_training(job.cfg)
     check_best_metric(job.cfg, _metric_names(job))
     output_dir = Path(job.cfg.OUTPUT_DIR)
     start = open_run(job.cfg, output_dir, resume=resume, engine=ENGINE, notes=loaded.notes)

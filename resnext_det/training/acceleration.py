@@ -57,8 +57,8 @@ def check_compile(cfg: CfgNode) -> None:
     """Checks, before training, that SOLVER.COMPILE finds what it compiles with.
 
     Raises:
-        UserError: no C++ compiler on the CPU, no Triton on a GPU, or activation checkpointing,
-            whose hold on the running statistics would not survive.
+        UserError: no C++ compiler on the CPU, no Triton on a GPU, or activation checkpointing
+            beside it, whose contexts are not made for compiled code.
     """
     if not cfg.SOLVER.COMPILE:
         return

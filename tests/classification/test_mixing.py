@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from resnext_det.classification.mixing import build_mix, check_mixing
+from resnext_det.classification.mixing import build_mix, check_classes_to_mix, check_mixing
 from resnext_det.config import get_cfg
 from resnext_det.errors import UserError
 
@@ -141,4 +141,4 @@ def test_one_class_cannot_be_mixed():
     cfg = config(MIXUP_ALPHA=0.2)
     cfg.MODEL.CLASSIFIER.NUM_CLASSES = 1
     with pytest.raises(UserError, match=r"MIXUP_ALPHA is 0.2, but there is one class only"):
-        check_mixing(cfg)
+        check_classes_to_mix(cfg)
