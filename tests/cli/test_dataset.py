@@ -1,5 +1,6 @@
 """The dataset verb: kinds, exit statuses, what is printed."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,10 @@ import pytest
 from PIL import Image
 
 from resnext_det.cli import main
+from resnext_det.cli.prepare import cifar as cifar_kind
+from resnext_det.cli.prepare import imagenet_1k as imagenet_1k_kind
 from resnext_det.data.manifest import read_manifest
+from tests.data.preparing import tiny_cifar, tiny_imagenet
 
 
 def make_folder(root: Path, counts: dict[str, int]) -> Path:
@@ -75,3 +79,63 @@ def test_every_kind_has_help(kind, capsys):
         prepare(kind, "--help")
     assert ended.value.code == 0
     assert f"dataset prepare {kind}" in capsys.readouterr().out
+
+
+@pytest.fixture
+def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the built-in sets, for archives smaller than those published."""
+    monkeypatch.setattr(imagenet_1k_kind, "PUBLISHED", tiny_imagenet.TINY)
+    monkeypatch.setattr(cifar_kind, "PUBLISHED", {"cifar10": tiny_cifar.TINY})
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "datasets"))
+    return tmp_path / "datasets"
+
+
+def test_imagenet_out_of_a_folder_of_archives(datasets, tmp_path, capsys):
+    archives = tiny_imagenet.make_archives(tmp_path / "downloads")
+    imagenet = datasets / "imagenet"
+    assert prepare("imagenet-1k", tmp_path / "downloads") == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        f"{imagenet}/val: 7 images of 3 classes: prepared",
+        f"{imagenet}/train: 9 images of 3 classes: prepared",
+    ]
+    assert printed.err == ""  # no bar in a pipe
+    assert prepare("imagenet-1k", "--train", archives.train) == 0
+    printed = capsys.readouterr().out
+    assert printed == (
+        f"{imagenet}/train: 9 images of 3 classes: was prepared before; nothing to do\n"
+    )
+    assert prepare("imagenet-1k", "--val", archives.val, "--output", tmp_path / "a") == 2
+    assert capsys.readouterr().err == (
+        f"error: {archives.val}: its labels are in ILSVRC2012_devkit_t12.tar.gz: give it as "
+        "--devkit\n"
+    )
+
+
+def test_imagenet_out_of_nothing(datasets, tmp_path, capsys):
+    names = "neither ILSVRC2012_img_train.tar nor ILSVRC2012_img_val.tar"
+    assert prepare("imagenet-1k") == 2
+    assert capsys.readouterr().err == f"error: nothing to unpack: there is {names}\n"
+    assert prepare("imagenet-1k", tmp_path) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}: holds {names}\n"
+    assert prepare("imagenet-1k", tmp_path / "no") == 2
+    assert "no such folder; give an archive as --train or --val" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_handlers_left")
+def test_a_run_on_a_prepared_set(datasets, tmp_path, capsys):
+    archive = tiny_cifar.make_cifar(tmp_path, "cifar10", images=20)
+    assert prepare("cifar10", archive) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{datasets}/cifar10/train: 100 images of 4 classes: prepared",
+        f"{datasets}/cifar10/test: 20 images of 4 classes: prepared",
+    ]
+    words = ["DATASETS.TRAIN", "['cifar10_train']", "DATASETS.TEST", "['cifar10_test']"]
+    words += ["OUTPUT_DIR", str(tmp_path / "run"), "SOLVER.MAX_ITER", "1", "MODEL.DEVICE", "cpu"]
+    words += ["SOLVER.IMS_PER_BATCH", "4", "MODEL.CLASSIFIER.NUM_CLASSES", "4"]
+    words += ["DATALOADER.NUM_WORKERS", "0"]
+    config = "resnext_det://quick_schedules/classification_R_26.yaml"
+    assert main(["train", "--config-file", config, *words]) == 0
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["metrics"]
+    assert "model_final.pth" in {path.name for path in (tmp_path / "run").iterdir()}
