@@ -128,7 +128,7 @@ def check_counts(
     what: str,
     counts: Mapping[str, int],
     expected: Expected | None,
-    unnamed: str = "prepare it again",
+    unnamed: str = "it is cut short, or another set",
 ) -> None:
     """Checks what was found against what was published.
 
