@@ -137,3 +137,13 @@ def test_everything_at_once_after_a_kill(tmp_path, processes):
     again = start(tmp_path, "cut", processes, "--resume")
     assert again.wait(600) == 0, (tmp_path / "cut.txt").read_text()
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.gpu
+def test_everything_at_once_on_a_gpu(load, datasets, tmp_path):
+    half = {"MODEL.DEVICE": "cuda", "SOLVER.AMP.DTYPE": "float16", "CUDNN_BENCHMARK": True}
+    result = train_classifier(load(*pairs(EVERYTHING | half)), datasets)
+    assert result["iteration"] == 5
+    content = torch.load(tmp_path / "run/model_final.pth", weights_only=True)
+    assert content["grad_scaler"]["scale"] > 0
+    assert not any(key.startswith("_orig_mod") for key in content["model"])
