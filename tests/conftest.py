@@ -17,6 +17,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # The test processes must agree on the names, and an address differs in each.
+    if unstable := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"a test's name has an address in it: {unstable[0]}")
     reasons = missing_needs(run_slow=config.getoption("--run-slow"))
     for item in items:
         for marker, reason in reasons.items():

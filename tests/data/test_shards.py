@@ -173,7 +173,6 @@ def test_a_shard_cut_during_a_run_is_named(folder):
         (lambda c: c.update(shards=5), "damaged: "),
         (lambda c: c["shards"].insert(0, 5), "damaged: "),
     ],
-    ids=str,
 )  # fmt: skip
 def test_a_wrong_index_is_named(folder, change, fault):
     edit_index(folder, change)
@@ -207,7 +206,6 @@ def spoil_table(folder: Path, **arrays) -> None:
         ({"name_ends": np.full(11, 4, np.int64)}, "its names are torn"),
         ({"labels": np.array([None] * 11)}, "not a table of samples"),
     ],
-    ids=str,
 )
 def test_a_wrong_table_is_named(folder, arrays, fault):
     spoil_table(folder, **arrays)

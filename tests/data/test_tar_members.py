@@ -55,9 +55,7 @@ def test_an_empty_tar_has_no_members(tmp_path):
     assert list(tar_members(make_tar(tmp_path / "a.tar", []))) == []
 
 
-@pytest.mark.parametrize(
-    ("compress", "name"), [(gzip, "gzip"), (bz2, "bzip2"), (lzma, "xz")], ids=str
-)
+@pytest.mark.parametrize(("compress", "name"), [(gzip, "gzip"), (bz2, "bzip2"), (lzma, "xz")])
 def test_a_compressed_tar_is_named(tmp_path, compress, name):
     data = make_tar(tmp_path / "a.tar", [("a.jpg", b"x")]).read_bytes()
     assert error_of(tmp_path / "b.tar", compress.compress(data)).startswith(f"compressed ({name})")
