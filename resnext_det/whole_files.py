@@ -31,9 +31,10 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises:
         UserError: the disk takes no more, or refuses the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
@@ -41,11 +42,12 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from colleagues
         os.replace(temporary, path)
     except BaseException as error:  # an interrupt too must leave no half file behind
-        Path(temporary).unlink(missing_ok=True)
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
         if reason := _why_not(error):
             raise UserError(
-                f"{path}: cannot be written ({reason}): free space or mend the folder, then go on "
-                "with --resume"
+                f"{path}: cannot be written ({reason}): free space or mend the folder, then give "
+                "the same command again; a training run goes on with --resume"
             ) from error
         raise
 

@@ -66,6 +66,12 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(UserError, match=r"a\.pth: cannot be written \(.*\): .* the same command"):
+        write_safe(tmp_path / "run" / "a.pth", {})
+
+
 def test_an_error_that_is_not_the_disks_stays_what_it_is(tmp_path):
     with pytest.raises(AttributeError, match="local object"):
         write_safe(tmp_path / "a.pth", {"function": lambda: None})
