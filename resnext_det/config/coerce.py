@@ -87,7 +87,8 @@ def _unquote(text: str) -> str:
 def _mismatch(value: Any, default: Any, *, key: str, where: str) -> str:
     want, got = type(default).__name__, type(value).__name__
     got_words = "nothing" if value is None else f"the {got} {value!r}"
-    message = f"{where}: {key} is a {want} (such as {default!r}), got {got_words}"
+    article = "an" if want == "int" else "a"
+    message = f"{where}: {key} is {article} {want} (such as {default!r}), got {got_words}"
     if isinstance(default, (list, tuple)) and isinstance(value, (str, int, float)):
         message += f"; write [{value!r}]"
     if isinstance(default, str) and isinstance(value, bool):

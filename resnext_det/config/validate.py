@@ -23,6 +23,7 @@ from resnext_det.config.tree import get_value, task_of
 from resnext_det.errors import UserError
 
 COMMAND_LINE = "command line"
+_MOST_OF_THE_START = 0.1  # the largest share of the first weights in an average that goes unsaid
 
 
 def validate_config(
@@ -149,6 +150,18 @@ def _warnings(cfg: CfgNode) -> Iterator[str]:
     late = [step for step in solver.STEPS if step > solver.MAX_ITER]
     if late and solver.LR_SCHEDULER_NAME == "WarmupMultiStepLR":
         yield f"SOLVER.STEPS {late} come after MAX_ITER {solver.MAX_ITER} and have no effect"
+    if solver.WARMUP_ITERS >= solver.MAX_ITER > 0:
+        yield (
+            f"SOLVER.WARMUP_ITERS {solver.WARMUP_ITERS} is not below MAX_ITER {solver.MAX_ITER}: "
+            "all of the run is warm-up"
+        )
+    start = solver.EMA.DECAY**solver.MAX_ITER  # the share of the first weights in the average
+    if solver.EMA.ENABLED and start > _MOST_OF_THE_START:
+        yield (
+            f"SOLVER.EMA.DECAY {solver.EMA.DECAY:g}: after MAX_ITER {solver.MAX_ITER} updates the "
+            f"averaged weights, which are evaluated, are still to {100 * start:.0f} % those that "
+            "training starts from; lower it"
+        )
     if solver.BASE_LR == 0:
         yield "SOLVER.BASE_LR is 0, so nothing will be learnt"
     yield from feature_warnings(cfg)

@@ -67,7 +67,7 @@ def test_a_number_for_a_null_default_is_a_float(value):
     ("value", "default", "message"),
     [
         ("fast", 0.1, r"a.yaml: GROUP.KEY is a float \(such as 0.1\), got the str 'fast'"),
-        (1.5, 1, r"GROUP.KEY is a int \(such as 1\), got the float 1.5"),
+        (1.5, 1, r"GROUP.KEY is an int \(such as 1\), got the float 1.5"),
         (True, 1, "got the bool True"),
         (True, 0.5, "is a float .* got the bool True"),
         (1, True, "is a bool .* got the int 1"),
@@ -77,7 +77,7 @@ def test_a_number_for_a_null_default_is_a_float(value):
         (True, "none", "got the bool True; put quotes around the word"),
         ("coco", [], r"is a list .* got the str 'coco'; write \['coco'\]"),
         (800, [640], r"is a list .* got the int 800; write \[800\]"),
-        ([640, "big"], [640], "a.yaml: an item of GROUP.KEY is a int .* got the str 'big'"),
+        ([640, "big"], [640], "a.yaml: an item of GROUP.KEY is an int .* got the str 'big'"),
         ([8, 16], [[32]], r"an item of GROUP.KEY is a list .* got the int 8; write \[8\]"),
         ([[1]], [1.0], "an item of GROUP.KEY is a float .* got the list"),
         ([1], ["res4"], "an item of GROUP.KEY is a str .* got the int 1"),

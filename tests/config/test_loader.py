@@ -181,7 +181,7 @@ def test_a_value_that_cannot_work_names_the_file(tmp_path):
 
 
 def test_a_doubtful_value_is_logged(tmp_path, caplog):
-    path = write(tmp_path, "a.yaml", "SOLVER: {STEPS: [100], MAX_ITER: 50}\n")
+    path = write(tmp_path, "a.yaml", "SOLVER: {STEPS: [100], MAX_ITER: 50, WARMUP_ITERS: 0}\n")
     with caplog.at_level(logging.WARNING, logger="resnext_det"):
         load_config(path)
     expected = f"{path}: SOLVER.STEPS [100] come after MAX_ITER 50 and have no effect"

@@ -301,16 +301,31 @@ def test_a_foreign_backbone_is_not_held_to_our_fpn():
 def test_warnings_name_key_and_value():
     cfg = get_cfg()
     cfg.SOLVER.MAX_ITER = 100
+    cfg.SOLVER.EMA.ENABLED = True
     cfg.SOLVER.BASE_LR = 0.0
     assert validate_config(cfg, where="a.yaml") == (
         "a.yaml: SOLVER.STEPS [30000] come after MAX_ITER 100 and have no effect",
+        "a.yaml: SOLVER.WARMUP_ITERS 1000 is not below MAX_ITER 100: all of the run is warm-up",
+        # 0.999**100 = exp(100 * ln 0.999) = exp(-0.10005) = 0.9048
+        (
+            "a.yaml: SOLVER.EMA.DECAY 0.999: after MAX_ITER 100 updates the averaged weights, "
+            "which are evaluated, are still to 90 % those that training starts from; lower it"
+        ),
         "a.yaml: SOLVER.BASE_LR is 0, so nothing will be learnt",
     )
+
+
+def test_an_average_that_has_forgotten_its_start_is_not_warned_of():
+    cfg = get_cfg()
+    cfg.SOLVER.EMA.ENABLED = True
+    cfg.SOLVER.MAX_ITER = 40_000
+    assert validate_config(cfg, where="a.yaml") == ()
 
 
 def test_steps_do_not_matter_to_a_cosine():
     cfg = get_cfg()
     cfg.SOLVER.MAX_ITER = 100
+    cfg.SOLVER.WARMUP_ITERS = 99
     cfg.SOLVER.LR_SCHEDULER_NAME = "WarmupCosineLR"
     assert validate_config(cfg, where="a.yaml") == ()
 
