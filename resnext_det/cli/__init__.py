@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from resnext_det.cli import complexity, dataset, train
 from resnext_det.cli.errors import report_errors
 
+DESCRIPTION = "ResNeXt: classifiers, detectors and the data they are trained on."
 VERBS = (complexity, dataset, train)
 
 
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: see `report_errors`.
     """
-    parser = argparse.ArgumentParser(prog="resnext-det", description=__doc__)
+    parser = argparse.ArgumentParser(prog="resnext-det", description=DESCRIPTION)
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:
         verb.add_parser(subparsers)

@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data_help = (
         "a data set: NAME=annotations.json:images/ (a panoptic one goes on with "
         ":panoptic.json:panoptic_png/:stuff_png/), or to classify NAME=FOLDER (class folders or "
-        "shards), NAME=FOLDER/train-{000..146}.tar or NAME=http://SERVER/index.json; repeatable"
+        "shards), NAME=FOLDER/train-{000000..000146}.tar or NAME=http://SERVER/index.json; "
+        "repeatable"
     )
     add("--train-data", action="append", default=[], metavar="NAME=…", help=data_help)
     add("--test-data", action="append", default=[], metavar="NAME=…", help=data_help)

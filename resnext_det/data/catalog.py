@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from resnext_det.errors import UserError
 
 _LONGEST_NAME = 100  # bytes; folders are named as data sets, and file systems allow 255
+_INDEX = "index.json"  # of shards
 _ADDRESS = ("http://", "https://")
 PANOPTIC_FORM = "instances.json:images/:panoptic.json:panoptic_png/:stuff_png/"
 
@@ -92,8 +93,8 @@ def parse_data_argument(text: str) -> DatasetEntry:
         text: `NAME=annotations.json:images/` for detection, with
             `:panoptic.json:panoptic_png/:stuff_png/` after it for a panoptic set,
             `NAME=folder/` for classification (a folder with one subfolder per class, or of
-            shards with their index; or the shards' names, as `folder/train-{000..146}.tar`;
-            either may be an http address, of the index in place of the folder).
+            shards with their index; or that index.json; or the shards' names, as
+            `folder/train-{000000..000146}.tar`; the last two may be http addresses).
 
     Returns:
         The entry. Nothing is read from disk yet.
@@ -105,7 +106,7 @@ def parse_data_argument(text: str) -> DatasetEntry:
     if not (equals and name.strip() and location.strip()):
         raise UserError(
             f"data argument '{text}': write NAME=annotations.json:images/ (detection) "
-            "or NAME=folder/ (classification)"
+            "or NAME=folder/ (classification: class folders, or shards)"
         )
     _check_name(name.strip())
     if location.strip().lower().startswith(_ADDRESS):
@@ -119,6 +120,8 @@ def parse_data_argument(text: str) -> DatasetEntry:
         return DatasetEntry(
             name.strip(), Path(json_file).expanduser(), Path(image_root).expanduser()
         )
+    if not colon and Path(location.strip()).name == _INDEX:
+        return DatasetEntry(name.strip(), None, Path(location.strip()).expanduser().parent)
     if colon or location.endswith(".json"):
         raise UserError(
             f"data argument '{text}': the annotation file and the image folder are both "
@@ -179,7 +182,7 @@ def _checked_address(text: str, address: str) -> str:
     if not parts.path.endswith((".json", ".tar")):
         raise UserError(
             f"data argument '{text}': give the address of index.json, or of the shards, "
-            "as http://server/train-{000..146}.tar"
+            "as http://server/train-{000000..000146}.tar"
         )
     return address
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from resnext_det.errors import UserError
 
@@ -94,6 +94,8 @@ def _readable(path: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such image") from error
+    except UnidentifiedImageError as error:  # Pillow's own words repeat the path
+        raise UserError(f"{path}: cannot be read as an image (in no format known)") from error
     # Pillow's decoders raise whatever the damage makes them stumble on.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -33,7 +33,7 @@ def test_a_folder_is_counted(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [
         f"{tmp_path}/train: 5 images of 2 classes, 2 to 3 a class",
-        f"{tmp_path}/val: 2 images of 2 classes, 1 to 1 a class",
+        f"{tmp_path}/val: 2 images of 2 classes, 1 a class",
         f"0 broken image(s); manifest in {tmp_path}",
     ]
     assert printed.err == ""  # no bar in a pipe
@@ -88,6 +88,19 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cifar_kind, "PUBLISHED", {"cifar10": tiny_cifar.TINY})
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "datasets"))
     return tmp_path / "datasets"
+
+
+def test_one_shard_is_one(tmp_path, capsys):
+    make_folder(tmp_path, {"train/ant": 2})
+    assert prepare("shards", tmp_path / "train", tmp_path / "out") == 0
+    expected = f"{tmp_path}/out: 2 images of 1 classes in 1 shard, "
+    assert capsys.readouterr().out.startswith(expected)
+
+
+def test_the_command_says_what_it_is_for(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "classifiers, detectors and the data they are trained on" in capsys.readouterr().out
 
 
 def test_imagenet_out_of_a_folder_of_archives(datasets, tmp_path, capsys):

@@ -23,6 +23,12 @@ def test_classification_argument() -> None:
     assert parse_data_argument("pets=/d/train/") == DatasetEntry("pets", None, Path("/d/train"))
 
 
+@pytest.mark.parametrize("index", ["index.json", "./index.json", "/d/shards/index.json"])
+def test_the_index_of_shards_stands_for_their_folder(index: str) -> None:
+    entry = parse_data_argument(f"in1k={index}")
+    assert entry == DatasetEntry("in1k", None, Path(index).parent)
+
+
 @pytest.mark.parametrize("text", ["cells", "=a.json:b", "cells=", "cells=a.json", "cells=a.json:"])
 def test_incomplete_argument_is_named(text: str) -> None:
     with pytest.raises(UserError, match="=annotations") as error:

@@ -6,7 +6,10 @@ from pathlib import Path
 from resnext_det.cli.prepare.command import command_line
 from resnext_det.data.preparing.folder import check_folder
 
-DESCRIPTION = "Count and check your own folder of class folders; nothing in it is changed."
+DESCRIPTION = (
+    "Count and check your own folder of class folders; its images stay as they are, and what was "
+    "found is left beside them in manifest.json."
+)
 
 
 def add_parser(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -31,11 +34,13 @@ def run(args: argparse.Namespace) -> int:
     report = check_folder(root, decode=args.decode, command=command_line())
     for name, record in report.splits.items():
         counts = sorted(record.classes.values())
-        print(f"{root / name}: {record}, {counts[0]:,} to {counts[-1]:,} a class")
+        least, most = f"{counts[0]:,}", f"{counts[-1]:,}"
+        each = most if least == most else f"{least} to {most}"
+        print(f"{root / name}: {record}, {each} a class")
         for broken in record.broken:
             print(f"broken: {broken}")
     for warning in report.warnings:
         print(f"warning: {warning}")
     broken = sum(len(record.broken) for record in report.splits.values())
-    print(f"{broken:,} broken image(s); manifest in {root}")
+    print(f"{broken:,} broken image(s)" + (f"; manifest in {root}" if report.is_kept else ""))
     return 1 if broken else 0

@@ -52,9 +52,8 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("--class-names goes with --index-only: class folders have names")
         output = Path(args.output).expanduser()
         record = write_shards(source, output, _sizes(args), command=command_line())
-    print(
-        f"{output}: {record} in {record.notes['shards']:,} shards, {record.notes['bytes']:,} bytes"
-    )
+    shards = f"{record.notes['shards']:,} shard{'' if record.notes['shards'] == 1 else 's'}"
+    print(f"{output}: {record} in {shards}, {record.notes['bytes']:,} bytes")
     return 0
 
 

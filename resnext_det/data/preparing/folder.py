@@ -35,16 +35,19 @@ class FolderReport:
     Attributes:
         splits: what each split has; the broken images are named in it.
         warnings: one line for each thing that may be a mistake.
+        is_kept: whether a manifest was left in the folder.
     """
 
     splits: dict[str, SplitRecord]
     warnings: tuple[str, ...] = ()
+    is_kept: bool = True
 
 
 def check_folder(root: Path, *, decode: bool = False, command: str = "") -> FolderReport:
     """Counts the images of every split, opens each one, and leaves a manifest beside them.
 
-    An interrupted check goes on with the first class that it had not finished.
+    An interrupted check goes on with the first class that it had not finished. In a folder that
+    cannot be written to nothing is left, and every check starts anew.
 
     Args:
         root: the folder that holds train/, val/ or test/.
@@ -60,23 +63,28 @@ def check_folder(root: Path, *, decode: bool = False, command: str = "") -> Fold
         raise UserError(f"{root}: no train/, val/ or test/ folder of class folders in it")
     known = read_manifest(root)
     manifest, found = known, {}
+    is_kept = os.access(root, os.W_OK)
+    journals = {name: _journal(root / name, decode, is_kept) for name in splits}
     for name in splits:
-        record = _check_split(root / name, decode=decode, command=command)
+        record = _check_split(root / name, journals[name], decode=decode, command=command)
         found[name] = record
         prepared = known.splits.get(name)
         if prepared is not None and prepared.kind != CHECKED_FOLDER:
             check_against_manifest(root / name, record.classes)
             continue  # what was prepared keeps its sources
         manifest = manifest.with_split(name, record)
-    write_manifest(root, manifest)
-    for name in splits:
-        _journal(root / name, decode).remove()
-    return FolderReport(found, tuple(_warnings(root, found)))
+    lines = _warnings(root, found)
+    if is_kept:
+        write_manifest(root, manifest)
+    else:
+        lines.append(f"{root}: cannot be written to, so no manifest.json is left in it")
+    for journal in journals.values():
+        journal.remove()
+    return FolderReport(found, tuple(lines), is_kept)
 
 
-def _check_split(root: Path, *, decode: bool, command: str) -> SplitRecord:
+def _check_split(root: Path, journal: Journal, *, decode: bool, command: str) -> SplitRecord:
     folders = class_folders(root)
-    journal = _journal(root, decode)
     check: Callable[[str], object] = _decode if decode else _read_header
     threads = min(16, (os.cpu_count() or 1) + 4)  # headers wait for the disk, decoding does not
     with (
@@ -119,9 +127,10 @@ def _decode(path: str) -> None:
     ExactDecoder(Image.Resampling.BILINEAR).open(Path(path).read_bytes()).decode()
 
 
-def _journal(root: Path, decode: bool) -> Journal:
+def _journal(root: Path, decode: bool, is_kept: bool) -> Journal:
     identity = {"kind": CHECKED_FOLDER, "check": "decoded" if decode else "headers"}
-    return Journal(root.parent / f".{root.name}.journal.jsonl", identity)
+    path = root.parent / f".{root.name}.journal.jsonl" if is_kept else None
+    return Journal(path, identity)
 
 
 def _warnings(root: Path, splits: dict[str, SplitRecord]) -> list[str]:

@@ -68,8 +68,8 @@ def list_shards(folder: Path) -> list[Path]:
     if len(families) > 1:
         first, second, *_ = sorted(families.values())
         raise UserError(
-            f"{folder}: holds shards of {len(families)} sets ({first}, {second}): give each "
-            "a folder of its own, or name one at training, as NAME=FOLDER/train-{000..146}.tar"
+            f"{folder}: holds shards of {len(families)} sets ({first}, {second}): give each a "
+            "folder of its own, or name one at training, as NAME=FOLDER/train-{000000..000146}.tar"
         )
     return paths
 

@@ -15,14 +15,14 @@ class Journal:
     A line that was cut off by a crash is dropped: its part is done again.
 
     Args:
-        path: the file; made with the first finished part.
+        path: the file, made with the first finished part; None to remember in this process alone.
         identity: what is prepared from what; another one on file is refused.
 
     Raises:
         UserError: the journal is of another preparation, or cannot be read.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path | None, identity: Mapping[str, Any]) -> None:
         self._path = path
         self._identity = json.loads(json.dumps(identity))  # as it is read back
         self.parts: dict[str, dict[str, Any]] = {}
@@ -38,6 +38,9 @@ class Journal:
         Raises:
             UserError: the disk takes no more.
         """
+        self.parts[part] = record
+        if self._path is None:
+            return
         lines = [] if self._path.exists() else [{"preparing": self._identity}]
         lines.append({"part": part, **record})
         text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -49,13 +52,15 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise UserError(f"{self._path}: cannot be written ({error.strerror})") from error
-        self.parts[part] = record
 
     def remove(self) -> None:
         """Deletes the file: everything is finished."""
-        self._path.unlink(missing_ok=True)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
     def _read(self) -> None:
+        if self._path is None:
+            return
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:

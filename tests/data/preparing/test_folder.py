@@ -38,6 +38,16 @@ def test_nothing_but_the_manifest_is_written(root):
     assert report.warnings == ()
 
 
+def test_a_folder_that_cannot_be_written_to_is_checked_all_the_same(root, monkeypatch):
+    before = files_below(root)
+    monkeypatch.setattr(folder.os, "access", lambda path, mode: False)
+    report = check_folder(root)
+    assert files_below(root) == before
+    assert report.splits["val"].classes == {"ant": 3, "bee": 3, "cat": 3}
+    assert not report.is_kept
+    assert report.warnings == (f"{root}: cannot be written to, so no manifest.json is left in it",)
+
+
 def test_an_interrupted_check_goes_on(root, monkeypatch):
     list_images, seen = folder.images_in, []
 
