@@ -17,6 +17,7 @@ from resnext_det.errors import UserError
 from resnext_det.evaluation.topk import TopKCounter
 from resnext_det.training.distributed import all_gather_objects, is_main, rank, world_size
 
+_logger = logging.getLogger(__name__)
 Metrics = dict[str, float | None]
 
 
@@ -58,6 +59,10 @@ def evaluate_model(
     dataset = test.dataset
     aside = SetAsideImages(all_gather_objects) if set_aside is None else set_aside
     taken = main_crop(cfg) if crops is None else crops
+    prefix = f"{taken.name}/" if taken.name else ""
+    if is_main():
+        of_crop = f", {taken.name}" if taken.name else ""
+        _logger.info("Evaluating %s: %d images%s", dataset.entry.name, len(dataset), of_crop)
     batches = build_classification_test_loader(
         cfg,
         dataset,
@@ -73,7 +78,6 @@ def evaluate_model(
     aside.share()
     if not merged[""].total and len(dataset):
         raise UserError(f"data set '{dataset.entry.name}': {aside.all_broken()}")
-    prefix = f"{taken.name}/" if taken.name else ""
     metrics = {
         f"{prefix}{way}{name}": value
         for way, counter in merged.items()
@@ -82,7 +86,7 @@ def evaluate_model(
     if is_main():
         aside.log_new()
         shown = ", ".join(f"{k} {'–' if v is None else f'{v:.2f}'}" for k, v in metrics.items())
-        logging.getLogger(__name__).info("Evaluated %s: %s", dataset.entry.name, shown)
+        _logger.info("Evaluated %s: %s", dataset.entry.name, shown)
     return metrics
 
 

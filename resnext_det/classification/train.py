@@ -90,6 +90,7 @@ def train_classifier(
     if is_main():
         assert job.train is not None
         images, classes = len(job.train), len(job.class_names)
+        logger.info("Data sets: %s", _places(job))
         logger.info(
             "Training on %d images of %d classes: %s", images, classes, describe_training(cfg)
         )
@@ -112,6 +113,12 @@ def _metric_names(job: ClassificationJob) -> list[str]:
     """Names of what every evaluation measures; those of further crops come at the end only."""
     names = metric_names(job.test.own_classes if job.test else None)
     return [*names, *(validation_names() if job.cfg.TEST.VALIDATION_LOSS else ())]
+
+
+def _places(job: ClassificationJob) -> str:
+    """Where the images come from: in no other file of a run."""
+    sets = [job.train, job.test and job.test.dataset]
+    return ", ".join(f"{s.entry.name} = {s.entry.location}" for s in sets if s is not None)
 
 
 def _build_model(

@@ -43,4 +43,15 @@ def test_the_log_says_how_it_trains(load, datasets, tmp_path):
         "Training on 12 images of 3 classes: 2 iterations of 6 images, in 2 passes, "
         "channels last, weights averaged with EMA 0.999, base lr 0.01, seed 1"
     )
-    assert expected in (tmp_path / "run/log.txt").read_text()
+    log = (tmp_path / "run/log.txt").read_text()
+    assert expected in log
+    places = [f"{name} = {entry.location}" for name, entry in datasets.items()]
+    assert f"Data sets: {', '.join(places)}\n" in log
+
+
+def test_the_log_says_what_is_evaluated(load, datasets, tmp_path):
+    train_classifier(load(*SHORT, "TEST.MORE_CROPS", [[40, 36]]), datasets)
+    log = (tmp_path / "run/log.txt").read_text()
+    said = [line.rpartition("Evaluating ")[2] for line in log.splitlines() if "Evaluating " in line]
+    main = "toy_val: 12 images"
+    assert said == [main, main, f"{main}, 36"]
