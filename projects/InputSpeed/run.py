@@ -4,7 +4,7 @@
     python projects/InputSpeed/run.py --photographs FOLDER
 
 writes results/cpu.json (`--json` writes another). Makes JPEGs of ImageNet's size from the
-photographs, and times four pipelines over them in alternation: in one thread, and in the worker
+photographs, and times five pipelines over them in alternation: in one thread, and in the worker
 processes that a run has by default.
 """
 
