@@ -7,10 +7,11 @@ from resnext_det.data.opened_image import Pixels
 
 
 def resize_pixels(pixels: Pixels, size: tuple[int, int], mode: str) -> Pixels:
-    """Resizes to within one level of what Pillow's filter of the same name gives.
+    """Resizes to within rounding of what Pillow's filter of the same name gives.
 
     Both weigh the pixels by the same triangle or cubic; torch rounds the weights to 16 bits
-    where Pillow has 22, and is about three times as fast where the processor has AVX2.
+    where Pillow has 22, and is about three times as fast where the processor has AVX2. Pillow
+    chooses which pass comes first by a rule of its own that differs between versions.
 
     Args:
         pixels: (H, W, 3) uint8, strides not negative.

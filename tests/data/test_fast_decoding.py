@@ -4,7 +4,7 @@ Tolerances, in levels of 255, over all pixels and channels of a view:
 
 | | bilinear | bicubic |
 |---|---|---|
-| not scaled | at most 1 | at most 3 for 99.9 %, mean below 0.4 |
+| not scaled | at most 2, 99.99 % within 1 | 99.5 % within 3, mean below 0.4 |
 | scaled while decoded | mean below 1.25, 98 % within 6 | the same |
 
 Twenty-four real photographs together have a mean below 0.6 where they are scaled.
@@ -53,9 +53,10 @@ def differences(data: bytes, view: View, interpolation: str) -> np.ndarray:
 
 def check_unscaled(found: np.ndarray, interpolation: str) -> None:
     if interpolation == "bilinear":
-        assert found.max(initial=0) <= 1
+        assert found.max(initial=0) <= 2
+        assert (found <= 1).mean() >= 0.9999
     else:
-        assert (found <= 3).mean() >= 0.999
+        assert (found <= 3).mean() >= 0.995
         assert found.mean() < 0.4
 
 
