@@ -32,7 +32,11 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "FLOAT32_PRECISION": ("", "highest", "high", "medium"),
 }
 
-# key -> (lowest, highest) value, both allowed.
+# Of a classifier's crop, px: no decoder makes a view of more than its square in pixels (see
+# data/opened_image.py).
+LONGEST_SIDE = 8192
+
+# key -> (lowest, highest) value, both allowed; none may be infinite.
 BOUNDS: dict[str, tuple[float, float]] = {
     "MODEL.BACKBONE.FREEZE_AT": (0, 5),
     "MODEL.CLASSIFIER.NUM_CLASSES": (1, math.inf),
@@ -54,12 +58,12 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "INPUT.MAX_SIZE_TRAIN": (1, math.inf),
     "INPUT.MIN_SIZE_TEST": (0, math.inf),
     "INPUT.MAX_SIZE_TEST": (1, math.inf),
-    "INPUT.CLASSIFICATION.TRAIN_CROP": (1, math.inf),
-    "INPUT.CLASSIFICATION.TEST_CROP": (1, math.inf),
-    "INPUT.CLASSIFICATION.RESIZE_TEST": (1, math.inf),
+    "INPUT.CLASSIFICATION.TRAIN_CROP": (1, LONGEST_SIDE),
+    "INPUT.CLASSIFICATION.TEST_CROP": (1, LONGEST_SIDE),
+    "INPUT.CLASSIFICATION.RESIZE_TEST": (1, LONGEST_SIDE),
     "INPUT.CLASSIFICATION.HFLIP": (0, 1),
-    "INPUT.CLASSIFICATION.LIGHTING": (0, math.inf),
-    "INPUT.CLASSIFICATION.TRAIN_PADDING": (0, math.inf),
+    "INPUT.CLASSIFICATION.LIGHTING": (0, 100),
+    "INPUT.CLASSIFICATION.TRAIN_PADDING": (0, LONGEST_SIDE),
     "SOLVER.IMS_PER_BATCH": (1, math.inf),
     "SOLVER.MAX_ITER": (1, math.inf),
     "SOLVER.WARMUP_ITERS": (0, math.inf),

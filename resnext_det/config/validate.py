@@ -85,7 +85,8 @@ def _problems(cfg: CfgNode) -> Iterator[str]:
         if (value := get_value(cfg, key)) not in allowed:
             yield f"{key} is {value!r}; it can be {', '.join(map(repr, allowed))}"
     for key, (low, high) in BOUNDS.items():
-        if not low <= (value := get_value(cfg, key)) <= high:
+        value = get_value(cfg, key)
+        if not low <= value <= high or value == math.inf:
             limit = f"at least {low}" if high == math.inf else f"between {low} and {high}"
             yield f"{key} is {value}; it has to be {limit}"
     yield from _pixel_problems(cfg)

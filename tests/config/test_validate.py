@@ -1,5 +1,7 @@
 """Values with which a run would fail later are refused before it, by key and value."""
 
+import math
+
 import pytest
 
 from resnext_det.config import check_weights, get_cfg, validate_config
@@ -227,6 +229,35 @@ CLASSIFICATION_CASES = [
         "INPUT.CLASSIFICATION.TEST_CROP 320 does not fit into RESIZE_TEST 256",
     ),
     ({IMAGE + "TRAIN_SCALE": [1.0, 0.1]}, "INPUT.CLASSIFICATION.TRAIN_SCALE is [1.0, 0.1]; it has"),
+    (
+        {IMAGE + "TRAIN_SCALE": [0.08, 2.0]},
+        "INPUT.CLASSIFICATION.TRAIN_SCALE is [0.08, 2.0]; both have to be between 1e-06 and 1.0",
+    ),
+    (
+        {IMAGE + "TRAIN_RATIO": [1e-300, 1.0]},
+        "INPUT.CLASSIFICATION.TRAIN_RATIO is [1e-300, 1.0]; both have to be between 0.001 and",
+    ),
+    (
+        {IMAGE + "TRAIN_PADDING": 10**20},
+        f"INPUT.CLASSIFICATION.TRAIN_PADDING is {10**20}; it has to be between 0 and 8192",
+    ),
+    (
+        {IMAGE + "RESIZE_TEST": 100_000},
+        "INPUT.CLASSIFICATION.RESIZE_TEST is 100000; it has to be between 1 and 8192",
+    ),
+    (
+        {IMAGE + "LIGHTING": math.inf},
+        "INPUT.CLASSIFICATION.LIGHTING is inf; it has to be between 0 and 100",
+    ),
+    (
+        {"TEST.MORE_CROPS": [[9000, 9000]]},
+        "TEST.MORE_CROPS has [9000, 9000]; a short side has at most 8192 pixels",
+    ),
+    ({"SOLVER.MIXUP_ALPHA": math.inf}, "SOLVER.MIXUP_ALPHA is inf; it has to be at least 0"),
+    (
+        {"SOLVER.CUTMIX_ALPHA": 1e-320},
+        "SOLVER.CUTMIX_ALPHA is 1e-320; it has to be 0, or at least 1e-06",
+    ),
     ({IMAGE + "TRAIN_RATIO": [1.0]}, "INPUT.CLASSIFICATION.TRAIN_RATIO is [1.0]; it has"),
     ({IMAGE + "TRAIN_RATIO": [0.0, 1.0]}, "INPUT.CLASSIFICATION.TRAIN_RATIO is [0.0, 1.0]; it has"),
     (
