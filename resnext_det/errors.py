@@ -7,3 +7,12 @@ class UserError(ValueError):
     The message is one line that names the file, key or image and says how to mend it.
     The commands print it without a traceback and exit with status 2.
     """
+
+
+def one_line(text: str) -> str:
+    r"""Returns text as one line that any terminal and file takes.
+
+    Names of files may hold line breaks, other control characters and bytes that are no UTF-8;
+    they are written as Python would, as in `new\nline.jpg`.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from resnext_det.errors import UserError
+from resnext_det.errors import UserError, one_line
 
 
 def report_errors(verb: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
@@ -17,7 +17,7 @@ def report_errors(verb: Callable[[argparse.Namespace], int], args: argparse.Name
     try:
         return verb(args)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     except FloatingPointError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from resnext_det.errors import one_line
+
 _SHOWN = 100  # images named in result.json, and in the log in all
 _logger = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class SetAsideImages:
         if not new:
             return
         for name in new[: max(0, _SHOWN - len(self._logged))]:
-            _logger.warning("Set aside: %s: %s", name, self._reasons[name])
+            _logger.warning("Set aside: %s: %s", one_line(name), self._reasons[name])
         self._logged.update(new)
         _logger.warning("%d broken image(s) set aside so far", len(self))
 

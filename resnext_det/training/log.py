@@ -66,4 +66,4 @@ class _LogFile(logging.FileHandler):
     """log.txt, opened at the first line; a type of its own so that it can be found again."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, mode="a", encoding="utf-8", delay=True)
+        super().__init__(path, mode="a", encoding="utf-8", delay=True, errors="backslashreplace")

@@ -61,3 +61,10 @@ def test_a_checkpoint_keeps_what_every_process_met(caplog: pytest.LogCaptureFixt
         resumed.log_new()
     assert caplog.messages[0] == "Set aside: 005.jpg: cut off"
     assert len(caplog.messages) == 2
+
+
+def test_the_log_names_an_image_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    aside = SetAsideImages()
+    aside.add([BrokenImage("cat/new\nline\udcff.jpg", "cut off")])
+    aside.log_new()
+    assert "Set aside: cat/new\\nline\\udcff.jpg: cut off" in caplog.messages

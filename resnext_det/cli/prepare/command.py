@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from resnext_det.data.preparing.split import Outcome
+from resnext_det.errors import one_line
 
 
 def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
@@ -29,4 +30,4 @@ def command_line() -> str:
 def print_outcome(folder: Path, outcome: Outcome) -> None:
     """Prints one line on a split."""
     said = "prepared" if outcome.fresh else "was prepared before; nothing to do"
-    print(f"{folder}: {outcome.record}: {said}")
+    print(one_line(f"{folder}: {outcome.record}: {said}"))

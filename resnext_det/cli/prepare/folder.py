@@ -5,6 +5,7 @@ from pathlib import Path
 
 from resnext_det.cli.prepare.command import command_line
 from resnext_det.data.preparing.folder import check_folder
+from resnext_det.errors import one_line
 
 DESCRIPTION = (
     "Count and check your own folder of class folders; its images stay as they are, and what was "
@@ -36,11 +37,12 @@ def run(args: argparse.Namespace) -> int:
         counts = sorted(record.classes.values())
         least, most = f"{counts[0]:,}", f"{counts[-1]:,}"
         each = most if least == most else f"{least} to {most}"
-        print(f"{root / name}: {record}, {each} a class")
+        print(one_line(f"{root / name}: {record}, {each} a class"))
         for broken in record.broken:
-            print(f"broken: {broken}")
+            print(one_line(f"broken: {broken}"))
     for warning in report.warnings:
-        print(f"warning: {warning}")
+        print(one_line(f"warning: {warning}"))
     broken = sum(len(record.broken) for record in report.splits.values())
-    print(f"{broken:,} broken image(s)" + (f"; manifest in {root}" if report.is_kept else ""))
+    kept = f"; manifest in {root}" if report.is_kept else ""
+    print(one_line(f"{broken:,} broken image(s){kept}"))
     return 1 if broken else 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from resnext_det.cli.prepare.command import command_line
 from resnext_det.data.preparing.foreign_shards import index_shards
 from resnext_det.data.preparing.shards import ShardSizes, write_shards
-from resnext_det.errors import UserError
+from resnext_det.errors import UserError, one_line
 
 DESCRIPTION = "Write a folder of class folders as WebDataset shards, or index the shards you have."
 _DEFAULT_MB = 500.0
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         output = Path(args.output).expanduser()
         record = write_shards(source, output, _sizes(args), command=command_line())
     shards = f"{record.notes['shards']:,} shard{'' if record.notes['shards'] == 1 else 's'}"
-    print(f"{output}: {record} in {shards}, {record.notes['bytes']:,} bytes")
+    print(one_line(f"{output}: {record} in {shards}, {record.notes['bytes']:,} bytes"))
     return 0
 
 

@@ -1,0 +1,20 @@
+"""A command says what went wrong in one line, whatever is in the names of files."""
+
+import argparse
+
+from resnext_det.cli.errors import report_errors
+from resnext_det.errors import UserError, one_line
+
+
+def test_names_with_line_breaks_and_bytes_are_written_out(capsys):
+    def verb(_):
+        raise UserError("a/new\nline\udcff \x1b[31m.jpg: no such image")
+
+    assert report_errors(verb, argparse.Namespace()) == 2
+    expected = "error: a/new\\nline\\udcff \\x1b[31m.jpg: no such image\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_text_of_any_language_stays_as_it_is():
+    assert one_line("ünï – 猫 'x' \\n") == "ünï – 猫 'x' \\n"
+    assert one_line("") == ""
