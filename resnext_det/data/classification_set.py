@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.packed import PackedList
+from resnext_det.data.plain_files import read_image_file
 from resnext_det.errors import UserError
 
 
@@ -99,11 +99,11 @@ class FolderImages:
         """Reads a file.
 
         Raises:
-            UserError: it is missing or cannot be read.
+            UserError: it is missing, no plain file, or cannot be read.
         """
         path, label = self.samples[index]
         try:
-            return EncodedImage(path, Path(path).read_bytes(), label)
+            return EncodedImage(path, read_image_file(path), label)
         except FileNotFoundError as error:
             raise UserError(f"{path}: no such image") from error
         except OSError as error:

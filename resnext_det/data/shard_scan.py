@@ -48,6 +48,8 @@ def scan_shard(path: Path) -> SampleTable:
 
 
 def _opened(path: Path) -> Any:
+    if path.exists() and not path.is_file():  # a pipe would be waited on for ever
+        raise UserError(f"{path}: cannot be read (not a plain file)")
     try:
         return path.open("rb")
     except OSError as error:

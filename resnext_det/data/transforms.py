@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from resnext_det.data.plain_files import image_file_size
 from resnext_det.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -91,9 +92,13 @@ def open_rgb(path: str) -> Image.Image:
 def _readable(path: str) -> Iterator[None]:
     """Names the image in whatever goes wrong while it is read."""
     try:
-        yield
+        image_file_size(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such image") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        yield
     except UnidentifiedImageError as error:  # Pillow's own words repeat the path
         raise UserError(f"{path}: cannot be read as an image (in no format known)") from error
     # Pillow's decoders raise whatever the damage makes them stumble on.

@@ -20,6 +20,7 @@ from resnext_det.data.manifest import (
     write_manifest,
 )
 from resnext_det.data.opened_image import UnreadableImage, check_image_size
+from resnext_det.data.plain_files import read_image_file
 from resnext_det.data.preparing.journal import Journal
 from resnext_det.data.preparing.progress import bar
 from resnext_det.data.transforms import read_size
@@ -114,7 +115,9 @@ def _reason(check: Callable[[str], object], path: str) -> str | None:
         check(path)
     except UserError as error:
         return str(error)
-    except (UnreadableImage, OSError) as error:
+    except OSError as error:
+        return f"{path}: cannot be read ({error.strerror})"
+    except UnreadableImage as error:
         return f"{path}: {error}"
     return None
 
@@ -124,7 +127,7 @@ def _read_header(path: str) -> None:
 
 
 def _decode(path: str) -> None:
-    ExactDecoder(Image.Resampling.BILINEAR).open(Path(path).read_bytes()).decode()
+    ExactDecoder(Image.Resampling.BILINEAR).open(read_image_file(path)).decode()
 
 
 def _journal(root: Path, decode: bool, is_kept: bool) -> Journal:

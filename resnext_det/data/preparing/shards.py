@@ -6,6 +6,7 @@ interrupted or not.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from resnext_det.data.catalog import is_one_line
 from resnext_det.data.class_names import CLASS_NAMES
 from resnext_det.data.manifest import SourceFile, SplitRecord, read_manifest, write_manifest
+from resnext_det.data.plain_files import image_file_size, read_image_file
 from resnext_det.data.preparing.folder import class_folders, images_in
 from resnext_det.data.preparing.journal import Journal
 from resnext_det.data.preparing.progress import bar
@@ -73,6 +76,7 @@ def write_shards(
     """
     _check_folders(source, output)
     names = [folder.name for folder in class_folders(source)]
+    _check_names(source, names)
     images = _shuffled(_list_images(source, names))
     plan = list(_split(images, sizes))
     identity = _identity(source, images, sizes)
@@ -144,12 +148,28 @@ def _check_folders(source: Path, output: Path) -> None:
         raise UserError(f"{output}: lies in {source}, which it is made from: choose another folder")
 
 
+def _check_names(source: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if not is_one_line(name):
+            raise UserError(
+                f"{str(source / name)!r}: this class is named with a line break, a control "
+                "character or bytes that are no UTF-8, which no index of shards can hold; rename it"
+            )
+
+
 def _list_images(source: Path, names: Sequence[str]) -> list[_Source]:
     return [
-        _Source(path, label, Path(path).stat().st_size)
+        _Source(path, label, _size_of(path))
         for label, name in enumerate(names)
         for path in images_in(source / name)
     ]
+
+
+def _size_of(path: str) -> int:
+    try:
+        return image_file_size(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _shuffled(images: Sequence[_Source]) -> list[_Source]:
@@ -174,7 +194,7 @@ def _split(images: Sequence[_Source], sizes: ShardSizes) -> Iterator[list[_Sourc
 def _identity(source: Path, images: Sequence[_Source], sizes: ShardSizes) -> dict[str, Any]:
     digest = hashlib.sha256()
     for image in images:
-        digest.update(f"{Path(image.path).relative_to(source)}\0{image.size}\0".encode())
+        digest.update(os.fsencode(f"{Path(image.path).relative_to(source)}\0{image.size}\0"))
     return {
         "kind": "shards", "images": len(images), "files": digest.hexdigest()[:16],
         "per_shard": sizes.images, "shard_bytes": sizes.size, "prefix": _prefix(source),
@@ -242,7 +262,7 @@ def _write_samples(file: Any, part: Sequence[_Source], first: int) -> None:
         for number, image in enumerate(part, start=first):
             path = Path(image.path)
             try:
-                data = path.read_bytes()
+                data = read_image_file(path)
             except OSError as error:
                 raise UserError(f"{path}: cannot be read ({error.strerror})") from error
             ending = path.suffix[1:].lower()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -249,3 +250,27 @@ def test_the_command_writes(source, tmp_path, capsys):
 def test_contradicting_words_are_named(words, fault, capsys):
     assert prepare(*words) == 2
     assert fault in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["new\nline", os.fsdecode(b"\xff")], ids=["break", "bytes"])
+def test_a_class_name_that_no_index_holds_is_named(source, tmp_path, name, capsys):
+    (source / "cat").rename(source / name)
+    assert prepare(source, tmp_path / "out") == 2
+    assert "this class is named with a line break" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_image_name_of_any_bytes_is_written(source, tmp_path):
+    next((source / "cat").iterdir()).rename(source / "cat" / os.fsdecode(b"\xff\n.png"))
+    record = write_shards(source, tmp_path / "out", ShardSizes(images=4))
+    assert record.images == read_manifest(tmp_path / "out").splits["out"].images
+
+
+def test_what_is_no_image_file_is_named(source, tmp_path, capsys):
+    os.mkfifo(source / "cat" / "pipe.png")
+    assert prepare(source, tmp_path / "out") == 2
+    assert "pipe.png: cannot be read (not a plain file)" in capsys.readouterr().err
+    (source / "cat" / "pipe.png").unlink()
+    (source / "cat" / "gone.png").symlink_to("nowhere.png")
+    assert prepare(source, tmp_path / "out") == 2
+    assert "gone.png: cannot be read (No such file or directory)" in capsys.readouterr().err
