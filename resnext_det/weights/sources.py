@@ -87,9 +87,15 @@ def weights_from_state(
     """Takes a state dict in any known naming and gives it ours.
 
     Raises:
-        UserError: its names are of no ResNet or ResNeXt that we know.
+        UserError: its names are of no ResNet or ResNeXt that we know, or a tensor has no plain
+            real numbers.
     """
-    tensors = {_without_wrapper(k): v for k, v in state.items() if isinstance(v, Tensor)}
+    tensors = {
+        _without_wrapper(k): v
+        for k, v in state.items()
+        if isinstance(k, str) and isinstance(v, Tensor)
+    }
+    _check_numbers(tensors, source)
     if is_ours(tensors):
         return Weights(tensors, source, convention, class_names)
     if not is_foreign(tensors):
@@ -142,8 +148,27 @@ def weights_from_checkpoint(content: Mapping[str, Any], source: str) -> Weights:
     )
     config = content.get("config")
     convention = convention_from_config(config) if isinstance(config, str) else None
-    names = content.get("class_names") or ()
-    return weights_from_state(state, source, convention, tuple(str(name) for name in names))
+    return weights_from_state(state, source, convention, _class_names(content, source))
+
+
+def _class_names(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
+    names = content.get("class_names")
+    if names is None:
+        return ()
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{source}: its class_names are no list of names; mend or remove them")
+    if len(set(names)) < len(names):
+        raise UserError(f"{source}: its class_names have a name twice; mend or remove them")
+    return tuple(names)
+
+
+def _check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuses what no model is filled from, though torch saves it."""
+    for name, value in tensors.items():
+        kind = "complex" if value.is_complex() else "quantized" if value.is_quantized else None
+        kind = "sparse" if value.layout != torch.strided else "meta" if value.is_meta else kind
+        if kind:
+            raise UserError(f"{source}: {name} is a {kind} tensor; save it as plain numbers")
 
 
 def _read_pth(path: Path) -> Any:

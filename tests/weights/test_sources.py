@@ -185,3 +185,37 @@ def test_networks_that_are_no_plain_resnet():
     foreign = {"layer1.0.conv2.weight": torch.zeros(1), "layer1.0.se.fc1.weight": torch.zeros(1)}
     with pytest.raises(UserError, match=r"no plain ResNet.*layer1.0.se.fc1.weight"):
         weights_from_state(foreign, "se.pth")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("sparse", lambda value: value.to_sparse()),
+        ("meta", lambda value: value.to("meta")),
+        ("complex", lambda value: value.to(torch.complex64)),
+    ],
+    ids=["sparse", "meta", "complex"],
+)
+def test_a_tensor_without_plain_numbers_is_named(tmp_path, state, kind, change):
+    torch.save({**state, "linear.weight": change(state["linear.weight"])}, tmp_path / "odd.pth")
+    path = tmp_path / "odd.pth"
+    expected = f"{path}: linear.weight is a {kind} tensor; save it as plain numbers"
+    assert refused(path) == expected
+
+
+def test_keys_that_are_no_text_are_no_names(tmp_path):
+    torch.save({"model": {1: torch.zeros(2)}}, tmp_path / "keys.pth")
+    assert "its names (none …)" in refused(tmp_path / "keys.pth")
+
+
+@pytest.mark.parametrize("names", [5, "abc", [1, 2], {"a": 1}], ids=["int", "text", "ints", "dict"])
+def test_class_names_that_are_no_list_are_refused(tmp_path, state, names):
+    torch.save({"model": state, "class_names": names}, tmp_path / "names.pth")
+    assert "its class_names are no list of names" in refused(tmp_path / "names.pth")
+
+
+def test_class_names_that_come_twice_are_refused(tmp_path, state):
+    torch.save({"model": state, "class_names": ["cat", "cat"]}, tmp_path / "names.pth")
+    assert "its class_names have a name twice" in refused(tmp_path / "names.pth")
+    torch.save({"model": state, "class_names": []}, tmp_path / "names.pth")
+    assert resolve_weights(str(tmp_path / "names.pth")).class_names == ()
