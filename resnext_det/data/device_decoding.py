@@ -5,7 +5,7 @@ JPEGs whole, and each view is cut out and resized, with antialiasing, where its 
 a GPU may read otherwise than a person would (other formats, CMYK, rotated or cut-off files)
 the workers decode as ever, and what it cannot read the exact decoder is asked for. nvJPEG's cosine
 transform and its spreading of chroma are not libjpeg's, and it may read a file that is damaged
-inside; on a CPU, where the tests run, libjpeg decodes, and pixels are one level apart at most.
+inside; on a CPU, where the tests run, libjpeg decodes, and pixels are two levels apart at most.
 """
 
 import warnings
