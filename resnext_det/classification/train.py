@@ -55,7 +55,7 @@ from resnext_det.training.hooks import run_outcome
 from resnext_det.training.result import RESULT, write_result
 from resnext_det.training.run_directory import RunStart, open_run, write_config
 from resnext_det.weights.convention import apply_convention
-from resnext_det.weights.load import load_weights
+from resnext_det.weights.load import check_class_names, load_weights
 from resnext_det.weights.sources import weights_from_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -131,6 +131,8 @@ def _build_model(
     """
     if start.checkpoint:
         weights = weights_from_checkpoint(start.state, str(start.checkpoint))
+        assert job.train is not None
+        check_class_names(weights, job.class_names, job.train.entry.location)
     else:
         weights = fetch_weights(start.cfg.MODEL.WEIGHTS)
     cfg = apply_convention(start.cfg, job.user_given, weights)

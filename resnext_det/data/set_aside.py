@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from resnext_det.errors import one_line
+from resnext_det.errors import UserError, one_line
 
 _SHOWN = 100  # images named in result.json, and in the log in all
 _logger = logging.getLogger(__name__)
@@ -80,6 +80,18 @@ class SetAsideImages:
         return {"reasons": dict(sorted(self._reasons.items()))}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes back the images of a checkpoint; they were logged when they were met."""
-        self._reasons = {**state["reasons"], **self._reasons}
-        self._logged.update(state["reasons"])
+        """Takes back the images of a checkpoint; they were logged when they were met.
+
+        Raises:
+            UserError: the checkpoint holds something else.
+        """
+        reasons = state.get("reasons") if isinstance(state, Mapping) else None
+        if not isinstance(reasons, Mapping) or not all(
+            isinstance(text, str) for pair in reasons.items() for text in pair
+        ):
+            raise UserError(
+                "the checkpoint's list of broken images, its entry set_aside, is damaged: go on "
+                "from an earlier checkpoint"
+            )
+        self._reasons = {**reasons, **self._reasons}
+        self._logged.update(reasons)

@@ -78,6 +78,7 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
         return
     if start.checkpoint:
         weights = weights_from_checkpoint(start.state, str(start.checkpoint))
+        check_class_names(weights, train.class_names, train.entry.json_file)
     else:
         weights = _read_weights(start.cfg.MODEL.WEIGHTS)
     cfg = apply_convention(start.cfg, loaded.user_given, weights)

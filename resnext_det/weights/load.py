@@ -131,7 +131,7 @@ def require_head(report: LoadReport) -> None:
 
 
 def check_class_names(weights: Weights, class_names: tuple[str, ...], data: object) -> None:
-    """Refuses to evaluate weights on other classes than they were trained for.
+    """Refuses to evaluate weights, or to continue their run, on other classes than their own.
 
     Args:
         weights: their class names may be unknown, which passes.
@@ -145,8 +145,14 @@ def check_class_names(weights: Weights, class_names: tuple[str, ...], data: obje
         raise UserError(
             f"{weights.source} was trained on the classes {_few(weights.class_names, 5)} "
             f"({len(weights.class_names)}), but {data} has {_few(class_names, 5)} "
-            f"({len(class_names)})"
+            f"({len(class_names)}){_first_difference(weights.class_names, class_names)}"
         )
+
+
+def _first_difference(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:
+    pairs = enumerate(zip(theirs, ours, strict=False))
+    differing = ((number, *pair) for number, pair in pairs if pair[0] != pair[1])
+    return next((f"; class {n} is '{a}' there and '{b}' here" for n, a, b in differing), "")
 
 
 def _longest_ending(name: str, keys: Mapping[str, Tensor]) -> str | None:

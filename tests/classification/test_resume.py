@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from resnext_det.classification import train_classifier
+from resnext_det.errors import UserError
 from resnext_det.training import from_config
 from tests.classification.conftest import BASE, CLASSES, write_folder
 
@@ -147,3 +148,15 @@ def test_everything_at_once_on_a_gpu(load, datasets, tmp_path):
     content = torch.load(tmp_path / "run/model_final.pth", weights_only=True)
     assert content["grad_scaler"]["scale"] > 0
     assert not any(key.startswith("_orig_mod") for key in content["model"])
+
+
+def test_a_run_is_not_continued_on_other_classes(load, datasets, tmp_path):
+    train_classifier(load("SOLVER.MAX_ITER", 1), datasets)
+    for split in ("toy_train", "toy_val"):  # as many classes, of which one has another name
+        (tmp_path / split / "green").rename(tmp_path / split / "azure")
+    with pytest.raises(UserError) as error:
+        train_classifier(load("SOLVER.MAX_ITER", 2), datasets, resume=True)
+    assert "model_final.pth was trained on the classes blue, green, red (3), but" in str(
+        error.value
+    )
+    assert str(error.value).endswith("; class 0 is 'blue' there and 'azure' here")

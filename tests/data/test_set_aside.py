@@ -1,10 +1,12 @@
 """The list of broken images: by name, once, over processes and resumes. Engine-neutral."""
 
 import logging
+from typing import Any
 
 import pytest
 
 from resnext_det.data.set_aside import BrokenImage, SetAsideImages
+from resnext_det.errors import UserError
 
 
 def images(*numbers: int) -> list[BrokenImage]:
@@ -68,3 +70,13 @@ def test_the_log_names_an_image_in_one_line(caplog: pytest.LogCaptureFixture) ->
     aside.add([BrokenImage("cat/new\nline\udcff.jpg", "cut off")])
     aside.log_new()
     assert "Set aside: cat/new\\nline\\udcff.jpg: cut off" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    "state",
+    [5, {}, {"reasons": 3}, {"reasons": {"a.jpg": 1}}],
+    ids=["int", "empty", "kind", "item"],
+)
+def test_a_damaged_list_of_a_checkpoint_is_refused(state: Any) -> None:
+    with pytest.raises(UserError, match=r"^the checkpoint's list of broken images, its entry set_"):
+        SetAsideImages().load_state_dict(state)
