@@ -73,7 +73,7 @@ class _PassingFault(Exception):
 
 
 def fetch_file(wanted: Wanted, path: Path, patience: Patience | None = None) -> None:
-    """Fetches a file; what an earlier try left in `PATH.part` is gone on with.
+    """Fetches a file; what an earlier try left in `PATH.part` is gone on with if it has a digest.
 
     Whoever calls holds a lock on the path.
 
@@ -83,8 +83,18 @@ def fetch_file(wanted: Wanted, path: Path, patience: Patience | None = None) -> 
     """
     patience = patience or Patience()
     part = path.with_name(f"{path.name}.part")
-    if not wanted.sha256:
-        part.unlink(missing_ok=True)  # nothing would tell whether the halves fit
+    if wanted.sha256:
+        _fetch(wanted, path, part, patience)
+        return
+    # Nothing would tell whether the halves fit: none is taken up, and none is left.
+    part.unlink(missing_ok=True)
+    try:
+        _fetch(wanted, path, part, patience)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _fetch(wanted: Wanted, path: Path, part: Path, patience: Patience) -> None:
     failures, digest_failures = 0, 0
     while True:
         before = _size(part)

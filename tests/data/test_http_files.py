@@ -218,9 +218,15 @@ def endless(handler, asked) -> None:
 @pytest.mark.parametrize("size", [None, 100_000])
 def test_an_endless_file_is_cut_off(server, tmp_path, size):
     server.faults["a.tar"] = endless
-    what = wanted(server, size=size, sha256="", largest=100_000)
+    what = wanted(server, size=size, largest=100_000)
     assert "sends more than 100000 bytes" in error_of(what, tmp_path / "a.tar", patient())
     assert (tmp_path / "a.tar.part").stat().st_size <= 100_000
+
+
+def test_nothing_is_left_of_a_file_without_a_digest(server, tmp_path):
+    server.faults["a.tar"] = endless
+    error_of(wanted(server, size=None, sha256="", largest=SIZE), tmp_path / "a.tar", patient())
+    assert list(tmp_path.glob("a.tar*")) == []
 
 
 def test_a_trickle_is_given_up(server, tmp_path):
