@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resnext_det.classification import train_classifier
 from resnext_det.config import load_config
 from resnext_det.data.catalog import DatasetEntry
+from resnext_det.training import from_config
 
 CLASSES = ("blue", "green", "red")
 BASE = "resnext_det://Base-Classification.yaml"
@@ -48,6 +50,25 @@ def load(tmp_path):
         return load_config(BASE, [str(part) for pair in keys.items() for part in pair])
 
     return load
+
+
+@pytest.fixture
+def train_and_interrupt(monkeypatch):
+    """Returns a function that trains as `train_classifier` and stops it, as Ctrl-C does."""
+
+    def train(loaded, datasets, *, after):
+        class Interrupted(from_config.CheckpointHook):
+            def after_iteration(self, iteration):
+                super().after_iteration(iteration)
+                if iteration == after:
+                    raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(from_config, "CheckpointHook", Interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                train_classifier(loaded, datasets)
+
+    return train
 
 
 @pytest.fixture(autouse=True)

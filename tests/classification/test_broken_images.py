@@ -11,7 +11,6 @@ from resnext_det.classification.pictures import prediction_pictures
 from resnext_det.data.image_folder import load_image_folder
 from resnext_det.errors import UserError
 from resnext_det.modeling.from_config import classifier_from_config
-from resnext_det.training import from_config
 from resnext_det.training.launch import launch
 from resnext_det.training.place import Request
 
@@ -57,19 +56,12 @@ def test_a_run_names_what_it_set_aside(load, datasets, broken, tmp_path):
     assert tested["metrics"] == result["metrics"]
 
 
-def test_a_resumed_run_names_what_it_met_before(load, datasets, broken, tmp_path, monkeypatch):
-    class Interrupted(from_config.CheckpointHook):
-        def after_iteration(self, iteration):
-            super().after_iteration(iteration)
-            if iteration == 3:
-                raise KeyboardInterrupt
-
+def test_a_resumed_run_names_what_it_met_before(
+    load, datasets, broken, tmp_path, train_and_interrupt
+):
     keys = ("SOLVER.MAX_ITER", 5, "SOLVER.STEPS", [], "TEST.EVAL_PERIOD", 0)
     whole = train_classifier(load(*keys, output="whole"), datasets)
-    monkeypatch.setattr(from_config, "CheckpointHook", Interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train_classifier(load(*keys), datasets)
-    monkeypatch.undo()
+    train_and_interrupt(load(*keys), datasets, after=3)
     assert train_classifier(load(*keys), datasets, resume=True)["set_aside"] == whole["set_aside"]
     states = [
         torch.load(tmp_path / run / "model_final.pth", weights_only=True)

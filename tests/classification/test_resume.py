@@ -13,8 +13,8 @@ import torch
 
 from resnext_det.classification import train_classifier
 from resnext_det.errors import UserError
-from resnext_det.training import from_config
 from tests.classification.conftest import BASE, CLASSES, write_folder
+from tests.training.runs import assert_equal
 
 ROOT = Path(__file__).parents[2]
 EVERYTHING = {
@@ -34,29 +34,13 @@ def pairs(keys):
     return [word for pair in keys.items() for word in pair]
 
 
-def assert_equal(one, other, where=""):
-    """Compares whole checkpoints, entry by entry."""
-    assert type(one) is type(other), where
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), where
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            assert_equal(one[key], other[key], f"{where}/{key}")
-    elif isinstance(one, list):
-        assert len(one) == len(other), where
-        for place, pair in enumerate(zip(one, other, strict=True)):
-            assert_equal(*pair, f"{where}/{place}")
-    elif not where.endswith("/config"):  # names the folder
-        assert one == other, where
-
-
 def assert_same_run(whole, cut):
     files = {path.name for path in whole.glob("*.pth")}
     assert files == {path.name for path in cut.glob("*.pth")}
     assert {"model_final.pth", "model_best.pth"} < files
     for name in files:
-        assert_equal(*(torch.load(run / name, weights_only=True) for run in (whole, cut)))
+        contents = [torch.load(run / name, weights_only=True) for run in (whole, cut)]
+        assert_equal(*contents, but=["/config"])  # which names the folder
     told = []
     for run in (whole, cut):
         lines = [json.loads(line) for line in (run / "metrics.json").read_text().splitlines()]
@@ -69,20 +53,13 @@ def assert_same_run(whole, cut):
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_everything_at_once_after_an_interrupt(load, datasets, tmp_path, monkeypatch, compiled):
+def test_everything_at_once_after_an_interrupt(
+    load, datasets, tmp_path, train_and_interrupt, compiled
+):
     wishes = pairs({**EVERYTHING, "SOLVER.COMPILE": compiled})
     train_classifier(load(*wishes, output="whole"), datasets)
 
-    class Interrupted(from_config.CheckpointHook):
-        def after_iteration(self, iteration):
-            super().after_iteration(iteration)
-            if iteration == 4:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(from_config, "CheckpointHook", Interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train_classifier(load(*wishes), datasets)
-    monkeypatch.undo()
+    train_and_interrupt(load(*wishes), datasets, after=4)
     torch.rand(7)
     train_classifier(load(*wishes), datasets, resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "run")

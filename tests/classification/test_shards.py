@@ -13,7 +13,6 @@ from resnext_det.data.classification_loader import build_classification_train_lo
 from resnext_det.data.classification_mapper import classification_mapper
 from resnext_det.data.preparing.shards import ShardSizes, write_shards
 from resnext_det.data.samplers import SampleKey
-from resnext_det.training import from_config
 from tests.data.sharded import serving
 
 
@@ -104,21 +103,12 @@ def test_evaluation_from_shards_is_evaluation_from_the_folder(load, places):
     assert results["shards"] == results["server"] == results["folder"]
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(load, places, tmp_path, monkeypatch):
+def test_a_resumed_run_is_the_uninterrupted_one(load, places, tmp_path, train_and_interrupt):
     entries = places["server"]
     quick = ("TEST.EVAL_PERIOD", 0, "SOLVER.MAX_ITER", 4)
     train_classifier(load(*quick, output="whole"), entries)
 
-    class Interrupted(from_config.CheckpointHook):
-        def after_iteration(self, iteration):
-            super().after_iteration(iteration)
-            if iteration == 2:
-                raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(from_config, "CheckpointHook", Interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train_classifier(load(*quick), entries)
+    train_and_interrupt(load(*quick), entries, after=2)
     train_classifier(load(*quick), entries, resume=True)
     whole, resumed = (
         torch.load(tmp_path / run / "model_final.pth", weights_only=True)["model"]

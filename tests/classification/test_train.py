@@ -15,7 +15,6 @@ from resnext_det.data.image_folder import load_image_folder
 from resnext_det.errors import UserError
 from resnext_det.modeling import build_backbone
 from resnext_det.modeling.from_config import classifier_from_config
-from resnext_det.training import from_config
 from resnext_det.training.launch import launch
 from resnext_det.training.place import Request
 from resnext_det.weights.load import load_weights
@@ -60,19 +59,10 @@ def test_it_learns(load, datasets):
     assert evaluate_classifier(again, datasets)["metrics"] == result["metrics"]
 
 
-def test_resume_is_the_uninterrupted_run_to_the_bit(load, datasets, tmp_path, monkeypatch):
+def test_resume_is_the_uninterrupted_run_to_the_bit(load, datasets, tmp_path, train_and_interrupt):
     train_classifier(load(output="whole"), datasets)
 
-    class Interrupted(from_config.CheckpointHook):
-        def after_iteration(self, iteration):
-            super().after_iteration(iteration)
-            if iteration == 4:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(from_config, "CheckpointHook", Interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train_classifier(load(), datasets)
-    monkeypatch.undo()
+    train_and_interrupt(load(), datasets, after=4)
     with pytest.raises(UserError, match="add --resume to continue it"):
         train_classifier(load(), datasets)
     resumed = train_classifier(load(), datasets, resume=True)

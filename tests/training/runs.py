@@ -80,3 +80,20 @@ def train(
         stop = [] if interrupt_after is None else [InterruptAfter(interrupt_after)]
         loop.run(batches(start), start, [*hooks, *stop])
     return loop, hooks
+
+
+def assert_equal(one, other, where="", *, but=()):
+    """Compares whole checkpoints, entry by entry, but those whose places end in one of `but`."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_equal(one[key], other[key], f"{where}/{key}", but=but)
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for place, pair in enumerate(zip(one, other, strict=True)):
+            assert_equal(*pair, f"{where}/{place}", but=but)
+    elif not where.endswith(tuple(but)):
+        assert one == other, where

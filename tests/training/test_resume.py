@@ -10,7 +10,7 @@ import torch
 from resnext_det.config import with_values
 from resnext_det.training.checkpoint import load_checkpoint
 from tests.training.conftest import NormNet
-from tests.training.runs import Interrupted, train
+from tests.training.runs import Interrupted, assert_equal, train
 
 FEATURES = {
     "nothing more": {},
@@ -45,12 +45,12 @@ def test_a_resumed_run_is_the_uninterrupted_one(cfg, tmp_path, feature):
     torch.rand(7)
     train(cfg, copy.deepcopy(cut), evaluate=evaluate, resume=True)
     contents = [load_checkpoint(tmp_path / run / "model_final.pth") for run in ("whole", "cut")]
-    _assert_equal(*contents)
+    assert_equal(*contents)
     files = [{p.name for p in (tmp_path / run).glob("*.pth")} for run in ("whole", "cut")]
     assert files[0] == files[1]
     if "TEST.BEST_METRIC" in FEATURES[feature]:
         best = [load_checkpoint(tmp_path / run / "model_best.pth") for run in ("whole", "cut")]
-        _assert_equal(*best)
+        assert_equal(*best)
         evaluations = [_evaluations(tmp_path / run) for run in ("whole", "cut")]
         assert evaluations[0] == evaluations[1]
 
@@ -65,19 +65,3 @@ def test_the_average_differs_from_what_is_trained(cfg, norm_net):
 def _evaluations(folder: Path) -> list:
     lines = [json.loads(line) for line in (folder / "metrics.json").read_text().splitlines()]
     return [line for line in lines if "top1" in line]
-
-
-def _assert_equal(one, other, where=""):
-    assert type(one) is type(other), where
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), where
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            _assert_equal(one[key], other[key], f"{where}/{key}")
-    elif isinstance(one, list):
-        assert len(one) == len(other), where
-        for place, pair in enumerate(zip(one, other, strict=True)):
-            _assert_equal(*pair, f"{where}/{place}")
-    else:
-        assert one == other, where
