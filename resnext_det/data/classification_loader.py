@@ -26,7 +26,6 @@ from resnext_det.data.set_aside import BrokenImage, SetAsideImages
 from resnext_det.data.views import TestView
 from resnext_det.errors import UserError
 
-_SKIP_BROKEN = "INPUT.CLASSIFICATION.SKIP_BROKEN"
 _MOST_IN_A_ROW = 64
 """Broken images one after another that end a run: so many are no blemish of a set."""
 
@@ -75,12 +74,10 @@ class ClassificationImages(Dataset[Sample | BrokenImage | Failed]):
         try:
             return self._mapper(image, index, key)
         except UnreadableImage as error:
+            broken = BrokenImage(image.name, str(error))
             if self._skip_broken:
-                return BrokenImage(image.name, str(error))
-            raise UserError(
-                f"{image.name}: cannot be read as an image ({error}); {_SKIP_BROKEN} True sets "
-                "such images aside"
-            ) from error
+                return broken
+            raise broken.refusal() from error
 
 
 class ClassificationBatches:

@@ -89,10 +89,7 @@ class DeviceDecoder:
     ) -> ClassificationBatch:
         first = next(iter(broken.values()))
         if not self.skip_broken:
-            raise UserError(
-                f"{first.name}: cannot be read as an image ({first.reason}); "
-                "INPUT.CLASSIFICATION.SKIP_BROKEN True sets such images aside"
-            )
+            raise first.refusal()
         count = len(batch)
         good = [place for place in range(count) if place not in broken]
         if self.fill_gaps and not good:

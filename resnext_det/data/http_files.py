@@ -4,7 +4,6 @@ A cut connection goes on where it was cut; a server that fails for a moment is a
 pause that doubles; one that only trickles is given up.
 """
 
-import hashlib
 import http
 import http.client
 import time
@@ -16,6 +15,7 @@ from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
+from resnext_det.data.file_digests import sha256_of
 from resnext_det.errors import UserError
 
 _CHUNK = 1 << 20
@@ -118,10 +118,7 @@ def _fetch(wanted: Wanted, path: Path, part: Path, patience: Patience) -> None:
 
 
 def _is_right(wanted: Wanted, part: Path) -> bool:
-    if not wanted.sha256:
-        return True
-    with part.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == wanted.sha256
+    return not wanted.sha256 or sha256_of(part) == wanted.sha256
 
 
 def _size(path: Path) -> int:

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnext_det.data.npz import mapped_array
+from resnext_det.data.plain_files import LARGEST_IMAGE
 from resnext_det.errors import UserError
 
-LARGEST_IMAGE = 1 << 28
-"""Bytes; an image of 256 MiB is no image of a data set, and is not read into memory."""
 _TYPES = {
     "offsets": np.int64,
     "lengths": np.int64,

@@ -21,6 +21,13 @@ class BrokenImage(NamedTuple):
     name: str
     reason: str
 
+    def refusal(self) -> UserError:
+        """Returns what ends a run that sets nothing aside."""
+        return UserError(
+            f"{self.name}: cannot be read as an image ({self.reason}); "
+            "INPUT.CLASSIFICATION.SKIP_BROKEN True sets such images aside"
+        )
+
 
 def _alone(item: Any) -> list[Any]:
     return [item]

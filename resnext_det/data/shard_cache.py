@@ -17,6 +17,7 @@ from urllib.parse import quote, urljoin
 
 from filelock import FileLock, Timeout
 
+from resnext_det.data.file_digests import sha256_of
 from resnext_det.data.http_files import Patience, Wanted, fetch_file
 from resnext_det.data.sample_table import SampleTable
 from resnext_det.data.shard_index import IndexedFile
@@ -231,12 +232,6 @@ def mark_used(path: Path) -> None:
         os.utime(path)
     except OSError:  # a cache that may only be read, or a file that is gone
         return
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the digest of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_there(path: Path, size: int) -> bool:

@@ -14,7 +14,8 @@ from typing import Any
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from resnext_det.data.sample_table import LARGEST_IMAGE, SampleTable, make_table
+from resnext_det.data.plain_files import LARGEST_IMAGE
+from resnext_det.data.sample_table import SampleTable, make_table
 from resnext_det.data.tar_members import TarMember, tar_members
 from resnext_det.errors import UserError
 

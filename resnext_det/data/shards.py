@@ -15,6 +15,7 @@ import numpy as np
 
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.classification_set import ClassificationSet, EncodedImage
+from resnext_det.data.file_digests import sha256_of
 from resnext_det.data.sample_table import SampleTable, check_table, open_table
 from resnext_det.data.shard_cache import (
     LocalPlace,
@@ -22,7 +23,6 @@ from resnext_det.data.shard_cache import (
     ShardPlace,
     mark_used,
     remote_place,
-    sha256_of,
 )
 from resnext_det.data.shard_index import INDEX_NAME, IndexedFile, ShardIndex, read_index
 from resnext_det.data.shard_pattern import is_pattern, local_index, remote_index

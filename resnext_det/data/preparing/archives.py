@@ -120,14 +120,10 @@ class ArchiveFile:
 
     def skip(self, size: int) -> None:
         """Goes over bytes: reads them where they are digested."""
-        if not self._digested:
+        if self._digested:
+            _read_over(self, size)
+        else:
             self._file.seek(size, io.SEEK_CUR)
-            return
-        while size > 0:
-            chunk = len(self.read(min(size, CHUNK)))
-            if not chunk:
-                return
-            size -= chunk
 
     def close(self) -> None:
         """Closes the file."""
@@ -156,11 +152,13 @@ class GzipSource:
 
     def skip(self, size: int) -> None:
         """Unpacks bytes and drops them."""
-        while size > 0:
-            chunk = len(self.read(min(size, CHUNK)))
-            if not chunk:
-                return
-            size -= chunk
+        _read_over(self, size)
+
+
+def _read_over(source: Source, size: int) -> None:
+    """Reads the next bytes, or those up to the end, and drops them."""
+    while size > 0 and (chunk := len(source.read(min(size, CHUNK)))):
+        size -= chunk
 
 
 class Digests:

@@ -17,6 +17,7 @@ import numpy as np
 
 from resnext_det.data.catalog import is_one_line
 from resnext_det.data.class_names import CLASS_NAMES
+from resnext_det.data.file_digests import sha256_of
 from resnext_det.data.manifest import SourceFile, SplitRecord, read_manifest, write_manifest
 from resnext_det.data.plain_files import image_file_size, read_image_file
 from resnext_det.data.preparing.folder import class_folders, images_in
@@ -134,9 +135,7 @@ def shards_record(
 
 def hashed_file(path: Path, samples: int) -> IndexedFile:
     """Returns a shard as the index names it; reads it once."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return IndexedFile(path.name, path.stat().st_size, digest, samples)
+    return IndexedFile(path.name, path.stat().st_size, sha256_of(path), samples)
 
 
 def _check_folders(source: Path, output: Path) -> None:
