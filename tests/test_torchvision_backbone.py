@@ -16,7 +16,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from resnext_det import build_classifier, resnext_fpn_backbone
 from resnext_det.errors import UserError
 from resnext_det.modeling.norms import FrozenBatchNorm2d
-from resnext_det.weights.names import rename_key
+from resnext_det.weights.naming.torchvision import rename_key
 
 NORM_LAYERS = {"FrozenBN": TorchvisionFrozenBatchNorm2d, "BN": nn.BatchNorm2d}
 CONFIG = """

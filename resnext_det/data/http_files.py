@@ -15,8 +15,8 @@ from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
-from resnext_det.data.file_digests import sha256_of
 from resnext_det.errors import UserError
+from resnext_det.file_digests import sha256_of
 
 _CHUNK = 1 << 20
 _PASSING = (408, 425, 429, 500, 502, 503, 504)

@@ -17,11 +17,11 @@ from urllib.parse import quote, urljoin
 
 from filelock import FileLock, Timeout
 
-from resnext_det.data.file_digests import sha256_of
 from resnext_det.data.http_files import Patience, Wanted, fetch_file
 from resnext_det.data.sample_table import SampleTable
 from resnext_det.data.shard_index import IndexedFile
 from resnext_det.errors import UserError
+from resnext_det.file_digests import sha256_of
 
 _LARGEST_INDEX = 1 << 26  # bytes; 64 MiB names a million shards
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.classification_set import ClassificationSet, EncodedImage
-from resnext_det.data.file_digests import sha256_of
 from resnext_det.data.sample_table import SampleTable, check_table, open_table
 from resnext_det.data.shard_cache import (
     LocalPlace,
@@ -27,6 +26,7 @@ from resnext_det.data.shard_cache import (
 from resnext_det.data.shard_index import INDEX_NAME, IndexedFile, ShardIndex, read_index
 from resnext_det.data.shard_pattern import is_pattern, local_index, remote_index
 from resnext_det.errors import UserError
+from resnext_det.file_digests import sha256_of
 
 _OPEN_SHARDS = 64
 """Shards that a process keeps open; systems allow 1,024 files or more."""

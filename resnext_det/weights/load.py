@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from resnext_det.errors import UserError
 from resnext_det.weights.architecture import infer_architecture
-from resnext_det.weights.names import is_backbone_key
+from resnext_det.weights.naming.detectron2 import is_backbone_key
 from resnext_det.weights.sources import Weights
 
 _COUNTER = "num_batches_tracked"  # a counter of BatchNorm's, no weight

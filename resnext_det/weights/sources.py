@@ -1,34 +1,27 @@
 """MODEL.WEIGHTS: a file, an address, torchvision://… or timm://… Engine-neutral."""
 
+import contextlib
 import json
 import logging
-import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from resnext_det.errors import UserError
+from resnext_det.weights.content import FileContent
 from resnext_det.weights.convention import (
     Convention,
-    check_convention,
     convention_from_config,
     torchvision_convention,
 )
-from resnext_det.weights.names import is_foreign, is_ours, rename_foreign
+from resnext_det.weights.naming.registry import give_our_names
+from resnext_det.weights.readers.reading import read_weights_file
+from resnext_det.weights.readers.state_dicts import content_of
 from resnext_det.weights.remote import fetch_address, fetch_timm, fetch_torchvision
-
-__all__ = [
-    "Weights",
-    "check_convention",
-    "resolve_weights",
-    "weights_from_checkpoint",
-    "weights_from_state",
-]
+from resnext_det.weights.side_car import SideCar
 
 
 @dataclass(frozen=True)
@@ -38,23 +31,30 @@ class Weights:
     Attributes:
         state: a detector's full names, or a classifier's without a prefix (`res2.0.…`).
         source: the path or address that the user gave, for messages.
-        convention: how its images were normalised, None where that is not known.
-        class_names: of the head, empty where they are not known.
+        side_car: what is known of them.
     """
 
     state: dict[str, Tensor]
     source: str
-    convention: Convention | None = None
-    class_names: tuple[str, ...] = ()
+    side_car: SideCar = field(default_factory=SideCar)
+
+    @property
+    def convention(self) -> Convention | None:
+        """How their images were normalised, None where that is not known."""
+        return self.side_car.convention
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the head, empty where they are not known."""
+        return self.side_car.class_names
 
 
 def resolve_weights(spec: str) -> Weights | None:
     """Reads what MODEL.WEIGHTS names, onto the CPU.
 
     Args:
-        spec: a path to a .pth or .safetensors in our, Detectron2's, torchvision's or
-            timm's names; an http(s) address of one; `torchvision://NAME/WEIGHTS`;
-            `timm://NAME`; or "".
+        spec: a path to a file of any form that `weights inspect` knows; an http(s) address of
+            one; `torchvision://NAME/WEIGHTS`; `timm://NAME`; or "".
 
     Returns:
         The weights, or None for "": training from scratch, which the log then says.
@@ -67,22 +67,24 @@ def resolve_weights(spec: str) -> Weights | None:
         return None
     scheme, separator, rest = spec.partition("://")
     if not separator:
-        return _read_file(Path(spec), spec)
+        return _weights_of_file(Path(spec), spec)
     if scheme == "torchvision":
-        return weights_from_state(fetch_torchvision(rest), spec, torchvision_convention())
+        known = SideCar(origin=spec, convention=torchvision_convention())
+        return weights_from_state(fetch_torchvision(rest), spec, known)
     if scheme == "timm":
         state, mean, std = fetch_timm(rest)
-        return weights_from_state(state, spec, Convention("RGB", mean, std))
-    if scheme in ("http", "https") and not spec.endswith(".pkl"):
-        return _read_file(fetch_address(spec), spec)
-    raise UserError(f"MODEL.WEIGHTS {spec}: {_why_not(spec)}")
+        known = SideCar(spec, convention=Convention("RGB", mean, std))
+        return weights_from_state(state, spec, known)
+    if scheme in ("http", "https"):
+        return _weights_of_file(fetch_address(spec), spec)
+    raise UserError(
+        f"MODEL.WEIGHTS {spec}: give a file, an http(s) address, torchvision://NAME/WEIGHTS or "
+        "timm://NAME"
+    )
 
 
 def weights_from_state(
-    state: Mapping[str, Any],
-    source: str,
-    convention: Convention | None = None,
-    class_names: tuple[str, ...] = (),
+    state: Mapping[str, Any], source: str, side_car: SideCar | None = None
 ) -> Weights:
     """Takes a state dict in any known naming and gives it ours.
 
@@ -90,46 +92,7 @@ def weights_from_state(
         UserError: its names are of no ResNet or ResNeXt that we know, or a tensor has no plain
             real numbers.
     """
-    tensors = {
-        _without_wrapper(k): v
-        for k, v in state.items()
-        if isinstance(k, str) and isinstance(v, Tensor)
-    }
-    _check_numbers(tensors, source)
-    if is_ours(tensors):
-        return Weights(tensors, source, convention, class_names)
-    if not is_foreign(tensors):
-        raise UserError(
-            f"{source}: its names ({', '.join(list(tensors)[:3]) or 'none'} …) are neither "
-            "Detectron2's nor torchvision's or timm's for a ResNet or ResNeXt"
-        )
-    try:
-        renamed = rename_foreign(tensors)
-    except KeyError as error:
-        raise UserError(
-            f"{source}: no plain ResNet or ResNeXt, it also has {error.args[0]}"
-        ) from None
-    return Weights(renamed, source, convention or torchvision_convention(), class_names)
-
-
-def _read_file(path: Path, source: str) -> Weights:
-    if path.suffix in (".pkl", ".t7", ".pyth"):
-        raise UserError(f"MODEL.WEIGHTS {source}: {_why_not(source)}")
-    if not path.is_file():
-        raise UserError(f"MODEL.WEIGHTS {source}: no such file")
-    try:
-        content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"MODEL.WEIGHTS {source}: torn, or it holds more than tensors, which could run code; "
-            "save its state_dict() alone"
-        ) from error
-    except Exception as error:  # garbage makes the readers fail in any way, IndexError too
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(f"MODEL.WEIGHTS {source}: torn, or no weights file ({reason})") from error
-    if not isinstance(content, Mapping):
-        raise UserError(f"MODEL.WEIGHTS {source}: holds a {type(content).__name__}, no state dict")
-    return weights_from_checkpoint(content, source)
+    return weights_from_content(content_of(state, "memory", source), source, side_car)
 
 
 def weights_from_checkpoint(content: Mapping[str, Any], source: str) -> Weights:
@@ -142,58 +105,52 @@ def weights_from_checkpoint(content: Mapping[str, Any], source: str) -> Weights:
     Raises:
         UserError: as `weights_from_state`.
     """
-    state = next(
-        (content[k] for k in ("model", "state_dict") if isinstance(content.get(k), Mapping)),
-        content,
-    )
-    config = content.get("config")
+    return weights_from_content(content_of(content, "memory", source), source)
+
+
+def weights_from_content(
+    content: FileContent, source: str, side_car: SideCar | None = None
+) -> Weights:
+    """Gives a file's tensors our names, and collects what is known of them.
+
+    Args:
+        content: as a reader returns it.
+        source: its path or address, for messages.
+        side_car: what is known from elsewhere, which goes before what the file's names tell.
+
+    Raises:
+        UserError: nobody knows its names.
+    """
+    renamed = give_our_names(content, source)
+    for note in renamed.notes:
+        logging.getLogger(__name__).info("%s: %s", source, note)
+    known = (side_car or SideCar()).over(_from_extras(content.extras, source))
+    return Weights(renamed.state, source, known.over(renamed.side_car))
+
+
+def _weights_of_file(path: Path, source: str) -> Weights:
+    try:
+        return weights_from_content(read_weights_file(path, source), source)
+    except UserError as error:
+        raise UserError(f"MODEL.WEIGHTS {error}") from error
+
+
+def _from_extras(extras: Mapping[str, Any], source: str) -> SideCar:
+    """What a checkpoint of a run says of itself."""
+    config = extras.get("config")
     convention = convention_from_config(config) if isinstance(config, str) else None
-    return weights_from_state(state, source, convention, _class_names(content, source))
+    return SideCar(convention=convention, class_names=_class_names(extras, source))
 
 
-def _class_names(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
-    names = content.get("class_names")
+def _class_names(extras: Mapping[str, Any], source: str) -> tuple[str, ...]:
+    names = extras.get("class_names")
     if names is None:
         return ()
+    if isinstance(names, str):  # a safetensors header holds strings alone
+        with contextlib.suppress(ValueError):
+            names = json.loads(names)
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{source}: its class_names are no list of names; mend or remove them")
     if len(set(names)) < len(names):
         raise UserError(f"{source}: its class_names have a name twice; mend or remove them")
     return tuple(names)
-
-
-def _check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
-    """Refuses what no model is filled from, though torch saves it."""
-    for name, value in tensors.items():
-        kind = "complex" if value.is_complex() else "quantized" if value.is_quantized else None
-        kind = "sparse" if value.layout != torch.strided else "meta" if value.is_meta else kind
-        if kind:
-            raise UserError(f"{source}: {name} is a {kind} tensor; save it as plain numbers")
-
-
-def _read_pth(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator)
-    names = json.loads(metadata["class_names"]) if "class_names" in metadata else []
-    return {"model": state, "config": metadata.get("config"), "class_names": names}
-
-
-def _without_wrapper(key: str) -> str:
-    return key.removeprefix("module.")  # DistributedDataParallel's
-
-
-def _why_not(spec: str) -> str:
-    if spec.endswith(".pkl") or spec.startswith(("detectron2://", "catalog://")):
-        return (
-            "pickled files are not read, they can hold code: load it with Detectron2 and save the "
-            "model's state_dict() as a .pth"
-        )
-    return (
-        "give a .pth or .safetensors file, an http(s) address, torchvision://NAME/WEIGHTS "
-        "or timm://NAME"
-    )

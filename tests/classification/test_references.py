@@ -20,7 +20,7 @@ from resnext_det.config import load_config
 from resnext_det.data.classification_loader import build_classification_train_loader
 from resnext_det.data.image_folder import load_image_folder
 from resnext_det.evaluation.topk import TopKCounter
-from resnext_det.weights.names import rename_foreign
+from resnext_det.weights.sources import weights_from_state
 
 CLASSES = 7
 
@@ -137,8 +137,10 @@ def test_a_paper_run_is_a_plain_loop_of_torch(datasets, tmp_path):
         functional.cross_entropy(model(images), labels).backward()
         optimizer.step()
         schedule.step()
-    expected = rename_foreign(model.state_dict())
-    start = rename_foreign(torch.load(tmp_path / "start.pth", weights_only=True))
+    expected = weights_from_state(model.state_dict(), "model").state
+    start = weights_from_state(
+        torch.load(tmp_path / "start.pth", weights_only=True), "start.pth"
+    ).state
     found = torch.load(tmp_path / "run/model_final.pth", weights_only=True)["model"]
     assert found.keys() == expected.keys()
     for name, value in expected.items():

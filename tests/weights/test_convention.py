@@ -10,11 +10,12 @@ from resnext_det.weights.convention import (
     convention_from_config,
     torchvision_convention,
 )
+from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.sources import Weights
 
 
 def weights(convention):
-    return Weights({}, "x.pth", convention)
+    return Weights({}, "x.pth", SideCar(convention=convention))
 
 
 def test_a_key_that_was_not_given_takes_the_weights_value():

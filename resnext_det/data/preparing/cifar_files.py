@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from resnext_det.data.preparing.inert_pickle import read_inert_pickle
 from resnext_det.data.preparing.tars import is_plain
 from resnext_det.errors import UserError
+from resnext_det.inert_pickle.machine import read_inert_pickle
 
 SIZE = 32  # pixels
 _BYTES = 3 * SIZE * SIZE

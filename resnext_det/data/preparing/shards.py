@@ -17,7 +17,6 @@ import numpy as np
 
 from resnext_det.data.catalog import is_one_line
 from resnext_det.data.class_names import CLASS_NAMES
-from resnext_det.data.file_digests import sha256_of
 from resnext_det.data.manifest import SourceFile, SplitRecord, read_manifest, write_manifest
 from resnext_det.data.plain_files import image_file_size, read_image_file
 from resnext_det.data.preparing.folder import class_folders, images_in
@@ -28,6 +27,7 @@ from resnext_det.data.shard_cache import LocalPlace
 from resnext_det.data.shard_index import INDEX_NAME, IndexedFile, read_index, write_index
 from resnext_det.data.shard_scan import scan_shard
 from resnext_det.errors import UserError
+from resnext_det.file_digests import sha256_of
 from resnext_det.seeding import derive_seed
 from resnext_det.whole_files import write_text_safe, write_whole
 

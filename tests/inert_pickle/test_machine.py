@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnext_det.data.preparing.inert_pickle import read_inert_pickle
 from resnext_det.errors import UserError
+from resnext_det.inert_pickle.machine import read_inert_pickle
 
 SHARED = [1, 2]
 PLAIN: dict[str, Any] = {

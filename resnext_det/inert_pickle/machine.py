@@ -4,7 +4,7 @@ A pickle is a program for a small stack machine, and `pickle.load` runs it, with
 any installed module. Here `pickletools` decodes the opcodes, which executes nothing, and only
 those that build plain data are carried out. Every other opcode is refused, by its name: those that
 import (INST, EXT…), construct (OBJ, NEWOBJ, …) or ask somebody else (PERSID, …). GLOBAL and REDUCE
-know the few names of `inert_values`, and call none of them.
+know the few names of `arrays`, and call none of them.
 """
 
 import pickletools
@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from resnext_det.data.preparing.inert_values import (
+from resnext_det.errors import UserError
+from resnext_det.inert_pickle.arrays import (
     PendingArray,
     PendingType,
     Refused,
@@ -23,7 +24,6 @@ from resnext_det.data.preparing.inert_values import (
     set_order,
     shown,
 )
-from resnext_det.errors import UserError
 
 LARGEST_STACK = 1 << 22
 """Values on the stack, and in the memo: CIFAR's largest file has about 150,000."""

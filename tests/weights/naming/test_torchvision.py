@@ -7,7 +7,8 @@ import torchvision
 
 from resnext_det.modeling import build_classifier
 from resnext_det.weights.load import load_weights, require_head
-from resnext_det.weights.names import is_backbone_key, rename_foreign, rename_key
+from resnext_det.weights.naming.detectron2 import is_backbone_key
+from resnext_det.weights.naming.torchvision import rename_key
 from resnext_det.weights.sources import weights_from_state
 
 LIGHT = ("resnet18", "resnet34", "resnet50", "resnext50_32x4d")
@@ -46,7 +47,7 @@ def test_every_tensor_of_the_big_ones_has_its_place(name):
     with torch.device("meta"):
         theirs = torchvision.models.get_model(name).state_dict()
         ours = build_classifier(name).state_dict()
-    renamed = rename_foreign(theirs)
+    renamed = {rename_key(name): value for name, value in theirs.items()}
     assert {k: v.shape for k, v in renamed.items()} == {k: v.shape for k, v in ours.items()}
 
 
@@ -57,7 +58,6 @@ def test_names_by_hand():
     assert rename_key("layer4.0.downsample.0.weight") == "res5.0.shortcut.weight"
     assert rename_key("fc.bias") == "linear.bias"
     assert rename_key("head.fc.bias") is None
-    assert rename_foreign({}) == {}
 
 
 def test_backbone_keys():
