@@ -1,20 +1,16 @@
 """The verb that counts parameters, FLOPs and activations. Engine-neutral."""
 
 import argparse
-import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from fvcore.common.config import CfgNode
-from rich.console import Console
 from rich.table import Table
 
+from resnext_det.cli.printing import add_json, check_json, open_console, write_json
 from resnext_det.config import config_root, find_config, load_config, task_of
 from resnext_det.config.sources import SCHEME
-from resnext_det.errors import UserError
 from resnext_det.modeling.complexity import measure_complexity, measure_variant
 from resnext_det.modeling.from_config import backbone_from_config, classifier_from_config
 from resnext_det.modeling.variants import get_variant, list_variants
@@ -34,7 +30,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser("complexity", help=DESCRIPTION, description=DESCRIPTION)
     what = "a variant or a config file; all variants and all configs by default"
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=what)
-    parser.add_argument("--json", metavar="FILE", help="write the counts there, too")
+    add_json(parser, "the counts")
     parser.set_defaults(run=run)
 
 
@@ -48,16 +44,10 @@ def run(args: argparse.Namespace) -> int:
         UserError: if a name is no variant and no config, or a config cannot be built, or
             the JSON cannot be written.
     """
-    if args.json:
-        _check_writable(Path(args.json))  # measuring everything takes a while
+    check_json(args.json)  # measuring everything takes a while
     rows = measure_networks(args.networks)
-    _console().print(make_table(rows))
-    if args.json:
-        text = json.dumps(rows, indent=1, sort_keys=True) + "\n"
-        try:
-            Path(args.json).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--json {args.json}: {error.strerror}") from error
+    open_console().print(make_table(rows))
+    write_json(args.json, rows)
     return 0
 
 
@@ -110,21 +100,6 @@ def make_table(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
             )
         table.add_section()
     return table
-
-
-def _check_writable(path: Path) -> None:
-    if path.is_dir():
-        raise UserError(f"--json {path}: is a folder")
-    if not path.parent.is_dir():
-        raise UserError(f"--json {path}: No such file or directory: {path.parent}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UserError(f"--json {path}: Permission denied")
-
-
-def _console() -> Console:
-    """Returns the terminal; a pipe or a file gets lines long enough for every name."""
-    console = Console()
-    return console if console.is_terminal else Console(width=140)
 
 
 def _is_config(name: str) -> bool:

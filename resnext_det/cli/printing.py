@@ -1,0 +1,65 @@
+"""What a verb measured: on the terminal, and with --json in a file. Engine-neutral."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from resnext_det.errors import UserError
+
+_WIDTH_OF_A_PIPE = 140  # columns; a pipe or a file gets lines long enough for every name
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds `--json FILE`.
+
+    Args:
+        parser: of the verb.
+        what: is written there, as in "the counts".
+    """
+    parser.add_argument("--json", metavar="FILE", help=f"write {what} there, too")
+
+
+def check_json(file: str | None) -> None:
+    """Checks that `--json FILE` can be written, before anything is measured.
+
+    Raises:
+        UserError: it is a folder, or its folder is not there or not ours.
+    """
+    if not file:
+        return
+    path = Path(file)
+    if path.is_dir():
+        raise UserError(f"--json {path}: is a folder")
+    if not path.parent.is_dir():
+        raise UserError(f"--json {path}: No such file or directory: {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"--json {path}: Permission denied")
+
+
+def write_json(file: str | None, content: Any) -> None:
+    """Writes what was measured, if `--json FILE` was given.
+
+    Args:
+        file: of the option.
+        content: numbers, strings, lists and mappings.
+
+    Raises:
+        UserError: the disk refuses it.
+    """
+    if not file:
+        return
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--json {file}: {error.strerror}") from error
+
+
+def open_console() -> Console:
+    """Returns the terminal; a pipe or a file gets lines long enough for every name."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH_OF_A_PIPE)

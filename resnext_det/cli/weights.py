@@ -1,0 +1,32 @@
+"""The verb for weights files. Engine-neutral.
+
+An action is one module of `cli.weights_verbs` with an `add_parser(verbs)` that sets the default
+`act`: a function of the arguments that returns the exit status.
+"""
+
+import argparse
+from types import ModuleType
+
+DESCRIPTION = "Look into weights files, convert them, and prove that they are what they say."
+ACTIONS: tuple[ModuleType, ...] = ()
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the verb to `resnext-det`."""
+    parser = subparsers.add_parser("weights", help=DESCRIPTION, description=DESCRIPTION)
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action in ACTIONS:
+        action.add_parser(verbs)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the action.
+
+    Returns:
+        The exit status: the action's own.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    return args.act(args)

@@ -1,0 +1,1 @@
+"""What `resnext-det weights` does, one module for each action. Engine-neutral."""
