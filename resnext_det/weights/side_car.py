@@ -25,7 +25,9 @@ class SideCar:
         class_names: of the head, in its order.
         licence: an SPDX identifier ("BSD-3-Clause", "CC-BY-NC-4.0").
         accuracy: as published, in percent: {"top1": 77.618} or {"AP": 43.0}.
-        sha256: of the file that they came from.
+        sha256: of the tensors beside it, as `side_car_files.digest_of` has it: says which
+            weights this side-car is of.
+        origin_sha256: of the file that they were converted from.
         outputs: what `weights verify` compares with: see `reference`.
     """
 
@@ -39,6 +41,7 @@ class SideCar:
     licence: str = ""
     accuracy: Mapping[str, float] = field(default_factory=dict)
     sha256: str = ""
+    origin_sha256: str = ""
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
     def over(self, other: "SideCar") -> "SideCar":
