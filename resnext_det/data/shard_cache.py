@@ -8,22 +8,23 @@ written again is never mixed with its older self.
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urljoin
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from resnext_det.data.http_files import Patience, Wanted, fetch_file
+from resnext_det.cache_folder import cache_folder, locked
 from resnext_det.data.sample_table import SampleTable
 from resnext_det.data.shard_index import IndexedFile
 from resnext_det.errors import UserError
 from resnext_det.file_digests import sha256_of
+from resnext_det.http_files import Patience, Wanted, fetch_file
 
 _LARGEST_INDEX = 1 << 26  # bytes; 64 MiB names a million shards
+_REWRITTEN = "or the shards were written again and the index in the cache is old"
 
 
 class ShardPlace(Protocol):
@@ -179,7 +180,8 @@ class RemotePlace:
             return False
         if self.limit is not None:
             make_room(self.folder, self.limit - file.size)
-        fetch_file(Wanted(self.shown(file), file.size, file.sha256), path, self.patience)
+        wanted = Wanted(self.shown(file), file.size, file.sha256, if_other=_REWRITTEN)
+        fetch_file(wanted, path, self.patience)
         return True
 
 
@@ -192,8 +194,6 @@ def remote_place(address: str) -> RemotePlace:
     Raises:
         UserError: the size is no number.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    root = os.environ.get("RESNEXT_DET_CACHE") or f"{home}/resnext_det"
     said = os.environ.get("RESNEXT_DET_CACHE_GB", "").strip()
     try:
         limit = round(float(said) * 1e9) if said else None
@@ -203,7 +203,7 @@ def remote_place(address: str) -> RemotePlace:
         raise UserError(
             f"RESNEXT_DET_CACHE_GB {said!r}: give the size of the cache in GB, as 200"
         ) from error
-    return RemotePlace(address, Path(root).expanduser() / "shards", limit)
+    return RemotePlace(address, cache_folder("shards"), limit)
 
 
 def make_room(folder: Path, limit: int) -> None:
@@ -239,23 +239,3 @@ def _is_there(path: Path, size: int) -> bool:
         return path.stat().st_size == size
     except OSError:
         return False
-
-
-@contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Holds a file's lock; it is the system's, so it ends with the process that holds it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock", timeout=-1 if wait else 0)
-        lock.acquire()
-    except Timeout:
-        raise
-    except OSError as error:
-        raise UserError(
-            f"{path.parent}: the cache cannot be written ({error.strerror}); set RESNEXT_DET_CACHE "
-            "to a folder that can"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

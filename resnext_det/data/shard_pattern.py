@@ -14,10 +14,11 @@ from urllib.parse import unquote, urljoin
 
 from braceexpand import braceexpand
 
+from resnext_det.cache_folder import locked
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.class_names import class_names_beside, names_of_classes
 from resnext_det.data.sample_table import SampleTable, join_tables
-from resnext_det.data.shard_cache import RemotePlace, locked, remote_place
+from resnext_det.data.shard_cache import RemotePlace, remote_place
 from resnext_det.data.shard_index import IndexedFile, ShardIndex, read_index, write_index
 from resnext_det.data.shard_scan import scan_shard
 from resnext_det.errors import UserError

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from resnext_det.cache_folder import locked
 from resnext_det.data import shards as shards_module
 from resnext_det.data.catalog import parse_data_argument
 from resnext_det.data.classification_forms import load_classification_set
 from resnext_det.data.classification_set import ClassificationSet
-from resnext_det.data.shard_cache import locked, make_room, remote_place
+from resnext_det.data.shard_cache import make_room, remote_place
 from resnext_det.data.shards import ShardImages
 from resnext_det.errors import UserError
 from tests.data.sharded import make_shards, send, serving

@@ -1,17 +1,20 @@
 """Fetching files: from a server on this machine that does everything wrong. Engine-neutral."""
 
+import base64
 import hashlib
+import shutil
 import socket
 
 import pytest
 
-from resnext_det.data.http_files import Patience, Wanted, fetch_file
 from resnext_det.errors import UserError
+from resnext_det.http_files import Patience, Wanted, fetch_file
 from tests.data.sharded import send, serving
 
 DATA = bytes(range(256)) * 1000
 SIZE = len(DATA)
 DIGEST = hashlib.sha256(DATA).hexdigest()
+MD5 = hashlib.md5(DATA).hexdigest()
 
 
 class Clock:
@@ -286,3 +289,65 @@ def test_a_partial_answer_to_another_question_is_not_taken(server, tmp_path):
     (tmp_path / "a.tar.part").write_bytes(DATA[:1000])
     message = error_of(wanted(server), tmp_path / "a.tar", patient(tries=2))
     assert "another part than the one asked for" in message
+
+
+@pytest.mark.parametrize(
+    "digest", [{"sha256": DIGEST[:8]}, {"md5": MD5[:6]}], ids=["sha256", "md5"]
+)
+def test_the_first_digits_of_a_digest_are_enough(server, tmp_path, digest):
+    fetch_file(Wanted(f"{server.address}/a.tar", **digest), tmp_path / "a.tar", patient())
+    assert (tmp_path / "a.tar").read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    ("digest", "fault"),
+    [
+        ({"sha256": "00000000"}, "its SHA-256 sum does not begin with 00000000"),
+        ({"md5": "000000"}, "its MD5 sum does not begin with 000000"),
+    ],
+    ids=["sha256", "md5"],
+)
+def test_other_first_digits_are_refused(server, tmp_path, digest, fault):
+    message = error_of(Wanted(f"{server.address}/a.tar", **digest), tmp_path / "a", patient())
+    assert message == f"{fault}: the file is damaged, or the server has another one now"
+
+
+def test_a_file_for_which_the_disk_has_no_room_is_not_begun(server, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=SIZE - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    message = error_of(wanted(server), tmp_path / "a.tar", patient())
+    assert message.startswith(f"{SIZE} bytes more are needed, but {tmp_path} has {SIZE - 1} free")
+    assert not (tmp_path / "a.tar.part").exists()
+
+
+def test_nothing_is_fetched_offline(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("RESNEXT_DET_OFFLINE", "1")
+    message = error_of(wanted(server), tmp_path / "a.tar", patient())
+    assert message == "is not in the cache, and RESNEXT_DET_OFFLINE says to fetch nothing"
+    assert server.asked == []
+
+
+def test_a_password_goes_to_its_host_alone_and_into_no_message(server, tmp_path):
+    heard = {}
+
+    def ask(handler, asked):
+        heard[asked.path] = handler.headers.get("Authorization")
+        send(handler, 302, Location="/a.tar?signature=secret")
+
+    def refuse(handler, asked):
+        heard[asked.path] = handler.headers.get("Authorization")
+        send(handler, 403)
+
+    server.faults = {"old.tar?key=secret": ask, "a.tar?signature=secret": refuse}
+    address = server.address.replace("http://", "http://me:se%40cret@") + "/old.tar?key=secret"
+    with pytest.raises(UserError) as error:
+        fetch_file(Wanted(address), tmp_path / "a.tar", patient())
+    told = base64.b64encode(b"me:se@cret").decode()
+    assert heard == {"old.tar?key=secret": f"Basic {told}", "a.tar?signature=secret": None}
+    assert str(error.value) == f"{server.address}/old.tar?…: the server answers 403 Forbidden"
+
+
+def test_an_address_with_spaces_is_asked_for_as_it_must(server, tmp_path):
+    (server.root / "a%20b.tar").write_bytes(DATA)
+    fetch_file(Wanted(f"{server.address}/a b.tar"), tmp_path / "a.tar", patient())
+    assert (tmp_path / "a.tar").read_bytes() == DATA

@@ -6,6 +6,7 @@ pause that doubles; one that only trickles is given up.
 
 import http
 import http.client
+import shutil
 import time
 import urllib.request
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
+from resnext_det.cache_folder import OFFLINE, is_set
 from resnext_det.errors import UserError
-from resnext_det.file_digests import sha256_of
+from resnext_det.file_digests import md5_of, sha256_of
+from resnext_det.web_addresses import shown_address, split_credentials
 
 _CHUNK = 1 << 20
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
@@ -51,21 +54,41 @@ class Wanted:
     """A file on a server.
 
     Attributes:
-        address: http or https.
+        address: http or https; USER:PASSWORD@ before the host is sent to that host alone.
         size: its bytes; None where nobody knows.
-        sha256: its digest; "" where nobody knows.
+        sha256: its digest, or the first digits of it; "" where nobody knows.
         largest: the most bytes that are taken where the size is not known.
+        md5: likewise to `sha256`, where no more than that is known.
+        if_other: goes on with "the file is damaged" where the digest is another.
     """
 
     address: str
     size: int | None = None
     sha256: str = ""
     largest: int = 1 << 40
+    md5: str = ""
+    if_other: str = "or the server has another one now"
+
+    def __str__(self) -> str:
+        return shown_address(self.address)
 
     @property
     def limit(self) -> int:
         """The most bytes that are taken."""
         return self.largest if self.size is None else self.size
+
+    def fault_of(self, path: Path) -> str:
+        """Returns what is wrong with the digest of a file, "" for nothing."""
+        if self.sha256 and not sha256_of(path).startswith(self.sha256):
+            return _fault("SHA-256", self.sha256, 64)
+        if self.md5 and not md5_of(path).startswith(self.md5):
+            return _fault("MD5", self.md5, 32)
+        return ""
+
+
+def _fault(algorithm: str, digest: str, length: int) -> str:
+    verb = "is not" if len(digest) == length else "does not begin with"
+    return f"its {algorithm} sum {verb} {digest}"
 
 
 class _PassingFault(Exception):
@@ -78,12 +101,15 @@ def fetch_file(wanted: Wanted, path: Path, patience: Patience | None = None) -> 
     Whoever calls holds a lock on the path.
 
     Raises:
-        UserError: the server does not answer, has no such file, sends a web page or another
-            length, or too slowly; the digest differs; the disk takes no more.
+        UserError: the environment says that nothing is fetched; the server does not answer, has
+            no such file, sends a web page or another length, or too slowly; the digest differs;
+            the disk takes no more.
     """
+    if is_set(OFFLINE):
+        raise UserError(f"{wanted}: is not in the cache, and {OFFLINE} says to fetch nothing")
     patience = patience or Patience()
     part = path.with_name(f"{path.name}.part")
-    if wanted.sha256:
+    if wanted.sha256 or wanted.md5:
         _fetch(wanted, path, part, patience)
         return
     # Nothing would tell whether the halves fit: none is taken up, and none is left.
@@ -100,25 +126,19 @@ def _fetch(wanted: Wanted, path: Path, part: Path, patience: Patience) -> None:
         before = _size(part)
         try:
             _download(wanted, part, patience)
-            if _is_right(wanted, part):
+            fault = wanted.fault_of(part)
+            if not fault:
                 part.replace(path)
                 return
             part.unlink()
             digest_failures += 1
             if digest_failures == 2:
-                raise UserError(
-                    f"{wanted.address}: its SHA-256 sum is not {wanted.sha256}: the file is "
-                    "damaged, or the shards were written again and the index in the cache is old"
-                )
+                raise UserError(f"{wanted}: {fault}: the file is damaged, {wanted.if_other}")
         except _PassingFault as fault:
             failures = 1 if _size(part) > before else failures + 1
             if failures >= patience.tries:
-                raise UserError(f"{wanted.address}: cannot be fetched ({fault})") from fault
+                raise UserError(f"{wanted}: cannot be fetched ({fault})") from fault
             patience.sleep(patience.pause * 2 ** (failures - 1))
-
-
-def _is_right(wanted: Wanted, part: Path) -> bool:
-    return not wanted.sha256 or sha256_of(part) == wanted.sha256
 
 
 def _size(path: Path) -> int:
@@ -135,6 +155,7 @@ def _download(wanted: Wanted, part: Path, patience: Patience) -> None:
     try:
         with _ask(wanted.address, have, patience) as answer:
             have, total = _check_answer(wanted, answer, have)
+            _check_space(wanted, part, (total or 0) - have)
             _copy(_Flow(wanted, answer, patience, total), part, have)
     except HTTPError as error:
         error.close()
@@ -145,7 +166,7 @@ def _download(wanted: Wanted, part: Path, patience: Patience) -> None:
             fault = "the server leads on too often, or to what is not http"
         if error.code in _PASSING or error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise _PassingFault(fault) from error
-        raise UserError(f"{wanted.address}: {fault}") from error
+        raise UserError(f"{wanted}: {fault}") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         first_line = (str(reason).splitlines() or [""])[0][:100]
@@ -160,7 +181,10 @@ def _status(code: int) -> str:
 
 
 def _ask(address: str, start: int, patience: Patience) -> Any:
+    address, authorization = split_credentials(address)
     request = urllib.request.Request(address, headers={"User-Agent": "resnext-det"})
+    if authorization:  # a server that is led to gets none
+        request.add_unredirected_header("Authorization", authorization)
     if start:
         request.add_header("Range", f"bytes={start}-")
     return _opener().open(request, timeout=patience.timeout)
@@ -197,7 +221,9 @@ class _FewRedirects(urllib.request.HTTPRedirectHandler):
         """
         before, after = (urlsplit(url).scheme for url in (req.full_url, newurl))
         if after not in ("http", "https") or (before, after) == ("https", "http"):
-            raise UserError(f"{req.full_url}: the server leads to {after}, which is not followed")
+            raise UserError(
+                f"{shown_address(req.full_url)}: the server leads to {after}, which is not followed"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -205,7 +231,7 @@ def _check_answer(wanted: Wanted, answer: Any, have: int) -> tuple[int, int | No
     """Returns where the answer's bytes begin in the file, and the file's size if it is said."""
     kind = answer.headers.get_content_type()
     if kind == "text/html":
-        raise UserError(f"{wanted.address}: the server sends a web page, not the file")
+        raise UserError(f"{wanted}: the server sends a web page, not the file")
     if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
         said = str(answer.headers.get("Content-Range", ""))
         if not said.startswith(f"bytes {have}-"):
@@ -215,12 +241,20 @@ def _check_answer(wanted: Wanted, answer: Any, have: int) -> tuple[int, int | No
     length = str(answer.headers.get("Content-Length", ""))
     total = have + int(length) if length.isascii() and length.isdigit() else None
     if total is not None and wanted.size is not None and total != wanted.size:
-        raise UserError(
-            f"{wanted.address}: the server has {total} bytes, but the index says {wanted.size}"
-        )
+        raise UserError(f"{wanted}: the server has {total} bytes, but the index says {wanted.size}")
     if total is not None and total > wanted.limit:
-        raise UserError(f"{wanted.address}: {total} bytes, more than {wanted.limit}")
+        raise UserError(f"{wanted}: {total} bytes, more than {wanted.limit}")
     return have, total
+
+
+def _check_space(wanted: Wanted, part: Path, more: int) -> None:
+    """Refuses what the disk has no room for, before minutes are spent on it."""
+    free = shutil.disk_usage(part.parent).free
+    if more > free:
+        raise UserError(
+            f"{wanted}: {more} bytes more are needed, but {part.parent} has {free} free: free "
+            "space, or set RESNEXT_DET_CACHE to a folder with more"
+        )
 
 
 @dataclass
@@ -248,7 +282,7 @@ class _Flow:
         spent = self.patience.clock() - self.started
         if spent > self.patience.grace and self.taken < spent * self.patience.slowest:
             raise UserError(
-                f"{self.wanted.address}: too slow: {self.taken} bytes in {spent:.0f} s; "
+                f"{self.wanted}: too slow: {self.taken} bytes in {spent:.0f} s; "
                 f"less than {self.patience.slowest / 1000:g} kB/s is given up"
             )
         return chunk
@@ -260,7 +294,7 @@ def _copy(flow: _Flow, part: Path, have: int) -> None:
             have += len(chunk)
             if have > flow.wanted.limit:
                 raise UserError(
-                    f"{flow.wanted.address}: the server sends more than {flow.wanted.limit} bytes"
+                    f"{flow.wanted}: the server sends more than {flow.wanted.limit} bytes"
                 )
             _write(part, file, chunk)
     expected = flow.total if flow.wanted.size is None else flow.wanted.size
