@@ -7,9 +7,17 @@ from torch import Tensor
 
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.naming.base import Naming, Renamed
+from resnext_det.weights.naming.detectron2_zoo import ZOO, convention_by_author
 from resnext_det.weights.side_car import SideCar
 
 _BACKBONE = re.compile(r"(?:^|\.)(?:stem|res\d)\.")
+_NORM = re.compile(r"(?:^|\.)(?:stem|res\d)\..*\bnorm\.weight$")
+_STATISTIC = re.compile(r"(?:^|\.)(?:stem|res\d)\..*\bnorm\.running_var$")
+# What older Detectron2 kept in the model and newer computes from the config; it ignores them, too.
+_COMPUTED = re.compile(r"pixel_(?:mean|std)|.*anchor_generator\.cell_anchors\.\d+")
+# tools/convert-torchvision-to-d2.py puts `stem.` before whatever is in no layer.
+_CLASSIFIER = "stem.fc."
+_ZOO_LICENCE = "CC-BY-SA-3.0"  # MODEL_ZOO.md of Detectron2, "License"
 
 
 def is_backbone_key(key: str) -> bool:
@@ -22,17 +30,45 @@ def is_ours(keys: Iterable[str]) -> bool:
     return any(is_backbone_key(key) for key in keys)
 
 
-def _to_ours(content: FileContent) -> Renamed:
-    return Renamed(dict(content.tensors), SideCar(naming="detectron2"))
+def to_ours(content: FileContent) -> Renamed:
+    """Takes names as they are, but for the classifier of a converted torchvision model.
+
+    Args:
+        content: a .pth of Detectron2 or of ours, or a .pkl of `model` and `__author__`.
+    """
+    norm = _norm_of(content.tensors)
+    author = content.extras.get("__author__")
+    convention, note = convention_by_author(author, content.tensors, norm)
+    state = {
+        _with_linear(key): value
+        for key, value in content.tensors.items()
+        if not _COMPUTED.fullmatch(key)
+    }
+    licence = _ZOO_LICENCE if author == ZOO else ""
+    side_car = SideCar(naming="detectron2", convention=convention, norm=norm, licence=licence)
+    return Renamed(state, side_car, (note,) if note else ())
 
 
-def _from_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the same names, of a classifier, a backbone or a whole detector."""
     return dict(state)
+
+
+def _with_linear(key: str) -> str:
+    return f"linear.{key.removeprefix(_CLASSIFIER)}" if key.startswith(_CLASSIFIER) else key
+
+
+def _norm_of(keys: Iterable[str]) -> str:
+    """BatchNorm has statistics, GroupNorm none."""
+    names = list(keys)
+    if any(_STATISTIC.search(key) for key in names):
+        return "BN"
+    return "GN" if any(_NORM.search(key) for key in names) else ""
 
 
 DETECTRON2 = Naming(
     name="detectron2",
     recognises=lambda content: is_ours(content.tensors),
-    to_ours=_to_ours,
-    from_ours=_from_ours,
+    to_ours=to_ours,
+    from_ours=from_ours,
 )
