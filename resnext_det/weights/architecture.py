@@ -107,13 +107,25 @@ class Architecture:
             and (self.num_groups, self.width_per_group) == (other.num_groups, other.width_per_group)
         )
 
-    def build(self, *, norm: str = "FrozenBN", stride_in_1x1: bool = False) -> ResNet | None:
-        """Builds the backbone with the stages that are there, on the current device.
+    def build(
+        self,
+        *,
+        norm: str = "FrozenBN",
+        stride_in_1x1: bool = False,
+        num_classes: int | None = None,
+    ) -> ResNet | None:
+        """Builds the network with the stages that are there, on the current device.
+
+        Args:
+            norm: of `ResNet`.
+            stride_in_1x1: of `ResNet`.
+            num_classes: of a linear layer; None for none.
 
         Returns:
-            The network with random weights, all its stages as features; None where it is more
-            than a plain ResNet or ResNeXt, or of a depth that is not known.
+            The network with random weights, its features all stages and "linear"; None where it
+            is more than a plain ResNet or ResNeXt, or of a depth that is not known.
         """
+        linear = [] if num_classes is None else ["linear"]
         stages = BLOCKS_PER_STAGE.get(self.depth, ())[: len(self.blocks)]
         expected = tuple((f"res{i}", count) for i, count in enumerate(stages, 2))
         basic = self.depth in BASIC_DEPTHS
@@ -129,7 +141,8 @@ class Architecture:
                 res2_out_channels=self.res2_out_channels,
                 stride_in_1x1=stride_in_1x1,
                 norm=norm,
-                out_features=[name for name, _ in self.blocks],
+                num_classes=num_classes,
+                out_features=[*(name for name, _ in self.blocks), *linear],
             )
         except UserError:  # widths that no network has: the file says them, not the user
             return None
