@@ -1,4 +1,4 @@
-"""MODEL.WEIGHTS: a file, an address, torchvision://… or timm://… Engine-neutral."""
+"""MODEL.WEIGHTS: a file, an address or a name such as torchvision://… Engine-neutral."""
 
 import contextlib
 import json
@@ -12,15 +12,11 @@ from torch import Tensor
 
 from resnext_det.errors import UserError
 from resnext_det.weights.content import FileContent
-from resnext_det.weights.convention import (
-    Convention,
-    convention_from_config,
-    torchvision_convention,
-)
+from resnext_det.weights.convention import Convention, convention_from_config
 from resnext_det.weights.naming.registry import give_our_names
 from resnext_det.weights.readers.reading import read_weights_file
 from resnext_det.weights.readers.state_dicts import content_of
-from resnext_det.weights.remote import fetch_address, fetch_timm, fetch_torchvision
+from resnext_det.weights.remote import fetch_weights, is_remote
 from resnext_det.weights.side_car import SideCar
 
 
@@ -54,7 +50,7 @@ def resolve_weights(spec: str) -> Weights | None:
 
     Args:
         spec: a path to a file of any form that `weights inspect` knows; an http(s) address of
-            one; `torchvision://NAME/WEIGHTS`; `timm://NAME`; or "".
+            one; `torchvision://NAME/WEIGHTS`; `timm://NAME[.TAG]`; `detectron2://PATH`; or "".
 
     Returns:
         The weights, or None for "": training from scratch, which the log then says.
@@ -65,22 +61,13 @@ def resolve_weights(spec: str) -> Weights | None:
     if not spec:
         logging.getLogger(__name__).info("MODEL.WEIGHTS is empty: training from scratch")
         return None
-    scheme, separator, rest = spec.partition("://")
-    if not separator:
+    try:
+        if is_remote(spec):
+            fetched = fetch_weights(spec)
+            return _weights_of_file(fetched.path, fetched.source, fetched.side_car)
         return _weights_of_file(Path(spec), spec)
-    if scheme == "torchvision":
-        known = SideCar(origin=spec, convention=torchvision_convention())
-        return weights_from_state(fetch_torchvision(rest), spec, known)
-    if scheme == "timm":
-        state, mean, std = fetch_timm(rest)
-        known = SideCar(spec, convention=Convention("RGB", mean, std))
-        return weights_from_state(state, spec, known)
-    if scheme in ("http", "https"):
-        return _weights_of_file(fetch_address(spec), spec)
-    raise UserError(
-        f"MODEL.WEIGHTS {spec}: give a file, an http(s) address, torchvision://NAME/WEIGHTS or "
-        "timm://NAME"
-    )
+    except UserError as error:
+        raise UserError(f"MODEL.WEIGHTS {error}") from error
 
 
 def weights_from_state(
@@ -128,11 +115,8 @@ def weights_from_content(
     return Weights(renamed.state, source, known.over(renamed.side_car))
 
 
-def _weights_of_file(path: Path, source: str) -> Weights:
-    try:
-        return weights_from_content(read_weights_file(path, source), source)
-    except UserError as error:
-        raise UserError(f"MODEL.WEIGHTS {error}") from error
+def _weights_of_file(path: Path, source: str, side_car: SideCar | None = None) -> Weights:
+    return weights_from_content(read_weights_file(path, source), source, side_car)
 
 
 def _from_extras(extras: Mapping[str, Any], source: str) -> SideCar:
