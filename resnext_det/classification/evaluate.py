@@ -21,8 +21,9 @@ from resnext_det.training.distributed import all_gather_objects, is_main
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import trained_weights
-from resnext_det.weights.convention import apply_convention
+from resnext_det.weights.config_of_weights import apply_to_config
 from resnext_det.weights.load import load_weights, require_head
+from resnext_det.weights.provenance import provenance
 
 
 def evaluate_classifier(
@@ -48,9 +49,10 @@ def evaluate_classifier(
     assert weights is not None
     job = prepare_evaluation(loaded, datasets, weights)
     assert job.test is not None
-    cfg = apply_convention(job.cfg, job.user_given, weights)
+    cfg = apply_to_config(job.cfg, job.user_given, weights)
     model = classifier_from_config(cfg)
-    require_head(load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))
+    report = load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
+    require_head(report)
     device = resolve_device(cfg)
     set_cudnn(cfg)
     model = in_layout(cfg, model.to(device))
@@ -60,7 +62,7 @@ def evaluate_classifier(
     if not is_main():
         return {}
     more = {
-        "weights": weights.source,
+        "weights": {**provenance(weights), "loaded": report.as_dict()},
         "class_names": list(job.class_names),
         "set_aside": aside.summary(),
     }

@@ -1,5 +1,6 @@
 """A classification run's config and data, checked before it starts. Engine-neutral."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -83,7 +84,7 @@ def prepare_training(
     assert train is not None
     known = train.entry.name in datasets
     found = f"{train.entry.location} has {len(train.class_names)} classes"
-    cfg = _with_num_classes(loaded, len(train.class_names), found, from_command_line=known)
+    cfg = _with_num_classes(loaded, len(train.class_names), found, is_known=known)
     check_classes_to_mix(cfg)
     test = _only_dataset(cfg, "TEST", datasets)
     aligned = None
@@ -119,7 +120,8 @@ def prepare_evaluation(
     known = test.entry.name in datasets
     if cfg.TEST.CLASS_SUBSET and not weights.class_names:
         _check_all_classes(weights, test)
-    cfg = _with_num_classes(loaded, len(names), found, from_command_line=known)
+    known = known or bool(weights.class_names)
+    cfg = _with_num_classes(loaded, len(names), found, is_known=known)
     return ClassificationJob(cfg, loaded.user_given, names, None, aligned)
 
 
@@ -153,16 +155,18 @@ def _check_all_classes(weights: Weights, test: ClassificationSet) -> None:
         )
 
 
-def _with_num_classes(
-    loaded: LoadedConfig, number: int, found: str, *, from_command_line: bool
-) -> CfgNode:
-    """Settles NUM_CLASSES; `found` says, for the message, where the number is from."""
+def _with_num_classes(loaded: LoadedConfig, number: int, found: str, *, is_known: bool) -> CfgNode:
+    """Settles NUM_CLASSES; `found` says, for the log and the message, where the number is from.
+
+    Only data named on the command line and weights with class names change what a base says.
+    """
     cfg = loaded.cfg
     if number == cfg.MODEL.CLASSIFIER.NUM_CLASSES:
         return cfg
-    if not from_command_line or _NUM_CLASSES in loaded.user_given:
+    if not is_known or _NUM_CLASSES in loaded.user_given:
         raise UserError(
             f"{_NUM_CLASSES} is {cfg.MODEL.CLASSIFIER.NUM_CLASSES}, but {found}: set "
             f"{_NUM_CLASSES} {number}"
         )
+    logging.getLogger(__name__).info("%s is set to %d: %s", _NUM_CLASSES, number, found)
     return with_values(cfg, {_NUM_CLASSES: number})

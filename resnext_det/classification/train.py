@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,31 @@ from resnext_det.training.from_config import (
 from resnext_det.training.hooks import run_outcome
 from resnext_det.training.result import RESULT, write_result
 from resnext_det.training.run_directory import RunStart, open_run, write_config
-from resnext_det.weights.convention import apply_convention
+from resnext_det.weights.config_of_weights import apply_to_config
 from resnext_det.weights.load import check_class_names, load_weights
+from resnext_det.weights.provenance import ENTRY, kept_provenance, provenance
 from resnext_det.weights.sources import weights_from_checkpoint
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Built:
+    """The model before the first iteration.
+
+    Attributes:
+        cfg: the final config, as the weights want it.
+        model: on its device.
+        device: where the run computes.
+        started_from: what is known of the weights that the run started from.
+        loaded: an account of what was loaded, which a run that is continued does not give again.
+    """
+
+    cfg: CfgNode
+    model: nn.Module
+    device: torch.device
+    started_from: dict[str, str]
+    loaded: dict[str, Any]
 
 
 def train_classifier(
@@ -82,10 +103,18 @@ def train_classifier(
     job = prepare_training(loaded, datasets)
     check_best_metric(job.cfg, _metric_names(job))
     output_dir = Path(job.cfg.OUTPUT_DIR)
-    start = open_run(job.cfg, output_dir, resume=resume, engine=ENGINE, notes=loaded.notes)
+    start = open_run(
+        job.cfg,
+        output_dir,
+        resume=resume,
+        engine=ENGINE,
+        notes=loaded.notes,
+        user_given=job.user_given,
+    )
     if start.finished:
         return json.loads((output_dir / RESULT).read_text())
-    cfg, model, device = _build_model(job, start)
+    built = _build_model(job, start)
+    cfg = built.cfg
     write_config(cfg, output_dir)
     if is_main():
         assert job.train is not None
@@ -94,7 +123,7 @@ def train_classifier(
         logger.info(
             "Training on %d images of %d classes: %s", images, classes, describe_training(cfg)
         )
-    metrics, outcome = _train(job, cfg, start, model, device)
+    metrics, outcome = _train(job, start, built)
     if not is_main():
         return {}
     return write_result(
@@ -121,9 +150,7 @@ def _places(job: ClassificationJob) -> str:
     return ", ".join(f"{s.entry.name} = {s.entry.location}" for s in sets if s is not None)
 
 
-def _build_model(
-    job: ClassificationJob, start: RunStart
-) -> tuple[CfgNode, nn.Module, torch.device]:
+def _build_model(job: ClassificationJob, start: RunStart) -> _Built:
     """Builds the model and fills it from the checkpoint, MODEL.WEIGHTS, or the seed alone.
 
     A run that continues reads its pixel convention from the checkpoint too: the weights it
@@ -135,30 +162,34 @@ def _build_model(
         check_class_names(weights, job.class_names, job.train.entry.location)
     else:
         weights = fetch_weights(start.cfg.MODEL.WEIGHTS)
-    cfg = apply_convention(start.cfg, job.user_given, weights)
+    cfg = apply_to_config(start.cfg, job.user_given, weights)
     device = resolve_device(cfg)
     set_cudnn(cfg)
     torch.manual_seed(derive_seed(cfg.SEED))
     model = classifier_from_config(cfg)
+    started_from, loaded = provenance(weights), {}
     if start.checkpoint:
         restore_model(model, start.state, start.checkpoint)
+        started_from = kept_provenance(start.state)
     elif weights:
-        load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
-    return cfg, in_layout(cfg, model.to(device)), device
+        report = load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
+        loaded = {"loaded": report.as_dict()}
+    return _Built(cfg, in_layout(cfg, model.to(device)), device, started_from, loaded)
 
 
 def _train(
-    job: ClassificationJob, cfg: CfgNode, start: RunStart, model: nn.Module, device: torch.device
+    job: ClassificationJob, start: RunStart, built: _Built
 ) -> tuple[Metrics, dict[str, Any]]:
     """Trains and evaluates; returns the final metrics, and how the run ended."""
     assert job.train is not None
+    cfg, model, device = built.cfg, built.model, built.device
     first = start.start_iteration
     checkpointer = Checkpointer(
         cfg.OUTPUT_DIR,
         config=dump_config(cfg),
         class_names=job.class_names,
         # matching_heuristics is for Detectron2's own loader.
-        extra={"engine": ENGINE, "matching_heuristics": True},
+        extra={"engine": ENGINE, "matching_heuristics": True, ENTRY: built.started_from},
     )
     metrics: Metrics = {}
     aside = SetAsideImages(all_gather_objects)
@@ -203,7 +234,8 @@ def _train(
     aside.share()
     if is_main():
         aside.log_new()
-    return metrics, run_outcome(loop, hooks) | {"set_aside": aside.summary()}
+    weights = {**built.started_from, **built.loaded}
+    return metrics, run_outcome(loop, hooks) | {"set_aside": aside.summary(), "weights": weights}
 
 
 def _batches(

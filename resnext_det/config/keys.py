@@ -27,6 +27,9 @@ def own_keys() -> dict[str, Any]:
         "MODEL.CLASSIFIER.INIT": "detectron2",  # or "torch7"
         # The share of the backbone's parameters that MODEL.WEIGHTS has to fill.
         "MODEL.WEIGHTS_MIN_SHARE": 0.9,
+        # Licences that MODEL.WEIGHTS may have. commercial: refuses those for non-commercial use
+        # alone, warns where none is known; known_commercial: refuses that too.
+        "MODEL.WEIGHTS_LICENCE_POLICY": "any",
         # True drops boxes of no size or outside their image, and clips overhanging ones, with one
         # log line, and polygons of less than three points; False refuses the set and names the
         # first of them. COCO's own sets are always let through.

@@ -14,6 +14,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "INPUT.CLASSIFICATION.INTERPOLATION": ("bilinear", "bicubic"),
     "INPUT.CLASSIFICATION.TRAIN_VIEW": ("resized_crop", "torch7_crop", "padded_crop"),
     "MODEL.CLASSIFIER.INIT": ("detectron2", "torch7"),
+    "MODEL.WEIGHTS_LICENCE_POLICY": ("any", "commercial", "known_commercial"),
     "MODEL.RESNETS.DEPTH": (18, 26, 29, 34, 50, 101, 152, 200),
     "MODEL.RESNETS.NORM": ("FrozenBN", "BN", "SyncBN", "GN", ""),
     "MODEL.RESNETS.STEM": ("imagenet", "cifar"),

@@ -36,8 +36,9 @@ from resnext_det.training.hooks import run_outcome
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import RunStart, open_run, trained_weights, write_config
-from resnext_det.weights.convention import apply_convention
+from resnext_det.weights.config_of_weights import apply_to_config
 from resnext_det.weights.load import check_class_names, load_weights, require_head
+from resnext_det.weights.provenance import ENTRY, kept_provenance, provenance
 from resnext_det.weights.sources import Weights, resolve_weights, weights_from_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,14 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
     check_best_metric(job.loaded.cfg, metric_names(job.loaded.cfg, tests))
     loaded = with_numbers_of_data(job.loaded, (train, *tests.values()))
     where = loaded.cfg.OUTPUT_DIR
-    start = open_run(loaded.cfg, where, resume=job.resume, engine=engine.name, notes=loaded.notes)
+    start = open_run(
+        loaded.cfg,
+        where,
+        resume=job.resume,
+        engine=engine.name,
+        notes=loaded.notes,
+        user_given=loaded.user_given,
+    )
     if start.finished:
         return
     if start.checkpoint:
@@ -81,7 +89,7 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
         check_class_names(weights, train.class_names, train.entry.json_file)
     else:
         weights = _read_weights(start.cfg.MODEL.WEIGHTS)
-    cfg = apply_convention(start.cfg, loaded.user_given, weights)
+    cfg = apply_to_config(start.cfg, loaded.user_given, weights)
     write_config(cfg, cfg.OUTPUT_DIR)
     run = DetectionRun(cfg, train, tests, weights)
     images, how = len(train.records), describe_training(cfg)
@@ -110,13 +118,15 @@ def evaluate_detector(engine: Engine, job: DetectionJob) -> None:
     assert weights is not None
     first = next(iter(tests.values()))
     check_class_names(weights, first.class_names, first.entry.json_file)
-    cfg = apply_convention(loaded.cfg, loaded.user_given, weights)
+    cfg = apply_to_config(loaded.cfg, loaded.user_given, weights)
     run = DetectionRun(cfg, None, tests, weights)
     began = time.perf_counter()
     model = engine.build_model(cfg)
-    require_head(load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))
+    report = load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
+    require_head(report)
     results = engine.evaluate(model.to(resolve_device(cfg)), run)
-    _write(run, engine, results, Path(run.cfg.OUTPUT_DIR) / "inference", began, {})
+    more = {"weights": {**provenance(weights), "loaded": report.as_dict()}}
+    _write(run, engine, results, Path(run.cfg.OUTPUT_DIR) / "inference", began, more)
 
 
 def _train(
@@ -132,12 +142,13 @@ def _train(
     cfg, first = run.cfg, start.start_iteration
     device = resolve_device(cfg)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
-    model = _start_model(engine, run, start).to(device)
+    model, started_from, loaded = _start_model(engine, run, start)
+    model = model.to(device)
     checkpointer = Checkpointer(
         cfg.OUTPUT_DIR,
         config=dump_config(cfg),
         class_names=run.class_names,
-        extra={"engine": engine.name},
+        extra={"engine": engine.name, ENTRY: started_from},
     )
     results: dict[str, Metrics] = {}
 
@@ -169,18 +180,27 @@ def _train(
         if start.checkpoint is not None:
             loop.load_state_dict(start.state, start.checkpoint)
         loop.run(engine.train_batches(run, first), first, hooks)
-    return results, run_outcome(loop, hooks)
+    return results, run_outcome(loop, hooks) | {"weights": {**started_from, **loaded}}
 
 
-def _start_model(engine: Engine, run: DetectionRun, start: RunStart) -> nn.Module:
-    """Builds the detector and fills it from the checkpoint, MODEL.WEIGHTS, or the seed alone."""
+def _start_model(
+    engine: Engine, run: DetectionRun, start: RunStart
+) -> tuple[nn.Module, dict[str, str], dict[str, Any]]:
+    """Builds the detector and fills it from the checkpoint, MODEL.WEIGHTS, or the seed alone.
+
+    Returns:
+        The detector; what is known of the weights that the run started from; and an account of
+        what was loaded, which a run that is continued does not give again.
+    """
     torch.manual_seed(derive_seed(run.cfg.SEED))
     model = engine.build_model(run.cfg)
     if start.checkpoint is not None:
         restore_model(model, start.state, start.checkpoint)
-    elif run.weights is not None:
-        load_weights(model, run.weights, min_share=run.cfg.MODEL.WEIGHTS_MIN_SHARE)
-    return model
+        return model, kept_provenance(start.state), {}
+    if run.weights is None:
+        return model, provenance(None), {}
+    report = load_weights(model, run.weights, min_share=run.cfg.MODEL.WEIGHTS_MIN_SHARE)
+    return model, provenance(run.weights), {"loaded": report.as_dict()}
 
 
 def _read_weights(source: str) -> Weights | None:

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from resnext_det.training.distributed import barrier, broadcast_object, is_main
 from resnext_det.training.log import start_logging
 from resnext_det.training.newest import BEST, LAST, latest_checkpoint, unmarked_checkpoint
 from resnext_det.training.result import RESULT
-from resnext_det.training.same_run import check_resumable
+from resnext_det.training.same_run import as_weights_set, check_resumable
 from resnext_det.whole_files import write_text_safe
 
 
@@ -46,6 +46,7 @@ def open_run(
     resume: bool,
     engine: str,
     notes: Sequence[str] = (),
+    user_given: Collection[str] | None = None,
 ) -> RunStart:
     """Opens the folder of a training run and says where the run starts.
 
@@ -59,6 +60,8 @@ def open_run(
         resume: continue the run there; otherwise there must be none.
         engine: "portable", "d2" or "classification"; another one's run is not continued.
         notes: `LoadedConfig.notes`, logged once there is a log.
+        user_given: dotted keys that the user gave; of the others, those that weights may have set
+            when the run began are taken from its checkpoint. None where all count as given.
 
     Raises:
         UserError: `resume` and no checkpoint there; a checkpoint there and no `resume`;
@@ -79,6 +82,7 @@ def open_run(
         _say("%s: this run is finished (%s), nothing is left to do", folder, latest.name)
         return RunStart(cfg, start, latest, state, finished=True)
     if latest:
+        cfg = as_weights_set(cfg, state, str(latest), user_given)
         check_resumable(cfg, state, str(latest), engine)
     for note in notes:
         _say("%s", note)

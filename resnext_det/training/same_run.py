@@ -1,13 +1,13 @@
 """Whether a checkpoint is of the run that a config describes. Engine-neutral."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
 from fvcore.common.config import CfgNode
 
-from resnext_det.config import dump_config, flatten
+from resnext_det.config import dump_config, flatten, get_value, with_values
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import is_main
 
@@ -18,6 +18,7 @@ FREE_ON_RESUME = frozenset(
     {
         "MODEL.DEVICE",
         "MODEL.WEIGHTS",
+        "MODEL.WEIGHTS_LICENCE_POLICY",
         "MODEL.WEIGHTS_MIN_SHARE",
         "SEED",
         "SOLVER.REFERENCE_BATCH",
@@ -28,6 +29,40 @@ FREE_ON_RESUME = frozenset(
         "MODEL.RESNETS.STRIDE_IN_1X1",
     }
 )
+
+# What weights set in a config where the user did not: the architecture, and GroupNorm.
+SET_BY_WEIGHTS = (
+    "MODEL.RESNETS.DEPTH",
+    "MODEL.RESNETS.NORM",
+    "MODEL.RESNETS.NUM_GROUPS",
+    "MODEL.RESNETS.RES2_OUT_CHANNELS",
+    "MODEL.RESNETS.STEM",
+    "MODEL.RESNETS.STEM_OUT_CHANNELS",
+    "MODEL.RESNETS.VARIANT",
+    "MODEL.RESNETS.WIDTH_PER_GROUP",
+)
+
+
+def as_weights_set(
+    cfg: CfgNode, state: Mapping[str, Any], source: str, user_given: Collection[str] | None
+) -> CfgNode:
+    """Returns the configuration with what the run's first weights set in it, once more.
+
+    Args:
+        cfg: the configuration now.
+        state: what the checkpoint holds, with its `config` as YAML text.
+        source: the checkpoint's path, for messages.
+        user_given: dotted keys that the user gave, which stay; None where all count as given.
+
+    Raises:
+        UserError: the checkpoint's config is no YAML of config keys.
+    """
+    if user_given is None:
+        return cfg
+    earlier = _earlier_config(state.get("config", ""), source)
+    free = {key: earlier[key] for key in SET_BY_WEIGHTS if key in earlier and key not in user_given}
+    same_type = {k: v for k, v in free.items() if type(v) is type(get_value(cfg, k))}
+    return with_values(cfg, same_type)
 
 
 def check_resumable(cfg: CfgNode, state: Mapping[str, Any], source: str, engine: str) -> None:

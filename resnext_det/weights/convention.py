@@ -2,14 +2,14 @@
 
 import logging
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 from fvcore.common.config import CfgNode
 
-from resnext_det.config import get_value, with_values
+from resnext_det.config import get_value
 from resnext_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,33 +56,39 @@ def convention_from_config(text: str) -> Convention | None:
     try:
         tree = yaml.safe_load(text)
         model = tree["MODEL"]
+        lazy = yaml.safe_load(tree.get("LAZY_CONFIG") or "{}")
+        stride = stride_of_lazy_model(lazy.get("model"))
         return Convention(
             tree["INPUT"]["FORMAT"],
             tuple(float(value) for value in model["PIXEL_MEAN"]),
             tuple(float(value) for value in model["PIXEL_STD"]),
-            bool(model["RESNETS"]["STRIDE_IN_1X1"]),
+            bool(model["RESNETS"]["STRIDE_IN_1X1"] if stride is None else stride),
         )
-    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def apply_convention(
-    cfg: CfgNode, user_given: Collection[str], weights: "Weights | None"
-) -> CfgNode:
-    """Returns the configuration with pixel order, mean, std and stride as the weights want them.
+def stride_of_lazy_model(model: Any) -> bool | None:
+    """Tells where a model strides that is described in Detectron2's Python syntax.
 
     Args:
-        cfg: the configuration; it is not changed.
-        user_given: as for `check_convention`.
-        weights: None leaves everything as it is.
+        model: its tree, of which `backbone` counts, or that one's `bottom_up`; for Detectron2's
+            own ResNet its `stages`.
 
-    Raises:
-        UserError: a key that the user gave contradicts the weights.
+    Returns:
+        Whether the stride is in the first 1x1; None where the backbone is no ResNet.
     """
-    changes = check_convention(cfg, user_given, weights) if weights else {}
-    for key, value in changes.items():
-        logging.getLogger(__name__).info("%s is set to %s, as the weights want", key, value)
-    return with_values(cfg, changes)
+    node = model
+    for part in ("backbone", "bottom_up", "stages"):
+        node = node[part] if _has(node, part) else node
+    if _has(node, "stride_in_1x1"):
+        return bool(node["stride_in_1x1"])
+    # Both ResNets have it in the 3x3 where nothing is said.
+    return False if _has(node, "depth") or _has(node, "variant") else None
+
+
+def _has(node: Any, part: str) -> bool:
+    return isinstance(node, Mapping) and node.get(part) is not None
 
 
 def check_convention(
@@ -113,12 +119,21 @@ def check_convention(
         if _same(ours, theirs):
             continue
         if key in user_given:
-            raise UserError(
-                f"{key} is {_plain(ours)}, but {weights.source} was trained with {theirs}: "
-                f"leave {key} out or set it to {theirs}"
-            )
+            refuse_given(key, ours, theirs, weights.source)
         changes[key] = theirs
     return changes
+
+
+def refuse_given(key: str, ours: Any, theirs: Any, source: str) -> NoReturn:
+    """Says that a key that the user gave contradicts the weights.
+
+    Raises:
+        UserError: always; it names both values.
+    """
+    raise UserError(
+        f"{key} is {_plain(ours)}, but {source} was trained with {theirs}: leave {key} out or set "
+        f"it to {theirs}"
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,9 @@ from typing import Any
 
 from resnext_det.weights.convention import Convention
 
+FROM_SCRATCH = "trained from scratch"
+"""The origin of weights that a run of ours began from nobody else's."""
+
 
 @dataclass(frozen=True)
 class SideCar:

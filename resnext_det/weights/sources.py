@@ -1,23 +1,24 @@
-"""MODEL.WEIGHTS: a file, an address or a name such as torchvision://… Engine-neutral."""
+"""MODEL.WEIGHTS: a file, an address, torchvision://… or timm://… Engine-neutral."""
 
-import contextlib
-import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from resnext_det.errors import UserError
+from resnext_det.file_digests import sha256_of
 from resnext_det.weights.content import FileContent
-from resnext_det.weights.convention import Convention, convention_from_config
+from resnext_det.weights.convention import Convention, torchvision_convention
 from resnext_det.weights.naming.registry import give_our_names
+from resnext_det.weights.provenance import side_car_of_checkpoint
 from resnext_det.weights.readers.reading import read_weights_file
 from resnext_det.weights.readers.state_dicts import content_of
-from resnext_det.weights.remote import fetch_weights, is_remote
+from resnext_det.weights.remote import fetch_address, fetch_timm, fetch_torchvision
 from resnext_det.weights.side_car import SideCar
+from resnext_det.weights.side_car_files import check_digest, read_beside, read_header
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Weights:
         state: a detector's full names, or a classifier's without a prefix (`res2.0.…`).
         source: the path or address that the user gave, for messages.
         side_car: what is known of them.
+        file_sha256: of the file that they were read from; empty where there was none.
     """
 
     state: dict[str, Tensor]
     source: str
     side_car: SideCar = field(default_factory=SideCar)
+    file_sha256: str = ""
 
     @property
     def convention(self) -> Convention | None:
@@ -50,7 +53,7 @@ def resolve_weights(spec: str) -> Weights | None:
 
     Args:
         spec: a path to a file of any form that `weights inspect` knows; an http(s) address of
-            one; `torchvision://NAME/WEIGHTS`; `timm://NAME[.TAG]`; `detectron2://PATH`; or "".
+            one; `torchvision://NAME/WEIGHTS`; `timm://NAME`; or "".
 
     Returns:
         The weights, or None for "": training from scratch, which the log then says.
@@ -61,13 +64,22 @@ def resolve_weights(spec: str) -> Weights | None:
     if not spec:
         logging.getLogger(__name__).info("MODEL.WEIGHTS is empty: training from scratch")
         return None
-    try:
-        if is_remote(spec):
-            fetched = fetch_weights(spec)
-            return _weights_of_file(fetched.path, fetched.source, fetched.side_car)
+    scheme, separator, rest = spec.partition("://")
+    if not separator:
         return _weights_of_file(Path(spec), spec)
-    except UserError as error:
-        raise UserError(f"MODEL.WEIGHTS {error}") from error
+    if scheme == "torchvision":
+        known = SideCar(origin=spec, convention=torchvision_convention())
+        return weights_from_state(fetch_torchvision(rest), spec, known)
+    if scheme == "timm":
+        state, mean, std = fetch_timm(rest)
+        known = SideCar(spec, convention=Convention("RGB", mean, std))
+        return weights_from_state(state, spec, known)
+    if scheme in ("http", "https"):
+        return _weights_of_file(fetch_address(spec), spec)
+    raise UserError(
+        f"MODEL.WEIGHTS {spec}: give a file, an http(s) address, torchvision://NAME/WEIGHTS or "
+        "timm://NAME"
+    )
 
 
 def weights_from_state(
@@ -111,30 +123,34 @@ def weights_from_content(
     renamed = give_our_names(content, source)
     for note in renamed.notes:
         logging.getLogger(__name__).info("%s: %s", source, note)
-    known = (side_car or SideCar()).over(_from_extras(content.extras, source))
+    known = (side_car or SideCar()).over(side_car_of_checkpoint(content.extras, source))
     return Weights(renamed.state, source, known.over(renamed.side_car))
 
 
-def _weights_of_file(path: Path, source: str, side_car: SideCar | None = None) -> Weights:
-    return weights_from_content(read_weights_file(path, source), source, side_car)
+def weights_of_file(path: Path, source: str) -> Weights:
+    """Reads a file and all that is known of it.
+
+    The side-car in it or beside it goes first, then what a checkpoint of ours says of itself, then
+    what its tensors' names tell.
+
+    Args:
+        path: the file.
+        source: the path or address that the user gave, for messages.
+
+    Raises:
+        UserError: it cannot be read, nobody knows its names, or its side-car is damaged or of
+            another file.
+    """
+    content = read_weights_file(path, source)
+    side_car = read_header(content.extras, source) or read_beside(path)
+    if side_car:
+        check_digest(side_car, content.tensors, source)
+    weights = weights_from_content(content, source, side_car)
+    return replace(weights, file_sha256=sha256_of(path))
 
 
-def _from_extras(extras: Mapping[str, Any], source: str) -> SideCar:
-    """What a checkpoint of a run says of itself."""
-    config = extras.get("config")
-    convention = convention_from_config(config) if isinstance(config, str) else None
-    return SideCar(convention=convention, class_names=_class_names(extras, source))
-
-
-def _class_names(extras: Mapping[str, Any], source: str) -> tuple[str, ...]:
-    names = extras.get("class_names")
-    if names is None:
-        return ()
-    if isinstance(names, str):  # a safetensors header holds strings alone
-        with contextlib.suppress(ValueError):
-            names = json.loads(names)
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{source}: its class_names are no list of names; mend or remove them")
-    if len(set(names)) < len(names):
-        raise UserError(f"{source}: its class_names have a name twice; mend or remove them")
-    return tuple(names)
+def _weights_of_file(path: Path, source: str) -> Weights:
+    try:
+        return weights_of_file(path, source)
+    except UserError as error:
+        raise UserError(f"MODEL.WEIGHTS {error}") from error

@@ -7,7 +7,7 @@ from resnext_det.classification import train_classifier
 from resnext_det.config import load_config
 from resnext_det.engines.base import resolve_engine
 from resnext_det.modeling.from_config import backbone_from_config, classifier_from_config
-from resnext_det.weights.convention import apply_convention
+from resnext_det.weights.config_of_weights import apply_to_config
 from resnext_det.weights.load import load_weights
 from resnext_det.weights.sources import resolve_weights
 
@@ -33,7 +33,7 @@ def test_features_of_all_stages_are_equal_to_the_bit(engine, load, datasets, tmp
     loaded = load_config(
         "resnext_det://quick_schedules/faster_rcnn_X_26_FPN.yaml", [str(word) for word in words]
     )
-    cfg = apply_convention(loaded.cfg, loaded.user_given, weights)
+    cfg = apply_to_config(loaded.cfg, loaded.user_given, weights)
     detector = resolve_engine(engine).build_model(cfg)
     report = load_weights(detector, weights, min_share=1.0)
     assert report.backbone_share == 1.0

@@ -6,7 +6,9 @@ from torch import nn
 
 from resnext_det.errors import UserError
 from resnext_det.modeling import build_backbone, build_classifier
-from resnext_det.weights.load import load_weights, match_names, require_head
+from resnext_det.weights.load import load_weights, require_head
+from resnext_det.weights.matching import match_names
+from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.sources import Weights
 
 
@@ -128,3 +130,35 @@ def test_the_longest_ending_wins_and_one_name_fills_one_place():
     }
     with pytest.raises(UserError, match="fits both"):
         match_names({"a.w": one, "b.w": one}, {"w": one}, "x.pth")
+
+
+def test_the_report_counts_tensors_and_parameters_of_each_kind(classifier, caplog):
+    weights = Weights(classifier.state_dict(), "x.pth", SideCar(licence="bsd-3-clause"))
+    detector = Detector()
+    with caplog.at_level("INFO"):
+        report = load_weights(detector, weights, min_share=0.9)
+    theirs = {k: v.numel() for k, v in classifier.state_dict().items() if "tracked" not in k}
+    body = {k: n for k, n in theirs.items() if not k.startswith("linear")}
+    head = 256 * 8 + 8 + 8 * 4 + 4  # fpn_lateral2 and cls_score
+    assert report.as_dict() == {
+        "loaded": {"tensors": len(body), "parameters": sum(body.values())},
+        "missing": {"tensors": 4, "parameters": head},
+        "unexpected": {"tensors": 2, "parameters": 2048 * 5 + 5},
+        "mismatched": {"tensors": 0, "parameters": 0},
+        "share": {
+            "tensors": round(len(body) / (len(body) + 4), 6),
+            "parameters": round(sum(body.values()) / (sum(body.values()) + head), 6),
+            "backbone": 1.0,
+        },
+    }
+    (line,) = caplog.messages
+    assert line.startswith(f"x.pth: {len(body)} tensors of {sum(body.values()):,} parameters load")
+    assert f"fpn_lateral2.bias, cls_score.weight …) of {head:,} parameters; 2 unexpected" in line
+    assert line.endswith("; 0 mismatched; licence: BSD-3-Clause")
+    assert "licence: not known" in str(load_weights(detector, weights_of(detector), min_share=1.0))
+
+
+def test_mismatched_ones_are_counted_as_the_models():
+    target = Detector(num_classes=7)
+    report = load_weights(target, weights_of(Detector(num_classes=3)), min_share=0.9)
+    assert report.as_dict()["mismatched"] == {"tensors": 2, "parameters": 8 * 8 + 8}

@@ -12,6 +12,7 @@ from resnext_det.config.coerce import coerce
 from resnext_det.config.tree import set_value
 from resnext_det.engines.d2.build import checked
 from resnext_det.errors import UserError
+from resnext_det.weights.convention import stride_of_lazy_model
 
 # Key of ours -> where a LazyConfig says it. Both trees say the same from here on.
 PLACES: dict[str, str] = {
@@ -47,6 +48,7 @@ CLASS_PLACES = ("model.num_classes", "model.roi_heads.num_classes")
 # Keys of the YAML tree that a section `trainer` may set, as a tree of their own.
 TRAINER_KEYS = (
     "DATASETS.DROP_BAD_BOXES",
+    "MODEL.WEIGHTS_LICENCE_POLICY",
     "MODEL.WEIGHTS_MIN_SHARE",
     "SOLVER.AMP.DTYPE",
     "SOLVER.CLIP_GRADIENTS.",
@@ -105,6 +107,9 @@ def _translated(lazy: DictConfig) -> Iterator[tuple[str, Any]]:
     # The schedule is `lr_multiplier`'s alone.
     yield "SOLVER.STEPS", []
     yield "SOLVER.WARMUP_ITERS", 0
+    stride = stride_of_lazy_model(OmegaConf.select(lazy, "model"))
+    if stride is not None:
+        yield "MODEL.RESNETS.STRIDE_IN_1X1", stride
     for key, place in (PLACES | BACKBONE_PLACES).items():
         value = OmegaConf.select(lazy, place)
         if isinstance(value, ListConfig):
