@@ -12,18 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from resnext_det.inert_pickle.vocabulary import Name, Refused, Vocabulary, shown
+
 _NUMBERS = re.compile(r"[biufc](1|2|4|8|16)")
-
-
-class Refused(Exception):
-    """What a file asks for and does not get."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """A known name, on the stack in place of what it means."""
-
-    text: str
 
 
 @dataclass(eq=False)
@@ -56,54 +47,76 @@ _DTYPE = Name("numpy.dtype")
 _ENCODE = Name("_codecs.encode")
 _BYTES = Name("__builtin__.bytes")
 _NAMES = (_RECONSTRUCT, _SCALAR, _NDARRAY, _DTYPE, _ENCODE, _BYTES)
+_LATIN = ("latin1", "latin-1")
 _KNOWN = {name.text: name for name in _NAMES}
 
 
-def known_name(module: Any, name: Any, opcode: str) -> Name:
-    """Returns what stands for a name on the stack.
+class ArraysVocabulary(Vocabulary):
+    """Knows arrays of numbers, their data types and their scalars, and Python 3's bytes."""
 
-    Raises:
-        Refused: it is not one of those that plain data need.
-    """
-    text = f"{module}.{name}".replace("numpy._core.", "numpy.core.")  # NumPy 2's name of it
-    if type(module) is not str or type(name) is not str or text not in _KNOWN:
-        raise Refused(f"not plain data: {opcode} names '{text[:80]}', which is not imported")
-    return _KNOWN[text]
+    leaves = (np.ndarray,)
+
+    def name(self, module: Any, name: Any, opcode: str) -> Any:
+        """Answers GLOBAL and STACK_GLOBAL."""
+        if type(module) is str and type(name) is str:
+            text = f"{module}.{name}".replace("numpy._core.", "numpy.core.")  # NumPy 2's name
+            if text in _KNOWN:
+                return _KNOWN[text]
+        return super().name(module, name, opcode)
+
+    def call(self, function: Any, arguments: Any) -> Any:
+        """Answers REDUCE."""
+        if isinstance(function, Name) and type(arguments) is tuple:
+            if function is _RECONSTRUCT and len(arguments) == 3 and arguments[0] is _NDARRAY:
+                return PendingArray()
+            if function is _DTYPE and len(arguments) in (1, 3):
+                return PendingType(_number_type(arguments[0]))
+            if function is _SCALAR and len(arguments) == 2:
+                return self.array((1,), arguments[0], arguments[1], fortran=False)[0].item()
+            if function is _ENCODE and len(arguments) == 2 and arguments[1] in _LATIN:
+                return self.encode(arguments[0])
+            if function is _BYTES and not arguments:
+                return b""
+        return super().call(function, arguments)
+
+    def build(self, target: Any, state: Any) -> Any:
+        """Answers BUILD: an array gets its content, a data type its byte order."""
+        if isinstance(target, PendingType):
+            _set_order(target, state)
+            return target
+        if not isinstance(target, PendingArray):
+            return super().build(target, state)
+        if type(state) is not tuple or len(state) != 5:
+            raise Refused("damaged: BUILD of an array without its five parts")
+        _, shape, kind, fortran, data = state
+        return self.array(shape, kind, data, fortran=bool(fortran))
+
+    def encode(self, text: Any) -> bytes:
+        """Returns the bytes that protocols below 3 write as text."""
+        if type(text) is bytes:
+            return text
+        if type(text) is not str:
+            raise Refused(f"not plain data: bytes of {shown(text)} are refused")
+        self.budget.copy(len(text))
+        return text.encode("latin-1")
+
+    def array(self, shape: Any, kind: Any, data: Any, *, fortran: bool) -> np.ndarray:
+        """Returns an array of numbers; the bytes must fill it."""
+        data = self.encode(data) if self.text_strings and type(data) is str else data
+        if not isinstance(kind, PendingType) or type(data) is not bytes or type(shape) is not tuple:
+            raise Refused("not plain data: an array of something other than numbers is refused")
+        # NumPy has no more than 64 axes, and products of huge numbers take ages.
+        if len(shape) > 64 or not all(type(size) is int and 0 <= size < 1 << 62 for size in shape):
+            raise Refused(f"damaged: an array of shape {str(shape)[:80]}")
+        dtype = kind.resolve()
+        if math.prod(shape) * dtype.itemsize != len(data):
+            raise Refused(f"damaged: {len(data):,} bytes for an array of shape {str(shape)[:80]}")
+        self.budget.copy(len(data))
+        flat = np.frombuffer(data, dtype)
+        return flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
-def call(function: Any, arguments: Any) -> Any:
-    """Does what a known function would do.
-
-    Raises:
-        Refused: it is none, or wants more than plain data.
-    """
-    if isinstance(function, Name) and type(arguments) is tuple:
-        if function is _RECONSTRUCT and len(arguments) == 3 and arguments[0] is _NDARRAY:
-            return PendingArray()
-        if function is _DTYPE and len(arguments) in (1, 3):
-            return PendingType(_number_type(arguments[0]))
-        if function is _SCALAR and len(arguments) == 2:
-            return _array((1,), arguments[0], arguments[1], fortran=False)[0].item()
-        if function is _ENCODE and len(arguments) == 2 and arguments[1] in ("latin1", "latin-1"):
-            return str(arguments[0]).encode("latin-1")
-        if function is _BYTES and not arguments:
-            return b""
-    raise Refused(f"not plain data: REDUCE of {shown(function)} is refused")
-
-
-def build_array(state: Any) -> np.ndarray:
-    """Returns the array of a state: version, shape, data type, column order or not, bytes.
-
-    Raises:
-        Refused: it is no array of numbers, or the bytes do not fill it.
-    """
-    if type(state) is not tuple or len(state) != 5:
-        raise Refused("damaged: BUILD of an array without its five parts")
-    _, shape, kind, fortran, data = state
-    return _array(shape, kind, data, fortran=bool(fortran))
-
-
-def set_order(kind: PendingType, state: Any) -> None:
+def _set_order(kind: PendingType, state: Any) -> None:
     """Sets the byte order of a data type from its state.
 
     That is a version, the order, None three times, and sizes
@@ -115,23 +128,6 @@ def set_order(kind: PendingType, state: Any) -> None:
     if order not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
         raise Refused("not plain data: BUILD of a data type of records is refused")
     kind.order = order
-
-
-def shown(value: Any) -> str:
-    """Returns what messages call a value."""
-    return f"'{value.text}'" if isinstance(value, Name) else f"a {type(value).__name__}"
-
-
-def _array(shape: Any, kind: Any, data: Any, *, fortran: bool) -> np.ndarray:
-    if not isinstance(kind, PendingType) or type(data) is not bytes or type(shape) is not tuple:
-        raise Refused("not plain data: an array of something other than numbers is refused")
-    if not all(type(size) is int and size >= 0 for size in shape):
-        raise Refused(f"damaged: an array of shape {str(shape)[:80]}")
-    dtype = kind.resolve()
-    if math.prod(shape) * dtype.itemsize != len(data):
-        raise Refused(f"damaged: {len(data):,} bytes for an array of shape {str(shape)[:80]}")
-    flat = np.frombuffer(data, dtype)
-    return flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
 def _number_type(code: Any) -> str:

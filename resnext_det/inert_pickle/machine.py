@@ -1,74 +1,86 @@
-"""Old pickles read as data: nothing that a file names is imported or called. Engine-neutral.
+"""Pickles read as data: nothing that a file names is imported or called. Engine-neutral.
 
 A pickle is a program for a small stack machine, and `pickle.load` runs it, with any function of
 any installed module. Here `pickletools` decodes the opcodes, which executes nothing, and only
 those that build plain data are carried out. Every other opcode is refused, by its name: those that
-import (INST, EXT…), construct (OBJ, NEWOBJ, …) or ask somebody else (PERSID, …). GLOBAL and REDUCE
-know the few names of `arrays`, and call none of them.
+import (INST, EXT…), construct (OBJ) or ask somebody else (PERSID). GLOBAL, REDUCE, BUILD, NEWOBJ
+and BINPERSID are answered by a `Vocabulary`, which knows a few names, and calls none of them.
 """
 
 import pickletools
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, cast
 
-import numpy as np
+from resnext_det.errors import UserError, one_line
+from resnext_det.inert_pickle.arrays import ArraysVocabulary, PendingArray
+from resnext_det.inert_pickle.keys import ATOMS, add_pairs, check_key
+from resnext_det.inert_pickle.vocabulary import Budget, Refused, Vocabulary, shown
 
-from resnext_det.errors import UserError
-from resnext_det.inert_pickle.arrays import (
-    PendingArray,
-    PendingType,
-    Refused,
-    build_array,
-    call,
-    known_name,
-    set_order,
-    shown,
-)
-
-LARGEST_STACK = 1 << 22
-"""Values on the stack, and in the memo: CIFAR's largest file has about 150,000."""
-
+_LARGEST_INTEGER_BITS = 2048
+_SIZED = (list, dict, set, frozenset, tuple, int)
 _MARK = object()
-_ATOMS = (str, bytes, int, float, bool, type(None))
 
 
-def read_inert_pickle(data: bytes, name: str) -> Any:
+class Stream(Protocol):
+    """An open file, or what reads like one."""
+
+    def read(self, count: int = -1, /) -> bytes:
+        """Reads at most `count` bytes, and takes no more memory than there are."""
+        ...
+
+    def readline(self) -> bytes:
+        """Reads a line."""
+        ...
+
+
+def read_inert_pickle(data: bytes | Stream, name: str, vocabulary: Vocabulary | None = None) -> Any:
     """Reads a pickle of plain data.
 
     Args:
-        data: the file.
+        data: the file, or a stream, which is left behind the pickle's end.
         name: what messages call it.
+        vocabulary: what names stand for, made for this one pickle; by default arrays alone, and
+            then the data are bytes.
 
     Returns:
-        Dictionaries, lists, tuples, sets, str, int, float, bool, None, NumPy arrays of numbers, and
-        bytes: Python 2's strings are bytes, too, as `pickle.load(…, encoding="bytes")` has them.
+        Dictionaries, lists, tuples, sets, str, int, float, bool, None, bytes and the vocabulary's
+        leaves, such as NumPy arrays of numbers. Python 2's strings are bytes, as
+        `pickle.load(…, encoding="bytes")` has them, unless the vocabulary has them as text.
 
     Raises:
         UserError: it is no pickle, cut off, or wants more than plain data; what it wants is named.
     """
-    machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(data):
+        if vocabulary is None:
+            assert isinstance(data, bytes), "a stream comes with its vocabulary"
+            vocabulary = ArraysVocabulary(Budget(len(data)))
+        machine = _Machine(vocabulary)
+        for opcode, argument, _ in pickletools.genops(cast(Any, data)):
             machine.step(opcode.name, argument)
         return machine.result()
     except Refused as error:
-        raise UserError(f"{name}: {error}") from error
+        raise UserError(one_line(f"{name}: {error}")) from error
     # pickletools raises whatever the damage makes it stumble on; so does an empty stack.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{name}: not a pickle, or damaged ({reason})") from error
+        raise UserError(one_line(f"{name}: not a pickle, or damaged ({reason})")) from error
 
 
 class _Machine:
     """The stack and the memo, and what an opcode does to them."""
 
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.spend = vocabulary.budget.spend
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
     def step(self, opcode: str, argument: Any) -> None:
         """Carries out an opcode."""
-        if opcode in _PUSHES:
+        if opcode in _STRINGS:
+            self.push(argument if self.vocabulary.text_strings else _bytes(argument))
+        elif opcode in _PUSHES:
             self.push(_PUSHES[opcode](argument))
         elif opcode in _ACTIONS:
             _ACTIONS[opcode](self, argument)
@@ -81,13 +93,18 @@ class _Machine:
         value = self.pop()
         if self.stack:
             raise Refused("damaged: more than one value at the end")
-        _check_plain(value)
+        _check_plain(value, self.vocabulary)
         return value
 
     def push(self, value: Any) -> None:
-        """Puts a value on the stack."""
-        if len(self.stack) >= LARGEST_STACK:
-            raise Refused("more values than a file of plain data has")
+        """Puts a new value on the stack."""
+        # The content of texts and bytes stands in the file, that of arrays is paid as a copy.
+        self.spend(8 + sys.getsizeof(value) if isinstance(value, _SIZED) else 128)
+        self.stack.append(value)
+
+    def recall(self, value: Any) -> None:
+        """Puts a value that exists on the stack once more."""
+        self.spend(8)
         self.stack.append(value)
 
     def pop(self) -> Any:
@@ -117,8 +134,7 @@ class _Machine:
 
     def remember(self, number: int) -> None:
         """Puts the top value into the memo."""
-        if len(self.memo) >= LARGEST_STACK:
-            raise Refused("more values than a file of plain data has")
+        self.spend(96)  # of a dictionary's entry
         value = self.memo[number] = self.top()
         if isinstance(value, PendingArray):
             value.memo.append(number)
@@ -127,58 +143,57 @@ class _Machine:
         """Puts what stands for a name on the stack."""
         if argument is None:
             module, name = self.take(2)
-            self.push(known_name(module, name, "STACK_GLOBAL"))
+            self.push(self.vocabulary.name(module, name, "STACK_GLOBAL"))
             return
         module, _, name = argument.partition(" ")
-        self.push(known_name(module, name, "GLOBAL"))
+        self.push(self.vocabulary.name(module, name, "GLOBAL"))
 
     def reduce(self) -> None:
-        """Does what a known function would do with its arguments."""
+        """Has the vocabulary do what a known function would do with its arguments."""
         function, arguments = self.take(2)
-        self.push(call(function, arguments))
+        self.push(self.vocabulary.call(function, arguments))
 
     def build(self) -> None:
-        """Gives an array its content, or a data type its byte order."""
+        """Has the vocabulary give an object its state."""
         target, state = self.take(2)
-        if isinstance(target, PendingType):
-            set_order(target, state)
-        elif isinstance(target, PendingArray):
-            pending, target = target, build_array(state)
-            self.memo.update(dict.fromkeys(pending.memo, target))
-        else:
-            raise Refused(f"not plain data: BUILD of {shown(target)} is refused")
-        self.push(target)
+        built = self.vocabulary.build(target, state)
+        if isinstance(target, PendingArray):
+            self.memo.update(dict.fromkeys(target.memo, built))
+        self.recall(built)
+
+    def new(self, opcode: str) -> None:
+        """Has the vocabulary make an object, from its class and what follows it."""
+        kind, *_ = self.take(3 if opcode == "NEWOBJ_EX" else 2)
+        self.push(self.vocabulary.new(kind, opcode))
 
     def extend(self, values: list[Any], kind: type, opcode: str) -> None:
         """Adds values to the list, the dictionary or the set on the stack."""
         target = self.top()
-        if type(target) is not kind:
+        if self.vocabulary.takes_anything(target):
+            return
+        if not isinstance(target, kind):
             raise Refused(f"not plain data: {opcode} to {shown(target)} is refused")
-        if kind is list:
+        self.spend((16 if kind is list else 96) * len(values))
+        if isinstance(target, list):
             target.extend(values)
-        elif kind is set:
-            target.update(map(_key, values))
+        elif isinstance(target, set):
+            target.update(map(check_key, values))
         else:
-            target.update(_pairs(values))
+            add_pairs(target, values)
 
 
-def _key(value: Any) -> Any:
-    """Lets only atoms be keys: a tuple that holds one tuple many times over takes ages to hash."""
-    if not isinstance(value, _ATOMS):
-        raise Refused(f"not plain data: {shown(value)} as a key is refused")
-    return value
+def _dictionary(values: list[Any]) -> dict[Any, Any]:
+    target: dict[Any, Any] = {}
+    add_pairs(target, values)
+    return target
 
 
-def _pairs(values: list[Any]) -> dict[Any, Any]:
-    return dict(zip(map(_key, values[::2]), values[1::2], strict=True))
-
-
-def _check_plain(value: Any) -> None:
+def _check_plain(value: Any, vocabulary: Vocabulary) -> None:
     """Checks that nothing is left of what stood for names and unfinished arrays."""
     waiting, seen = [value], set()
     while waiting:
         item = waiting.pop()
-        if isinstance(item, (*_ATOMS, np.ndarray)) or id(item) in seen:
+        if isinstance(item, (*ATOMS, *vocabulary.leaves)) or id(item) in seen:
             continue
         seen.add(id(item))
         if not isinstance(item, (list, tuple, dict, set, frozenset)):
@@ -195,11 +210,18 @@ def _same(argument: Any) -> Any:
     return argument
 
 
+def _integer(argument: int) -> int:
+    # Longer ones take time at every use: printed, multiplied, hashed.
+    if argument.bit_length() > _LARGEST_INTEGER_BITS:
+        raise Refused(f"not plain data: an integer of {argument.bit_length():,} bits is refused")
+    return argument
+
+
+_STRINGS = frozenset(("STRING", "BINSTRING", "SHORT_BINSTRING"))
 _PUSHES: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING"), _bytes),
     **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), _same),
     **dict.fromkeys(("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), _same),
-    **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), _same),
+    **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), _integer),
     **dict.fromkeys(("FLOAT", "BINFLOAT"), _same),
     "NONE": lambda _: None,
     "NEWTRUE": lambda _: True,
@@ -208,22 +230,23 @@ _PUSHES: Mapping[str, Callable[[Any], Any]] = {
     "EMPTY_DICT": lambda _: {},
     "EMPTY_SET": lambda _: set(),
     "EMPTY_TUPLE": lambda _: (),
+    "BYTEARRAY8": lambda argument: bytes(argument),
     "MARK": lambda _: _MARK,
 }
 _Action = Callable[[_Machine, Any], object]
 _ACTIONS: Mapping[str, _Action] = {
     "POP": lambda machine, _: machine.stack.pop(),  # a mark, too
     "POP_MARK": lambda machine, _: machine.since_mark(),
-    "DUP": lambda machine, _: machine.push(machine.top()),
+    "DUP": lambda machine, _: machine.recall(machine.top()),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.remember),
     "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
     **dict.fromkeys(
         ("GET", "BINGET", "LONG_BINGET"),
-        lambda machine, number: machine.push(machine.memo[number]),
+        lambda machine, number: machine.recall(machine.memo[number]),
     ),
     "LIST": lambda machine, _: machine.push(machine.since_mark()),
-    "DICT": lambda machine, _: machine.push(_pairs(machine.since_mark())),
-    "FROZENSET": lambda machine, _: machine.push(frozenset(map(_key, machine.since_mark()))),
+    "DICT": lambda machine, _: machine.push(_dictionary(machine.since_mark())),
+    "FROZENSET": lambda machine, _: machine.push(frozenset(map(check_key, machine.since_mark()))),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.take(1))),
     "TUPLE2": lambda machine, _: machine.push(tuple(machine.take(2))),
@@ -237,4 +260,7 @@ _ACTIONS: Mapping[str, _Action] = {
     "STACK_GLOBAL": _Machine.import_name,
     "REDUCE": lambda machine, _: machine.reduce(),
     "BUILD": lambda machine, _: machine.build(),
+    "NEWOBJ": lambda machine, _: machine.new("NEWOBJ"),
+    "NEWOBJ_EX": lambda machine, _: machine.new("NEWOBJ_EX"),
+    "BINPERSID": lambda machine, _: machine.push(machine.vocabulary.persistent(machine.pop())),
 }

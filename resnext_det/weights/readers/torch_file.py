@@ -1,32 +1,66 @@
-"""Files that torch.save wrote. Engine-neutral."""
+"""Files that torch.save wrote, in each form it had. Engine-neutral.
 
-import pickle
-from collections.abc import Mapping
+Nothing of them is executed: their pickles run on the inert machine. Tensors that share their
+numbers in the file share them here. Storages that the state dict does not use, such as an
+optimizer's, are not read.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-import torch
+from torch import Tensor
 
 from resnext_det.errors import UserError
-from resnext_det.weights.content import FileContent
+from resnext_det.inert_pickle.tensors import StorageRef, TensorRef
+from resnext_det.weights.content import Container, FileContent
 from resnext_det.weights.readers.state_dicts import content_of
+from resnext_det.weights.readers.torch_legacy import LegacyFile
+from resnext_det.weights.readers.torch_tensors import TensorReader
+from resnext_det.weights.readers.torch_zip import TorchArchive
 
 
-def read_torch_file(path: Path, source: str) -> FileContent:
-    """Reads a .pth file.
+def read_torch_zip(path: Path, source: str) -> FileContent:
+    """Reads a .pth file of the zip form, which torch.save writes since PyTorch 1.6.
+
+    Args:
+        path: the file.
+        source: the path or address that the user gave, for messages.
 
     Raises:
-        UserError: it is torn, or holds more than data.
+        UserError: it is torn, or holds more than data; the message names it.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{source}: torn, or it holds more than tensors, which could run code; "
-            "save its state_dict() alone"
-        ) from error
-    except Exception as error:  # garbage makes the reader fail in any way, IndexError too
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(f"{source}: torn, or no weights file ({reason})") from error
+    with path.open("rb") as file:
+        archive = TorchArchive(file, source)
+        content, ignored = archive.load_pickle()
+        return _content(content, "torch", source, ignored, archive.read, path)
+
+
+def read_torch_legacy(path: Path, source: str) -> FileContent:
+    """Reads a .pth file of the older form.
+
+    Args:
+        path: the file.
+        source: the path or address that the user gave, for messages.
+
+    Raises:
+        UserError: it is torn, or holds more than data; the message names it.
+    """
+    with path.open("rb") as file:
+        legacy = LegacyFile(file, source)
+        return _content(legacy.content, "torch-legacy", source, legacy.ignored, legacy.read, path)
+
+
+def _content(
+    content: Any,
+    container: Container,
+    source: str,
+    ignored: tuple[str, ...],
+    read: Callable[[StorageRef, int], Tensor],
+    path: Path,
+) -> FileContent:
     if not isinstance(content, Mapping):
-        raise UserError(f"{source}: holds a {type(content).__name__}, no state dict")
-    return content_of(content, "torch", source)
+        kind = "tensor" if isinstance(content, TensorRef) else type(content).__name__
+        raise UserError(f"{source}: holds a {kind}, no state dict")
+    reader = TensorReader(read, path.stat().st_size, source)
+    return content_of(content, container, source, ignored, reader)
