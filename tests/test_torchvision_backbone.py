@@ -16,6 +16,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from resnext_det import build_classifier, resnext_fpn_backbone
 from resnext_det.errors import UserError
 from resnext_det.modeling.norms import FrozenBatchNorm2d
+from resnext_det.weights.cache import CachedFile
 from resnext_det.weights.naming.torchvision import rename_key
 
 NORM_LAYERS = {"FrozenBN": TorchvisionFrozenBatchNorm2d, "BN": nn.BatchNorm2d}
@@ -208,19 +209,20 @@ def test_a_detector_trained_elsewhere_gives_its_backbone(tmp_path):
             assert torch.equal(value, state[key])
 
 
-def test_a_torchvision_enum_is_its_name(monkeypatch):
+def test_a_torchvision_enum_is_its_name(monkeypatch, tmp_path):
     theirs = torchvision.models.resnet50().state_dict()
+    torch.save(theirs, tmp_path / "resnet50.pth")
     asked = []
 
-    def answer(self, **kwargs):
-        asked.append(str(self))
-        return theirs
+    def answer(wanted):
+        asked.append(wanted.address)
+        return CachedFile(tmp_path / "resnet50.pth", "0" * 64)
 
-    monkeypatch.setattr(torchvision.models.WeightsEnum, "get_state_dict", answer)
+    monkeypatch.setattr("resnext_det.weights.remote.obtain", answer)
     backbone = resnext_fpn_backbone(
         backbone_name="resnet50", weights=ResNet50_Weights.IMAGENET1K_V2
     )
-    assert asked == ["ResNet50_Weights.IMAGENET1K_V2"]
+    assert asked == [ResNet50_Weights.IMAGENET1K_V2.url]
     assert torch.equal(backbone.body.stem.conv1.weight, theirs["conv1.weight"])
 
 

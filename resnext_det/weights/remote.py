@@ -1,96 +1,182 @@
-"""Weights that torchvision, timm or an address provide, fetched by them. Engine-neutral."""
+"""Weights by name: torchvision://, timm://, detectron2://, catalog://, http(s)://. Engine-neutral.
 
-import difflib
-import os
+Each name leads to a file on this machine that our own readers read: no other library loads it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import torch
 import torchvision
-from torch import Tensor
 
 from resnext_det.errors import UserError
+from resnext_det.http_files import Wanted
+from resnext_det.web_addresses import shown_address
+from resnext_det.weights.cache import CachedFile, find_kept, obtain, parse_address
+from resnext_det.weights.catalog import find_entry
+from resnext_det.weights.convention import Convention
+from resnext_det.weights.remote_names import is_plain_resnet, nearest
+from resnext_det.weights.remote_timm import TimmWeights, resolve_timm
+from resnext_det.weights.side_car import SideCar
 
-_FAMILIES = ("resnet", "resnext", "wide_resnet")
+FORMS = (
+    "a file, an http(s) address, torchvision://NAME/WEIGHTS, timm://NAME[.TAG] or detectron2://PATH"
+)
+_DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2"
+_DETECTRON = "https://dl.fbaipublicfiles.com/detectron"
+# Source: C2_IMAGENET_MODELS in detectron2/checkpoint/catalog.py.
+_CATALOG = {
+    "MSRA/R-50": "MSRA/R-50.pkl",
+    "MSRA/R-101": "MSRA/R-101.pkl",
+    "FAIR/R-50-GN": "47261647/R-50-GN.pkl",
+    "FAIR/R-101-GN": "47592356/R-101-GN.pkl",
+    "FAIR/X-101-32x8d": "20171220/X-101-32x8d.pkl",
+    "FAIR/X-101-64x4d": "FBResNeXt/X-101-64x4d.pkl",
+    "FAIR/X-152-32x8d-IN5k": "25093814/X-152-32x8d-IN5k.pkl",
+}
 
 
-def fetch_torchvision(name: str) -> dict[str, Tensor]:
-    """Returns the state dict of `NAME/WEIGHTS`, its digest checked by torchvision.
+@dataclass(frozen=True)
+class Named:
+    """What a name stands for, before anything is fetched.
+
+    Attributes:
+        source: the name as messages show it: without passwords.
+        place: an address, or files of timm's on its hub.
+        known: what is known of the weights.
+    """
+
+    source: str
+    place: Wanted | TimmWeights
+    known: SideCar
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file on this machine.
+
+    Attributes:
+        path: of the file, whose digest was checked where one is known.
+        source: the name as messages show it.
+        side_car: what is known of the weights, the file's digest included.
+    """
+
+    path: Path
+    source: str
+    side_car: SideCar
+
+
+def is_remote(spec: str) -> bool:
+    """Tells a name or an address from a path."""
+    return "://" in spec
+
+
+def fetch_weights(spec: str) -> Fetched:
+    """Finds the file that a name stands for, in a cache or on its server.
 
     Raises:
-        UserError: an unknown name, with the nearest; or it cannot be fetched.
+        UserError: an unknown name, with the nearest; it cannot be fetched, or may not be (see
+            `cache.is_offline`), with the place where to put it.
     """
+    named = resolve_name(spec)
+    try:
+        file = named.place.obtain() if isinstance(named.place, TimmWeights) else obtain(named.place)
+    except UserError as error:
+        if str(error).startswith(named.source):
+            raise
+        raise UserError(f"{named.source}: {error}") from error
+    return Fetched(file.path, named.source, replace(named.known, origin_sha256=file.sha256))
+
+
+def find_cached(spec: str) -> CachedFile | None:
+    """Returns the file that a name stands for if it is here already; nothing is fetched.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    place = resolve_name(spec).place
+    return place.find_kept() if isinstance(place, TimmWeights) else find_kept(place)
+
+
+def resolve_name(spec: str) -> Named:
+    """Says what a name stands for, without a network.
+
+    Raises:
+        UserError: an unknown name, with the nearest.
+    """
+    scheme, _, rest = spec.partition("://")
+    resolve = _SCHEMES.get(scheme.lower())
+    if resolve is None:
+        raise UserError(f"{spec}: give {FORMS}")
+    return resolve(rest, spec)
+
+
+def _resolve_torchvision(name: str, spec: str) -> Named:
     model, _, weights = name.partition("/")
-    spec = f"torchvision://{name}"
-    models = [m for m in torchvision.models.list_models() if m.startswith(_FAMILIES)]
+    models = [m for m in torchvision.models.list_models() if is_plain_resnet(m)]
     if model not in models:
-        raise UserError(f"{spec}: torchvision has no ResNet of that name{_nearest(model, models)}")
+        raise UserError(f"{spec}: torchvision has no ResNet of that name{nearest(model, models)}")
     choices = torchvision.models.get_model_weights(model).__members__
     if weights not in choices:
         raise UserError(
-            f"{spec}: torchvision has no such weights{_nearest(weights, list(choices))}; "
+            f"{spec}: torchvision has no such weights{nearest(weights, list(choices))}; "
             f"there is {', '.join(f'{model}/{choice}' for choice in choices)}"
         )
-    entry = choices[weights]
-    try:
-        return entry.get_state_dict(progress=False, check_hash=True, map_location="cpu")
-    except (OSError, RuntimeError) as error:  # URLError is an OSError; RuntimeError: the digest
-        raise UserError(_not_fetched(spec, entry.url, error)) from error
-
-
-def fetch_timm(name: str) -> tuple[dict[str, Tensor], tuple[float, ...], tuple[float, ...]]:
-    """Returns a timm model's state dict, and its mean and std in 0-255 units.
-
-    Raises:
-        UserError: timm is not installed; an unknown name; or it cannot be fetched.
-    """
-    spec = f"timm://{name}"
-    try:
-        import timm
-    except ImportError:
-        raise UserError(f"{spec} needs timm: pip install timm") from None
-    known = timm.list_pretrained(filter=[f"{family}*" for family in _FAMILIES])
-    base_names = {entry.partition(".")[0] for entry in known}
-    if name not in known and name not in base_names:
-        candidates = sorted({*known, *base_names})
-        raise UserError(f"{spec}: timm has no such ResNet weights{_nearest(name, candidates)}")
-    try:
-        model = timm.create_model(name, pretrained=True)
-    except Exception as error:  # huggingface_hub's errors share no base and change by version
-        address = f"https://huggingface.co/timm/{name}"
-        raise UserError(_not_fetched(spec, address, error)) from error
-    settings: Any = model.pretrained_cfg
-    mean, std = (tuple(255.0 * value for value in settings[key]) for key in ("mean", "std"))
-    return model.state_dict(), mean, std
-
-
-def fetch_address(url: str) -> Path:
-    """Downloads a file once, into torch.hub's folder, and returns its path.
-
-    Raises:
-        UserError: it cannot be fetched.
-    """
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    path = folder / os.path.basename(urlparse(url).path)
-    if path.is_file():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        torch.hub.download_url_to_file(url, str(path), progress=False)
-    except (OSError, RuntimeError) as error:
-        raise UserError(_not_fetched(url, url, error)) from error
-    return path
-
-
-def _not_fetched(spec: str, url: str, error: Exception) -> str:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:120].strip(" .")
-    return (
-        f"MODEL.WEIGHTS {spec}: could not fetch {url} ({reason}); fetch it elsewhere and set "
-        "MODEL.WEIGHTS to that file"
+    return Named(
+        spec, parse_address(choices[weights].url), _torchvision_facts(choices[weights], spec)
     )
 
 
-def _nearest(name: str, candidates: list[str]) -> str:
-    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.0)
-    return f"; the nearest is {close[0]!r}" if close else ""
+def _torchvision_facts(entry: Any, spec: str) -> SideCar:
+    preset = entry.transforms()
+    mean, std = (tuple(round(255.0 * v, 4) for v in values) for values in (preset.mean, preset.std))
+    figures = entry.meta.get("_metrics", {}).get("ImageNet-1K", {})
+    names = {"acc@1": "top1", "acc@5": "top5"}
+    return SideCar(
+        origin=spec,
+        convention=Convention("RGB", mean, std),
+        accuracy={ours: figures[theirs] for theirs, ours in names.items() if theirs in figures},
+    ).over(_catalogued(spec))
+
+
+def _resolve_timm(name: str, spec: str) -> Named:
+    weights, known = resolve_timm(name, spec)
+    return Named(spec, weights, known.over(_catalogued(known.origin)))
+
+
+def _resolve_detectron2(path: str, spec: str) -> Named:
+    return _named_address(f"{_DETECTRON2}/{path.lstrip('/')}", spec)
+
+
+def _resolve_catalog(name: str, spec: str) -> Named:
+    prefix, _, rest = name.partition("/")
+    file = _CATALOG.get(rest) if prefix == "ImageNetPretrained" else None
+    if file is None:
+        known = [f"catalog://ImageNetPretrained/{known}" for known in _CATALOG]
+        raise UserError(f"{spec}: Detectron2's catalogue has no such weights{nearest(spec, known)}")
+    return _named_address(f"{_DETECTRON}/ImageNetPretrained/{file}", spec)
+
+
+def _resolve_address(_: str, spec: str) -> Named:
+    return _named_address(spec, shown_address(spec))
+
+
+def _named_address(address: str, source: str) -> Named:
+    wanted = parse_address(address)
+    return Named(source, wanted, replace(_catalogued(wanted.address), origin=source))
+
+
+def _catalogued(spec: str) -> SideCar:
+    entry = find_entry(spec)
+    return entry.as_side_car() if entry else SideCar()
+
+
+_SCHEMES: dict[str, Callable[[str, str], Named]] = {
+    "torchvision": _resolve_torchvision,
+    "timm": _resolve_timm,
+    "detectron2": _resolve_detectron2,
+    "catalog": _resolve_catalog,
+    "http": _resolve_address,
+    "https": _resolve_address,
+}

@@ -1,4 +1,4 @@
-"""MODEL.WEIGHTS: a file, an address, torchvision://… or timm://… Engine-neutral."""
+"""MODEL.WEIGHTS: a file, an address or a name such as torchvision://… Engine-neutral."""
 
 import logging
 from collections.abc import Mapping
@@ -10,13 +10,14 @@ from torch import Tensor
 
 from resnext_det.errors import UserError
 from resnext_det.file_digests import sha256_of
+from resnext_det.weights.catalog import find_by_digest
 from resnext_det.weights.content import FileContent
-from resnext_det.weights.convention import Convention, torchvision_convention
+from resnext_det.weights.convention import Convention
 from resnext_det.weights.naming.registry import give_our_names
 from resnext_det.weights.provenance import side_car_of_checkpoint
 from resnext_det.weights.readers.reading import read_weights_file
 from resnext_det.weights.readers.state_dicts import content_of
-from resnext_det.weights.remote import fetch_address, fetch_timm, fetch_torchvision
+from resnext_det.weights.remote import fetch_weights, is_remote
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.side_car_files import check_digest, read_beside, read_header
 
@@ -53,7 +54,7 @@ def resolve_weights(spec: str) -> Weights | None:
 
     Args:
         spec: a path to a file of any form that `weights inspect` knows; an http(s) address of
-            one; `torchvision://NAME/WEIGHTS`; `timm://NAME`; or "".
+            one; `torchvision://NAME/WEIGHTS`; `timm://NAME[.TAG]`; `detectron2://PATH`; or "".
 
     Returns:
         The weights, or None for "": training from scratch, which the log then says.
@@ -64,22 +65,13 @@ def resolve_weights(spec: str) -> Weights | None:
     if not spec:
         logging.getLogger(__name__).info("MODEL.WEIGHTS is empty: training from scratch")
         return None
-    scheme, separator, rest = spec.partition("://")
-    if not separator:
-        return _weights_of_file(Path(spec), spec)
-    if scheme == "torchvision":
-        known = SideCar(origin=spec, convention=torchvision_convention())
-        return weights_from_state(fetch_torchvision(rest), spec, known)
-    if scheme == "timm":
-        state, mean, std = fetch_timm(rest)
-        known = SideCar(spec, convention=Convention("RGB", mean, std))
-        return weights_from_state(state, spec, known)
-    if scheme in ("http", "https"):
-        return _weights_of_file(fetch_address(spec), spec)
-    raise UserError(
-        f"MODEL.WEIGHTS {spec}: give a file, an http(s) address, torchvision://NAME/WEIGHTS or "
-        "timm://NAME"
-    )
+    try:
+        if is_remote(spec):
+            fetched = fetch_weights(spec)
+            return weights_of_file(fetched.path, fetched.source, fetched.side_car)
+        return weights_of_file(Path(spec), spec)
+    except UserError as error:
+        raise UserError(f"MODEL.WEIGHTS {error}") from error
 
 
 def weights_from_state(
@@ -127,15 +119,17 @@ def weights_from_content(
     return Weights(renamed.state, source, known.over(renamed.side_car))
 
 
-def weights_of_file(path: Path, source: str) -> Weights:
+def weights_of_file(path: Path, source: str, elsewhere: SideCar | None = None) -> Weights:
     """Reads a file and all that is known of it.
 
     The side-car in it or beside it goes first, then what a checkpoint of ours says of itself, then
-    what its tensors' names tell.
+    what is known of the place it was fetched from, then what the catalogue has of a file with this
+    digest, then what its tensors' names tell.
 
     Args:
         path: the file.
         source: the path or address that the user gave, for messages.
+        elsewhere: what is known of the place that the file was fetched from.
 
     Raises:
         UserError: it cannot be read, nobody knows its names, or its side-car is damaged or of
@@ -145,12 +139,8 @@ def weights_of_file(path: Path, source: str) -> Weights:
     side_car = read_header(content.extras, source) or read_beside(path)
     if side_car:
         check_digest(side_car, content.tensors, source)
-    weights = weights_from_content(content, source, side_car)
-    return replace(weights, file_sha256=sha256_of(path))
-
-
-def _weights_of_file(path: Path, source: str) -> Weights:
-    try:
-        return weights_of_file(path, source)
-    except UserError as error:
-        raise UserError(f"MODEL.WEIGHTS {error}") from error
+    known = (side_car or SideCar()).over(side_car_of_checkpoint(content.extras, source))
+    digest = sha256_of(path)
+    entry = find_by_digest(digest)
+    known = known.over(elsewhere or SideCar()).over(entry.as_side_car() if entry else SideCar())
+    return replace(weights_from_content(content, source, known), file_sha256=digest)

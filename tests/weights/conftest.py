@@ -1,4 +1,4 @@
-"""State dicts of other libraries with random numbers, statistics included. Engine-neutral."""
+"""Other libraries' state dicts with random numbers, and caches of no user's. Engine-neutral."""
 
 import pytest
 import torch
@@ -20,3 +20,17 @@ def _randomise(model: nn.Module, seed: int = 0) -> nn.Module:
 @pytest.fixture
 def randomise():
     return _randomise
+
+
+@pytest.fixture
+def caches(tmp_path, monkeypatch):
+    """The cache's folder; no test sees another's, or those of the user's libraries."""
+    names = {"RESNEXT_DET_CACHE": "cache", "TORCH_HOME": "torch", "FVCORE_CACHE": "iopath"}
+    for variable, folder in names.items():
+        monkeypatch.setenv(variable, str(tmp_path / folder))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)  # what torch.hub.set_dir may have set
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    for variable in ("RESNEXT_DET_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+    return tmp_path / "cache" / "weights"

@@ -1,0 +1,1 @@
+"""What each project says of its weights, read from its own files. Engine-neutral."""
