@@ -1,10 +1,4 @@
-"""Weights in the two forms that Detectron2's checkpointer loads by name. Engine-neutral.
-
-Both say `matching_heuristics`: its checkpointer then fills a model's tensor from the longest name
-that ends its own, so a backbone (`res2.0.conv1.weight`) fills C4, FPN, DC5 and RetinaNet models
-alike (detectron2/checkpoint/c2_model_loading.py). Without it, a backbone's names would all be
-"unexpected", which is a warning there and no error.
-"""
+"""The .pkl of Detectron2, for whoever asks for one: plain NumPy arrays. Engine-neutral."""
 
 import io
 import pickle
@@ -16,27 +10,23 @@ from torch import Tensor
 
 # Any but "Caffe2", which makes Detectron2 rename; a .pkl without one it takes for Detectron's.
 AUTHOR = "resnext_det"
-# The newest in which a class is named by one opcode with its text, which `_for_old_numpy` needs; it
-# holds bytes as they are. Python 3.0 and later read it.
+# The newest in which a class is named by one opcode with its text, which `_for_old_numpy` needs;
+# it holds bytes as they are. Python 3.0 and later read it.
 PKL_PROTOCOL = 3
 _NUMPY_2 = b"cnumpy._core.multiarray\n_reconstruct\n"
 _NUMPY_1 = b"cnumpy.core.multiarray\n_reconstruct\n"
 
 
-def detectron2_checkpoint(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Returns what `torch.save` is given for Detectron2: tensors, a string and a truth value.
-
-    Args:
-        state: Detectron2's names, from `naming.detectron2.from_ours`.
-    """
-    return {"model": dict(state), "__author__": AUTHOR, "matching_heuristics": True}
-
-
 def detectron2_pkl(state: Mapping[str, Tensor]) -> bytes:
-    """Returns a .pkl as Detectron2's zoo has them: a pickle of NumPy arrays and strings.
+    """Returns the bytes of a .pkl as Detectron2's zoo has them: a pickle of arrays and strings.
+
+    It says `matching_heuristics`: Detectron2's checkpointer then fills a model's tensor from the
+    longest name that ends its own, so a backbone (`res2.0.conv1.weight`) fills C4, FPN, DC5 and
+    RetinaNet models alike (detectron2/checkpoint/c2_model_loading.py).
 
     Args:
-        state: as above. bfloat16, which NumPy has not, becomes float32.
+        state: Detectron2's names, from `naming.detectron2.from_ours`. bfloat16, which NumPy has
+            not, becomes float32.
     """
     arrays = {key: _array(value) for key, value in state.items()}
     content = {"model": arrays, "__author__": AUTHOR, "matching_heuristics": True}

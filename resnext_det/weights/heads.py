@@ -5,7 +5,7 @@ Names are those of Detectron2's meta-architectures, and of torchvision's detecto
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -59,8 +59,15 @@ def infer_head(state: Mapping[str, Tensor]) -> Head:
     """Tells the head of a state dict in our names.
 
     Args:
-        state: name -> tensor of a classifier, a backbone or a detector.
+        state: name -> tensor of a classifier, a backbone or a detector, also with Detectron's
+            short names (`cls_score.weight`).
     """
+    placed = {_with_place(name): name for name in state}
+    head = _infer({name: state[short] for name, short in placed.items()})
+    return replace(head, tensor=placed.get(head.tensor, ""))
+
+
+def _infer(state: Mapping[str, Tensor]) -> Head:
     names = tuple(state)
     if linear := _first(r"^linear\.weight$", state):
         return Head("classifier", _rows(state, linear), tensor=linear)
@@ -78,7 +85,7 @@ def infer_head(state: Mapping[str, Tensor]) -> Head:
 
 def is_known_head_key(name: str) -> bool:
     """Tells whether a tensor of ours belongs to a head or a neck that is known."""
-    return _KNOWN.search(name) is not None
+    return _KNOWN.search(_with_place(name)) is not None
 
 
 def _dense_head(state: Mapping[str, Tensor], classes: str, neck: str) -> Head:
@@ -122,8 +129,21 @@ def _neck(state: Mapping[str, Tensor]) -> str:
     if _first(r"(^|\.)roi_heads\.res5\.", state):
         return "C4"
     if _first(r"(^|\.)proposal_generator\.rpn_head\.", state):
-        return "DC5" if _first(r"(^|\.)res5\.", state) else "C4"
+        return "DC5" if _first(r"(^|\.)res5\.", state) and not _is_short_c4(state) else "C4"
     return ""
+
+
+def _is_short_c4(state: Mapping[str, Tensor]) -> bool:
+    """Tells a C4 detector of Detectron: res5 has no place in its name, and is all of the head."""
+    head = _first(r"^roi_heads\.box_head\.", state)
+    return _first(r"^res5\.", state) is not None and head is None
+
+
+def _with_place(name: str) -> str:
+    """Puts a short name of a head's, as Detectron's come, where Detectron2's models have it."""
+    if name.startswith(("cls_score.", "bbox_pred.")):
+        return f"roi_heads.box_predictor.{name}"
+    return f"roi_heads.{name}" if name.startswith(("box_head.", "mask_head.")) else name
 
 
 def _first(pattern: str, names: Mapping[str, Tensor]) -> str | None:

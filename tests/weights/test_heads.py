@@ -32,6 +32,23 @@ TORCHVISION = {
 C4 = {"roi_heads.res5.0.conv1.weight": (8, 8, 1, 1)}
 DC5 = {"backbone.res5.0.conv1.weight": (8, 8, 1, 1)}
 
+# As Detectron's files come: without the places that a model's names have.
+SHORT_C4 = RPN | {
+    "res5.0.conv1.weight": (8, 8, 1, 1),
+    "cls_score.weight": (81, 8),
+    "mask_head.predictor.weight": (80, 8, 1, 1),
+}
+SHORT_FPN = (
+    RPN
+    | KEYPOINTS
+    | {
+        "fpn_lateral5.weight": (8, 8, 1, 1),
+        "res5.0.conv1.weight": (8, 8, 1, 1),
+        "box_head.fc1.weight": (8, 8),
+        "cls_score.weight": (2, 8),
+    }
+)
+
 # Names and shapes of Detectron2's models, cut down -> the words for them.
 HEADS = {
     "faster": (FPN | RPN | BOXES, "Faster R-CNN FPN, 80 classes"),
@@ -56,6 +73,8 @@ HEADS = {
     "fpn-alone": (FPN, "none: a backbone with FPN"),
     "torchvisions": (TORCHVISION, "Faster R-CNN FPN, 90 classes"),
     "nothing": ({}, "none: a backbone"),
+    "detectrons-c4": (SHORT_C4, "Mask R-CNN C4, 80 classes"),
+    "detectrons-fpn": (SHORT_FPN, "Keypoint R-CNN FPN, 1 class"),
 }
 
 

@@ -23,12 +23,7 @@ from torch import Tensor
 from resnext_det.weights.architecture import infer_architecture
 from resnext_det.weights.convention import Convention
 from resnext_det.weights.naming.detectron_cfg import DetectronCfg
-from resnext_det.weights.naming.detectron_family import (
-    PIXEL_MEAN,
-    PIXEL_STD,
-    STD_IN_STEM,
-    published_depth,
-)
+from resnext_det.weights.naming.detectron_family import PIXEL_MEAN, PIXEL_STD, STD_IN_STEM
 
 # detectron/core/config.py: the same for all networks, "the history of where these values comes
 # from is lost". Detectron divides by no std.
@@ -63,8 +58,7 @@ def backbone_convention(state: Mapping[str, Tensor], norm: str) -> tuple[Convent
     if architecture is None:
         return None, "its shapes are of no bottleneck ResNet, so its pixels' mean is not known"
     groups, width = architecture.num_groups, architecture.width_per_group
-    depth = published_depth(architecture)
-    found = _PUBLISHED.get((norm, depth, groups, width)) if depth else None
+    found = _PUBLISHED.get((norm, architecture.depth, groups, width))
     if found is None:
         return None, (
             f"no published Caffe2 file is {architecture} with norm {norm}: its pixels' mean, std "

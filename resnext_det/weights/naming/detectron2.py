@@ -39,6 +39,8 @@ def to_ours(content: FileContent) -> Renamed:
     norm = _norm_of(content.tensors)
     author = content.extras.get("__author__")
     convention, note = convention_by_author(author, content.tensors, norm)
+    if author == ZOO and norm == "BN" and _is_folded(content.tensors):
+        norm = "affine"
     state = {
         _with_linear(key): value
         for key, value in content.tensors.items()
@@ -64,6 +66,19 @@ def _norm_of(keys: Iterable[str]) -> str:
     if any(_STATISTIC.search(key) for key in names):
         return "BN"
     return "GN" if any(_NORM.search(key) for key in names) else ""
+
+
+def _is_folded(state: Mapping[str, Tensor]) -> bool:
+    """Tells statistics that Detectron2 made up for a backbone of Detectron's: mean 0, variance 1.
+
+    A trained network has no such; a fresh one has, but is in no zoo.
+    """
+    wanted = {"running_mean": 0.0, "running_var": 1.0}
+    return all(
+        bool((value == wanted[leaf]).all())
+        for key, value in state.items()
+        if is_backbone_key(key) and (leaf := key.rpartition(".")[2]) in wanted
+    )
 
 
 DETECTRON2 = Naming(

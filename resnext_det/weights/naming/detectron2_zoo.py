@@ -26,12 +26,7 @@ from torch import Tensor
 
 from resnext_det.weights.architecture import infer_architecture
 from resnext_det.weights.convention import Convention, torchvision_convention
-from resnext_det.weights.naming.detectron_family import (
-    PIXEL_MEAN,
-    PIXEL_STD,
-    STD_IN_STEM,
-    published_depth,
-)
+from resnext_det.weights.naming.detectron_family import PIXEL_MEAN, PIXEL_STD, STD_IN_STEM
 
 ZOO = "Detectron2 Model Zoo"
 # (norm, depth, groups, width of a group) -> (std, stride in the 1x1)
@@ -74,12 +69,11 @@ def convention_by_author(
 
 def _of_zoo(state: Mapping[str, Tensor], norm: str) -> tuple[Convention | None, str]:
     architecture = infer_architecture(state)
-    depth = published_depth(architecture) if architecture else None
     normed_fpn = any(".fpn_" in key and key.endswith("running_var") for key in state)
-    deep_stem = any(key.endswith("stem.conv2.weight") for key in state)
-    if not architecture or depth is None or normed_fpn or deep_stem:
+    if not architecture or normed_fpn or "a deep stem" in architecture.special:
         return None, "of the Detectron2 Model Zoo, but which of its configs it had is not known"
-    shapes = (norm, depth, architecture.num_groups, architecture.width_per_group)
+    groups, width = architecture.num_groups, architecture.width_per_group
+    shapes = (norm, architecture.depth, groups, width)
     if shapes not in _ZOOS:
         return None, f"the Detectron2 Model Zoo has no {architecture} with norm {norm}"
     std, in_1x1 = _ZOOS[shapes]

@@ -51,6 +51,16 @@ def test_the_zoos_files_are_told_by_author_norm_and_shapes(
     assert renamed.notes[0].startswith("by Detectron2 Model Zoo")
 
 
+def test_a_backbone_of_detectrons_trained_on_in_detectron2_is_affine_still():
+    state = zoo_file("affine", R152, 32, 8)
+    ones = {k: torch.ones(1) for k in state if k.endswith("running_var")}  # Detectron2's
+    made_up = {**state, **ones}
+    assert rename(made_up, __author__=ZOO).side_car.norm == "affine"
+    assert rename(made_up, __author__=ZOO).side_car.convention is not None
+    assert rename(made_up).side_car.norm == "BN"  # it may be fresh
+    assert rename(zoo_file("BN", R50, 1, 64), __author__=ZOO).side_car.norm == "BN"
+
+
 def with_norm_in_fpn(state):
     return {**state, "backbone.fpn_lateral2.norm.running_var": torch.ones(1)}
 
