@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resnext_det.modeling.norms import FrozenBatchNorm2d
 from resnext_det.weights.architecture import Architecture, infer_architecture
 from resnext_det.weights.completeness import backbone_ending
 from resnext_det.weights.convention import Convention
@@ -169,5 +170,5 @@ def _named_as_network(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _set_epsilon(network: nn.Module, eps: float | None) -> None:
     for module in network.modules():
-        if eps is not None and isinstance(getattr(module, "eps", None), float):
+        if eps is not None and isinstance(module, FrozenBatchNorm2d | nn.GroupNorm):
             module.eps = eps
