@@ -18,6 +18,7 @@ from resnext_det.weights.architecture import infer_architecture
 from resnext_det.weights.convention import Convention, torchvision_convention
 from resnext_det.weights.load import load_weights
 from resnext_det.weights.sources import Weights, resolve_weights
+from resnext_det.weights.suiting import check_norm
 
 
 class ResNeXtWithFPN(nn.Module):
@@ -61,8 +62,8 @@ def resnext_fpn_backbone(
 
     Args:
         backbone_name: a name of `list_variants()`.
-        weights: a .pth or .safetensors file in our, Detectron2's, torchvision's or timm's names,
-            an address of one, `torchvision://NAME/WEIGHTS`, `timm://NAME`, or a torchvision enum
+        weights: a file that `resnext-det weights inspect` knows, an address of one,
+            `torchvision://NAME/WEIGHTS`, `timm://NAME`, `detectron2://PATH`, or a torchvision enum
             (`ResNet50_Weights.IMAGENET1K_V1`). None draws them; then train everything: norm "BN"
             and trainable_layers 5.
         norm: "FrozenBN", "BN", "SyncBN" or "GN".
@@ -129,6 +130,7 @@ def _fill(body: ResNet, weights: Weights, backbone_name: str, stride_in_1x1: boo
         raise UserError(f"{weights.source} is {theirs}, but {backbone_name} is {ours}")
     # Under a detector's names, which a classifier's and a detector's file both fill.
     named = nn.ModuleDict({"backbone": nn.ModuleDict({"bottom_up": body})})
+    _check_norm(named, weights)
     report = load_weights(named, weights, min_share=0.0)
     lacking = (*report.missing, *report.mismatched)
     if lacking:
@@ -138,6 +140,13 @@ def _fill(body: ResNet, weights: Weights, backbone_name: str, stride_in_1x1: boo
         )
     if weights.convention is not None:
         _check_convention(weights.convention, weights.source, stride_in_1x1)
+
+
+def _check_norm(named: nn.Module, weights: Weights) -> None:
+    try:
+        check_norm(named, weights)
+    except UserError as error:  # its message names the key that a config would have
+        raise UserError(str(error).replace("set MODEL.RESNETS.NORM", "give norm")) from error
 
 
 def _check_convention(theirs: Convention, source: str, stride_in_1x1: bool) -> None:

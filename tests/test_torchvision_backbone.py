@@ -284,6 +284,15 @@ def test_pixels_and_strides_that_would_be_wrong_are_refused(tmp_path, convention
     assert words in refused(weights=str(tmp_path / "w.pth"))
 
 
+def test_a_norm_that_would_be_wrong_is_refused(tmp_path):
+    state = build_classifier("resnet18", 2, norm="GN").state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    assert refused(weights=str(tmp_path / "w.pth"), norm="BN") == (
+        f"{tmp_path / 'w.pth'} has norm GN in its backbone, the model has BN and FrozenBN: give "
+        "norm GN, or name other weights"
+    )
+
+
 def test_other_means_are_said(tmp_path, caplog):
     state = build_classifier("resnet18", 2).state_dict()
     config = CONFIG.format(mean="102.0", format="RGB", stride="false")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from resnext_det.classification import evaluate_classifier, train_classifier
 from resnext_det.cli.errors import report_errors
+from resnext_det.cli.offline import add_offline, apply_offline
 from resnext_det.cli.source import ConfigSource
 from resnext_det.config import LoadedConfig, task_of
 from resnext_det.data.catalog import DatasetEntry, entries_by_name, parse_data_argument
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine")
     wait_help = f"seconds to wait for the other machines ({TIMEOUT:g})"
     add("--dist-timeout", type=float, default=TIMEOUT, metavar="SECONDS", help=wait_help)
+    add_offline(parser)
     opts_help = "config keys to set; key=value for a .py config"
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help=opts_help)
 
@@ -59,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: anything the user can mend, found before training where possible.
     """
+    apply_offline(args)
     train = [parse_data_argument(text) for text in args.train_data]
     test = [parse_data_argument(text) for text in args.test_data]
     datasets = entries_by_name([*train, *test])

@@ -7,10 +7,11 @@ An action is one module of `cli.weights_verbs` with an `add_parser(verbs)` that 
 import argparse
 from types import ModuleType
 
-from resnext_det.cli.weights_verbs import diff, inspect, verify
+from resnext_det.cli.offline import add_offline, apply_offline
+from resnext_det.cli.weights_verbs import diff, fetch, inspect, list, verify
 
 DESCRIPTION = "Look into weights files, convert them, and prove that they are what they say."
-ACTIONS: tuple[ModuleType, ...] = (inspect, verify, diff)
+ACTIONS: tuple[ModuleType, ...] = (inspect, verify, diff, list, fetch)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,6 +20,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action in ACTIONS:
         action.add_parser(verbs)
+    for action_parser in verbs.choices.values():
+        add_offline(action_parser)
     parser.set_defaults(run=run)
 
 
@@ -31,4 +34,5 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: anything the user can mend.
     """
+    apply_offline(args)
     return args.act(args)

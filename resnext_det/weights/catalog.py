@@ -16,7 +16,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from resnext_det.errors import UserError
-from resnext_det.file_digests import md5_of, sha256_of
+from resnext_det.file_digests import md5_of
 from resnext_det.modeling import list_variants
 from resnext_det.weights.convention import Convention
 from resnext_det.weights.side_car import SideCar
@@ -132,18 +132,18 @@ def find_by_digest(sha256: str = "", md5: str = "") -> CatalogEntry | None:
     return None
 
 
-def find_by_file(path: Path) -> CatalogEntry | None:
-    """Returns the entry of a local file, whatever folder it lies in.
+def find_by_file(path: Path, sha256: str) -> CatalogEntry | None:
+    """Returns the entry of a local file, whatever it is called and wherever it lies.
 
-    It is read only if the catalogue has a file of that name, and then once; a name alone proves
-    nothing, so an entry without a digest is not found.
+    Of the files that are published with an MD5 sum alone, Detectron2's detectors, only one that
+    still has its name is found: the sum is not taken of others.
+
+    Args:
+        path: of the file.
+        sha256: its sum, which the caller has.
     """
-    named = [entry for entry in catalog() if entry.address and entry.file_name == path.name]
-    if any(entry.sha256 for entry in named) and (found := find_by_digest(sha256_of(path))):
-        return found
-    if any(entry.md5 for entry in named):
-        return find_by_digest(md5=md5_of(path))
-    return None
+    by_md5 = any(entry.md5 and entry.file_name == path.name for entry in catalog())
+    return find_by_digest(sha256, md5_of(path) if by_md5 else "")
 
 
 def _originals_first() -> list[CatalogEntry]:

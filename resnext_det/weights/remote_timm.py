@@ -16,6 +16,7 @@ from resnext_det.weights.cache import (
     parse_address,
 )
 from resnext_det.weights.convention import Convention
+from resnext_det.weights.licences import normalised
 from resnext_det.weights.remote_names import is_plain_resnet, nearest
 from resnext_det.weights.side_car import SideCar
 
@@ -46,11 +47,12 @@ class TimmWeights:
         if not self.hub_id:
             return obtain(parse_address(self.address))
         found = self._look()
-        fault = _fault_of(found) if found else "is not in the cache"
+        fault = _fault_of(found) if found else ""
         if found and not fault:
             return CachedFile(found, kept_sum(found))
         if is_offline():
-            raise UserError(self._refusal(f"the copy here {fault}, and nothing is fetched offline"))
+            what = f"the one in the cache {fault}" if found else "it is not in the cache"
+            raise UserError(self._refusal(f"{what}, and nothing is fetched offline"))
         if found:
             logging.getLogger(__name__).warning("%s %s: it is fetched again", found, fault)
             found.resolve().unlink()
@@ -129,7 +131,7 @@ def resolve_timm(name: str, spec: str) -> tuple[TimmWeights, SideCar]:
     known = SideCar(
         origin=f"timm://{full}",
         convention=Convention("RGB", mean, std),
-        licence=settings.license or "",
+        licence=normalised(settings.license or ""),
     )
     return TimmWeights(settings.hf_hub_id or "", files, settings.url or ""), known
 

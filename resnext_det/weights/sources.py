@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from resnext_det.errors import UserError
-from resnext_det.file_digests import sha256_of
-from resnext_det.weights.catalog import find_by_digest
+from resnext_det.weights.cache import kept_sum
+from resnext_det.weights.catalog import find_by_file
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.convention import Convention
 from resnext_det.weights.naming.registry import give_our_names
@@ -140,7 +140,7 @@ def weights_of_file(path: Path, source: str, elsewhere: SideCar | None = None) -
     if side_car:
         check_digest(side_car, content.tensors, source)
     known = (side_car or SideCar()).over(side_car_of_checkpoint(content.extras, source))
-    digest = sha256_of(path)
-    entry = find_by_digest(digest)
+    digest = kept_sum(path)
+    entry = find_by_file(path, digest)
     known = known.over(elsewhere or SideCar()).over(entry.as_side_car() if entry else SideCar())
     return replace(weights_from_content(content, source, known), file_sha256=digest)

@@ -1,5 +1,7 @@
 """What the training command refuses before anything is read or written."""
 
+import os
+
 import pytest
 
 from resnext_det.cli.train import main
@@ -57,3 +59,9 @@ def test_a_name_of_two_sets(capsys, option):
     assert message == (
         "data set 'mine' is named twice with different files: /a and /b: give one another name"
     )
+
+
+def test_offline_is_noted_before_anything_is_read(capsys, monkeypatch):
+    monkeypatch.setenv("RESNEXT_DET_OFFLINE", "0")  # restored, whatever the verb sets
+    refusal(capsys, "--offline", "OUTPUT_DIR", "")
+    assert os.environ["RESNEXT_DET_OFFLINE"] == "1"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -232,25 +232,20 @@ def test_a_file_is_known_by_its_digest_whatever_it_is_called(tmp_path, monkeypat
     assert find_by_digest() is None
 
 
-def test_a_local_file_is_read_only_if_its_name_is_known(tmp_path, monkeypatch):
+def test_a_detector_is_known_by_name_and_md5_together(tmp_path, monkeypatch):
     data = b"weights"
-    digest = hashlib.sha256(data).hexdigest()
-    name = f"net-{digest[:8]}.pth"
-    known = ENTRIES[0].__class__(
-        **{
-            **{field.name: getattr(ENTRIES[0], field.name) for field in fields(CatalogEntry)},
-            "address": f"https://host/{name}",
-            "sha256": digest[:8],
-        }
-    )
+    md5 = hashlib.md5(data).hexdigest()
+    name = f"model_final_{md5[:6]}.pkl"
+    values = {"address": f"https://host/{name}", "sha256": "", "md5": md5[:6]}
+    known = replace(ENTRIES[0], **values)
     monkeypatch.setattr(catalog_module, "catalog", lambda: (known,))
-    (tmp_path / name).write_bytes(data)
-    assert find_by_file(tmp_path / name) == known
-    (tmp_path / name).write_bytes(b"others")
-    assert find_by_file(tmp_path / name) is None
-    monkeypatch.setattr(catalog_module, "sha256_of", None)
-    (tmp_path / "other.pth").write_bytes(data)
-    assert find_by_file(tmp_path / "other.pth") is None
+    for file, content, expected in (
+        (name, data, known),
+        (name, b"others", None),
+        ("other.pkl", data, None),
+    ):
+        (tmp_path / file).write_bytes(content)
+        assert find_by_file(tmp_path / file, hashlib.sha256(content).hexdigest()) == expected
 
 
 def test_entries_of_a_variant_come_best_first():

@@ -8,6 +8,7 @@ from resnext_det.weights.convention import (
     Convention,
     check_convention,
     convention_from_config,
+    stride_of_lazy_model,
     torchvision_convention,
 )
 from resnext_det.weights.side_car import SideCar
@@ -58,3 +59,28 @@ def test_an_unknown_convention_keeps_the_config_with_a_warning(caplog):
 @pytest.mark.parametrize("text", ["", "MODEL: {}", "[1, 2]", "a: b: c", "INPUT: {FORMAT: RGB}"])
 def test_text_without_a_convention(text):
     assert convention_from_config(text) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "stride"),
+    [
+        ({"backbone": {"bottom_up": {"variant": "resnext50_32x4d"}}}, False),
+        ({"backbone": {"bottom_up": {"depth": 50, "stride_in_1x1": True}}}, True),
+        ({"backbone": {"bottom_up": {"stages": {"depth": 50, "stride_in_1x1": True}}}}, True),
+        ({"backbone": {"stages": {"depth": 50}}}, False),  # of a C4 detector
+        ({"backbone": {"net": {"depth": 12}}}, None),  # a transformer
+        ({"backbone": None}, None),
+        (None, None),
+        (3, None),
+    ],
+    ids=str,
+)
+def test_the_stride_of_a_model_in_python_syntax(model, stride):
+    assert stride_of_lazy_model(model) is stride
+
+
+def test_a_config_in_python_syntax_says_its_stride_itself():
+    cfg = get_cfg()
+    assert convention_from_config(cfg.dump()).stride_in_1x1
+    cfg.LAZY_CONFIG = "model: {backbone: {bottom_up: {variant: resnext50_32x4d}}}"
+    assert not convention_from_config(cfg.dump()).stride_in_1x1

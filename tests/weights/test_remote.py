@@ -255,7 +255,7 @@ def test_timm_by_name_prefers_safetensors_and_reads_it_itself(hub, monkeypatch):
     assert weights.convention.mean == (127.5, 127.5, 127.5)
     assert weights.convention.std == (127.5, 127.5, 127.5)
     assert weights.side_car.accuracy == {"top1": 78.972, "top5": 94.454}
-    assert weights.side_car.licence.lower() == "apache-2.0"
+    assert weights.side_car.licence == "Apache-2.0"
     assert len(weights.side_car.origin_sha256) == 64
 
 
@@ -283,7 +283,9 @@ def test_a_damaged_file_of_the_hubs_is_fetched_again(hub, caplog, monkeypatch):
     path.resolve().write_bytes(b"damaged")
     assert find_cached("timm://resnet18.a1_in1k") is None
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "the copy here is damaged, its SHA-256 sum is not" in refused("timm://resnet18.a1_in1k")
+    assert "the one in the cache is damaged, its SHA-256 sum is not" in refused(
+        "timm://resnet18.a1_in1k"
+    )
     monkeypatch.delenv("HF_HUB_OFFLINE")
     assert fetch_weights("timm://resnet18.a1_in1k").path.read_bytes() == b"right"
     assert "is damaged" in caplog.text
@@ -294,9 +296,9 @@ def test_timm_offline_says_what_to_fetch(hub, monkeypatch):
     monkeypatch.setenv("RESNEXT_DET_OFFLINE", "1")
     address = "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors"
     assert refused("timm://resnet18.a1_in1k") == (
-        f"MODEL.WEIGHTS timm://resnet18.a1_in1k: {address} cannot be fetched (the copy here is not "
-        "in the cache, and nothing is fetched offline); fetch it elsewhere and set MODEL.WEIGHTS "
-        "to that file, or copy the folder that HF_HOME names from a machine that has it"
+        f"MODEL.WEIGHTS timm://resnet18.a1_in1k: {address} cannot be fetched (it is not in the "
+        "cache, and nothing is fetched offline); fetch it elsewhere and set MODEL.WEIGHTS to that "
+        "file, or copy the folder that HF_HOME names from a machine that has it"
     )
     assert hub.asked == []
 

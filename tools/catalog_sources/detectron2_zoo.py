@@ -36,9 +36,9 @@ def detectron2_entries(checkout: Path) -> list[CatalogEntry]:
 
 def _imagenet_entries(text: str) -> list[CatalogEntry]:
     models: tuple[tuple[str, str, Convention, str], ...] = (
-        ("MSRA/R-50.pkl", "resnet50", MSRA, "needs BGR; MSRA's"),
-        ("MSRA/R-101.pkl", "resnet101", MSRA, "needs BGR; MSRA's"),
-        ("FAIR/X-101-32x8d.pkl", "resnext101_32x8d", BGR, "needs BGR"),
+        ("MSRA/R-50.pkl", "resnet50", MSRA, "MSRA's"),
+        ("MSRA/R-101.pkl", "resnet101", MSRA, "MSRA's"),
+        ("FAIR/X-101-32x8d.pkl", "resnext101_32x8d", BGR, ""),
         # The settings are those of tools/convert-torchvision-to-d2.py.
         ("torchvision/R-50.pkl", "resnet50", RGB, "torchvision's"),
     )
@@ -103,7 +103,6 @@ def _zoo_entry(titles: list[str], row: str) -> CatalogEntry | None:
         licence=_LICENCE,
         licence_source=_SOURCE,
         config=f"{config[1]}.yaml",
-        remark="needs BGR",
     )
 
 

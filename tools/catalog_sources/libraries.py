@@ -12,6 +12,7 @@ from timm.models import get_pretrained_cfg
 
 from resnext_det.weights.catalog import CatalogEntry
 from resnext_det.weights.convention import Convention
+from resnext_det.weights.licences import normalised
 from resnext_det.weights.remote_names import is_plain_resnet
 from tools.catalog_sources.entries import make_entry, sha256_in_name, variant_of
 
@@ -20,7 +21,6 @@ _DATA = {  # part of timm's tag -> what it stands for
     "yfcc100m": "first trained on YFCC100M",
     "ig1b": "first trained on IG-1B",
 }
-_SPDX = {"apache-2.0": "Apache-2.0", "bsd-3-clause": "BSD-3-Clause", "cc-by-nc-4.0": "CC-BY-NC-4.0"}
 _BY_TIMM = "timm {version}, pretrained_cfg of {name}"
 
 
@@ -70,7 +70,7 @@ def timm_entries(results: Path) -> list[CatalogEntry]:
 def _timm_entry(name: str, rows: list[dict[str, str]]) -> CatalogEntry:
     settings: Any = get_pretrained_cfg(name)
     address = settings.url or ""
-    licence = _SPDX[settings.license] if settings.license else ""
+    licence = normalised(settings.license or "")
     figures, pixels = _figures(name, settings, rows)
     return make_entry(
         variant=variant_of_name(name.partition(".")[0]),
@@ -118,7 +118,7 @@ def _licences_by_address() -> dict[str, tuple[str, str]]:
         settings: Any = get_pretrained_cfg(name)
         if is_plain_resnet(name.partition(".")[0]) and settings.url and settings.license:
             source = _BY_TIMM.format(version=_version("timm"), name=name)
-            found[settings.url] = (_SPDX[settings.license], source)
+            found[settings.url] = (normalised(settings.license), source)
     return found
 
 

@@ -74,7 +74,6 @@ def _pycls_entry(kind: str, depth: int, row: str) -> CatalogEntry:
         accuracy={"top1": round(100 - error, 3)},
         pixels=224,
         accuracy_source=f"pycls, MODEL_ZOO.md, ResNe{kind}-{depth}: error {error:g}",
-        remark="needs BGR",
     )
 
 
@@ -176,7 +175,7 @@ def detectron_entries(checkout: Path, detectron2: Path) -> list[CatalogEntry]:
                 norm=norm,
                 licence=_BY_SA,
                 licence_source=page,
-                remark="; ".join(part for part in ("needs BGR", remark, folded) if part),
+                remark="; ".join(part for part in (remark, folded) if part),
             )
         )
     return entries

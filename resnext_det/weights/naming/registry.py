@@ -5,10 +5,12 @@ from resnext_det.weights.content import FileContent
 from resnext_det.weights.naming.base import Naming, Renamed, UnknownNames
 from resnext_det.weights.naming.caffe2 import CAFFE2
 from resnext_det.weights.naming.detectron2 import DETECTRON2
+from resnext_det.weights.naming.mmpretrain import MMPRETRAIN
+from resnext_det.weights.naming.pycls import PYCLS
 from resnext_det.weights.naming.torchvision import TORCHVISION
 
-# In the order in which they are asked.
-NAMINGS: tuple[Naming, ...] = (DETECTRON2, TORCHVISION, CAFFE2)
+# In the order in which they are asked; Detectron2's after those that have a `stem.`, too.
+NAMINGS: tuple[Naming, ...] = (TORCHVISION, MMPRETRAIN, PYCLS, DETECTRON2, CAFFE2)
 
 
 def find_naming(content: FileContent) -> Naming | None:

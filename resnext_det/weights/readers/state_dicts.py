@@ -9,6 +9,7 @@ from torch import Tensor
 
 from resnext_det.errors import UserError, one_line
 from resnext_det.weights.content import Container, FileContent
+from resnext_det.weights.readers.averaged import COUNTER, ENTRY, averaged_place
 from resnext_det.weights.readers.plain_extras import plain_extras
 
 # Ours and Detectron2's, mmpretrain's, pycls', Detectron's.
@@ -47,13 +48,15 @@ def content_of(
     Raises:
         UserError: a tensor has no plain real numbers, or a name comes twice.
     """
-    place = next((p for p in _PLACES if isinstance(checkpoint.get(p), Mapping)), None)
+    averaged = averaged_place(checkpoint)
+    usual = next((p for p in _PLACES if isinstance(checkpoint.get(p), Mapping)), None)
+    place = averaged or usual
     state = checkpoint if place is None else checkpoint[place]
     tensors: dict[str, Tensor] = {}
     rest: dict[Any, Any] = {}
     for key, value in state.items():
         name = _name(key)
-        if name is None or name.endswith(_MOMENTUM):
+        if name is None or name.endswith(_MOMENTUM) or (averaged and name == COUNTER):
             continue
         made = _of_array(value, name, source) if isinstance(value, np.ndarray) else None
         made = tensor(name, value) if made is None else made
@@ -65,7 +68,8 @@ def content_of(
             tensors[name] = made
     check_numbers(tensors, source)
     beside = rest if place is None else {k: v for k, v in checkpoint.items() if k != place}
-    return FileContent(container, tensors, plain_extras(beside), ignored)
+    extras = plain_extras(beside) | ({ENTRY: averaged} if averaged else {})
+    return FileContent(container, tensors, extras, ignored)
 
 
 def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:

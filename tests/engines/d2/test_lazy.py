@@ -1,6 +1,7 @@
 """Configs in Detectron2's Python syntax, from the command line to result.json. Detectron2."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ import torch
 
 from resnext_det.cli.train import main
 from resnext_det.config import config_root
+from resnext_det.modeling.resnet import ResNet
+from resnext_det.weights.convention import Convention, torchvision_convention
+from resnext_det.weights.side_car import SideCar
+from resnext_det.weights.side_car_files import write_beside
 from tests.engines.conftest import Bench
 
 pytestmark = pytest.mark.d2
@@ -182,3 +187,38 @@ def test_shipped_files_load_and_build_on_the_meta_device(path: Path) -> None:
 
 def _weights(bench: Bench, name: str) -> dict[str, torch.Tensor]:
     return torch.load(bench.folder / name / "model_final.pth", weights_only=True)["model"]
+
+
+def test_weights_that_the_model_contradicts_are_refused(
+    bench: Bench, lazy_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    options = {"depth": 26, "num_groups": 4, "width_per_group": 4, "out_features": ["res5"]}
+    narrow = {"stem_out_channels": 16, "res2_out_channels": 32}
+    state = ResNet(**options, **narrow, norm="BN").state_dict()
+    path = bench.config.with_name("start.pth")
+    torch.save(state, path)
+    other = Convention("BGR", (103.53, 116.28, 123.675), (1.0, 1.0, 1.0), True)
+    start = f"train.init_checkpoint={path}"
+
+    def refused(side_car: SideCar, *words: str) -> str:
+        write_beside(path, side_car)
+        capsys.readouterr()
+        assert run(bench, lazy_file, "refused", start, *words) == 2
+        return capsys.readouterr().err
+
+    message = refused(SideCar(convention=other))
+    assert f"INPUT.FORMAT is RGB, but {path} was trained with BGR" in message
+    ours = replace(torchvision_convention(), stride_in_1x1=True)
+    message = refused(SideCar(convention=ours))
+    assert f"STRIDE_IN_1X1 is False, but {path} was trained with True" in message
+    message = refused(SideCar(), "model.backbone.bottom_up.width_per_group=8")
+    assert "is 4x4d (depth 26), the config says 4x8d (depth 26)" in message
+    assert "has norm affine" in refused(SideCar(norm="affine"))
+    policy = "trainer.MODEL.WEIGHTS_LICENCE_POLICY=known_commercial"
+    assert f"known_commercial, but the licence of {path} is not known" in refused(SideCar(), policy)
+    write_beside(path, SideCar(convention=torchvision_convention(), licence="MIT"))
+    assert run(bench, lazy_file, "run", start, policy, "train.max_iter=1") == 0
+    result = json.loads((bench.folder / "run" / "result.json").read_text())
+    assert result["weights"]["licence"] == "MIT"
+    assert result["config"]["MODEL"]["RESNETS"]["STRIDE_IN_1X1"] is False
