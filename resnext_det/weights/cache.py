@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +29,7 @@ _HUB_OFFLINE = "HF_HUB_OFFLINE"
 _FRAGMENT = re.compile(r"sha256=([0-9a-f]{64})")
 _SHA256_IN_NAME = re.compile(r"-([0-9a-f]{8})\.[a-z0-9]+$")  # torch.hub's and mmpretrain's
 _MD5_IN_NAME = re.compile(r"^model_(?:final|\d{7})_([0-9a-f]{6})\.pkl$")  # Detectron2's
+_OTHER_NAME = "or its name does not mean that: then end the address with #sha256= and its sum"
 _DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 
 _sums: dict[tuple[str, int, int], str] = {}  # path, size, time of change -> SHA-256 sum
@@ -71,11 +72,11 @@ def parse_address(address: str) -> Wanted:
         raise UserError(f"{shown}: names no file")
     wanted = Wanted(address, largest=_LARGEST)
     if said:
-        return Wanted(address, sha256=said[1], largest=_LARGEST)
+        return replace(wanted, sha256=said[1])
     if (found := _SHA256_IN_NAME.search(name)) and not _DATE.fullmatch(found[1]):
-        return Wanted(address, sha256=found[1], largest=_LARGEST)
+        return replace(wanted, sha256=found[1], if_other=_OTHER_NAME)
     if found := _MD5_IN_NAME.match(name):
-        return Wanted(address, md5=found[1], largest=_LARGEST)
+        return replace(wanted, md5=found[1], if_other=_OTHER_NAME)
     return wanted
 
 

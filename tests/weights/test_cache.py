@@ -16,8 +16,8 @@ DATA = bytes(range(256)) * 500
 SHA256 = hashlib.sha256(DATA).hexdigest()
 MD5 = hashlib.md5(DATA).hexdigest()
 OTHER_DIGEST = (
-    "its SHA-256 sum does not begin with 00000000: the file is damaged, or the server has another "
-    "one now"
+    "its SHA-256 sum does not begin with 00000000: the file is damaged, or its name does not mean "
+    "that: then end the address with #sha256= and its sum"
 )
 NAMED = f"net-{SHA256[:8]}.pth"
 
