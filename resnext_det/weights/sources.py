@@ -1,6 +1,7 @@
 """MODEL.WEIGHTS: a file, an address or a name such as torchvision://… Engine-neutral."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from resnext_det.weights.cache import kept_sum
 from resnext_det.weights.catalog import find_by_file
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.convention import Convention
+from resnext_det.weights.expressing import NORM_EPS, fold_norm_eps
 from resnext_det.weights.naming.registry import give_our_names
 from resnext_det.weights.provenance import side_car_of_checkpoint
 from resnext_det.weights.readers.reading import read_weights_file
@@ -116,7 +118,27 @@ def weights_from_content(
     for note in renamed.notes:
         logging.getLogger(__name__).info("%s: %s", source, note)
     known = (side_car or SideCar()).over(side_car_of_checkpoint(content.extras, source))
-    return Weights(renamed.state, source, known.over(renamed.side_car))
+    return _with_our_eps(Weights(renamed.state, source, known.over(renamed.side_car)))
+
+
+def _with_our_eps(weights: Weights) -> Weights:
+    """Moves an epsilon that is not ours into the variances: the outputs stay what they were."""
+    eps = weights.side_car.norm_eps
+    if eps is None or math.isclose(eps, NORM_EPS, rel_tol=1e-6):
+        return weights
+    if weights.side_car.norm == "GN":
+        raise UserError(
+            f"{weights.source}: its group norms were trained with epsilon {eps:g}, ours have "
+            f"{NORM_EPS:g}, and they keep no variance that could make up for it"
+        )
+    logging.getLogger(__name__).info(
+        "%s: its norms were trained with epsilon %g; what it has over %g is in their variances now",
+        weights.source,
+        eps,
+        NORM_EPS,
+    )
+    state = fold_norm_eps(weights.state, eps)
+    return replace(weights, state=state, side_car=replace(weights.side_car, norm_eps=NORM_EPS))
 
 
 def weights_of_file(path: Path, source: str, elsewhere: SideCar | None = None) -> Weights:

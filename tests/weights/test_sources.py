@@ -180,3 +180,38 @@ def test_a_damaged_side_car_is_refused(tmp_path, state):
     assert "licence of its side-car is 3, but has to be one line" in refused(
         tmp_path / "w.safetensors"
     )
+
+
+def test_another_epsilon_is_folded_into_the_variances(tmp_path, caplog):
+    torch.manual_seed(0)
+    model = build_classifier("resnet18", 2, norm="BN").eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.uniform_(1e-4, 2.0)
+            module.eps = 1e-3  # as TensorFlow's
+    path = tmp_path / "w.pth"
+    torch.save(model.state_dict(), path)
+    write_beside(path, with_digest(SideCar(norm_eps=1e-3), model.state_dict()))
+    with caplog.at_level("INFO"):
+        weights = resolve_weights(str(path))
+    assert (
+        f"{path}: its norms were trained with epsilon 0.001; what it has over 1e-05" in caplog.text
+    )
+    assert weights.side_car.norm_eps == 1e-5
+    ours = build_classifier("resnet18", 2, norm="FrozenBN").eval()
+    ours.load_state_dict(weights.state, strict=False)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), model(images), rtol=1e-5, atol=1e-6)
+
+
+def test_group_norms_of_another_epsilon_are_refused(state):
+    known = SideCar(norm="GN", norm_eps=1e-3)
+    with pytest.raises(UserError, match=r"w\.pth: its group norms were trained with epsilon 0.001"):
+        weights_from_state(state, "w.pth", known)
+
+
+@pytest.mark.parametrize("eps", [None, 1e-5, 9.999999747378752e-06])  # the last as in float32
+def test_our_epsilon_changes_nothing(state, eps):
+    weights = weights_from_state(state, "w.pth", SideCar(norm_eps=eps))
+    assert all(weights.state[key] is value for key, value in state.items())
