@@ -18,7 +18,8 @@ class FileContent:
         tensors: name in the file -> tensor on the CPU. Names are the file's own, but that a
             wrapper's prefix is gone (`module.` of DistributedDataParallel).
         extras: what stands beside them, plain data only: `config`, `class_names`, `cfg`,
-            `__author__`, a safetensors header's entries, …
+            `__author__`, a safetensors header's entries, …; of a Torch7 file its network, inert,
+            as `tree`.
         ignored: names of known classes whose objects were passed over, such as
             "argparse.Namespace"; none of them was imported.
     """

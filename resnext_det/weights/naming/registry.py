@@ -7,10 +7,12 @@ from resnext_det.weights.naming.caffe2 import CAFFE2
 from resnext_det.weights.naming.detectron2 import DETECTRON2
 from resnext_det.weights.naming.mmpretrain import MMPRETRAIN
 from resnext_det.weights.naming.pycls import PYCLS
+from resnext_det.weights.naming.torch7 import TORCH7
 from resnext_det.weights.naming.torchvision import TORCHVISION
 
-# In the order in which they are asked; Detectron2's after those that have a `stem.`, too.
-NAMINGS: tuple[Naming, ...] = (TORCHVISION, MMPRETRAIN, PYCLS, DETECTRON2, CAFFE2)
+# In the order in which they are asked: Torch7's, told by the form of the file, before those told by
+# names; Detectron2's after those that have a `stem.`, too.
+NAMINGS: tuple[Naming, ...] = (TORCH7, TORCHVISION, MMPRETRAIN, PYCLS, DETECTRON2, CAFFE2)
 
 
 def find_naming(content: FileContent) -> Naming | None:

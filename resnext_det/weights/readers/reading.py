@@ -8,11 +8,12 @@ from resnext_det.errors import UserError
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.readers.pickle_file import looks_like_pickle, read_pickle
 from resnext_det.weights.readers.safetensors_file import looks_like_safetensors, read_safetensors
+from resnext_det.weights.readers.torch7_file import looks_like_torch7, read_torch7
 from resnext_det.weights.readers.torch_file import read_torch_legacy, read_torch_zip
 from resnext_det.weights.readers.torch_legacy import looks_like_legacy
 
 _FIRST_BYTES = 512
-_KNOWN = "safetensors, torch.save's, a pickle of arrays"
+_KNOWN = "safetensors, torch.save's, a pickle of arrays, Torch7's"
 # How files begin that people give by mistake -> what to do about them.
 _MISTAKEN = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run `git lfs pull`",
@@ -74,6 +75,8 @@ def _reader(first_bytes: bytes, source: str) -> Callable[[Path, str], FileConten
         )
     if looks_like_safetensors(first_bytes):
         return read_safetensors
+    if looks_like_torch7(first_bytes):
+        return read_torch7
     start = first_bytes.lstrip()
     for begin, advice in _MISTAKEN.items():
         if start.startswith(begin):
