@@ -50,9 +50,16 @@ def arrays(blobs):
 
 
 def slim_r50(norm):
+    """An R-50 with half the channels: GroupNorm wants 32."""
     net = Net(random_values(0), norm)
-    build.add_body(net, R50)
+    build.add_body(net, R50, slim=2)
     return net.blobs
+
+
+def slim_model(norm):
+    return ResNet(
+        depth=50, norm=norm, width_per_group=32, stem_out_channels=32, res2_out_channels=128
+    )
 
 
 @pytest.mark.parametrize("kind", ["mask_c4", "mask_fpn_gn", "keypoint_fpn"])
@@ -96,7 +103,7 @@ def test_detectron2_reads_the_same_file_the_same(tmp_path):
 )
 def test_norms_that_do_not_suit_are_refused(norm, model_norm, message, tmp_path):
     weights = resolve_weights(write(tmp_path / "R-50.pkl", arrays(slim_r50(norm))))
-    model = ResNet(depth=50, norm=model_norm, stride_in_1x1=weights.convention.stride_in_1x1)
+    model = slim_model(model_norm)
     with pytest.raises(UserError, match=message):
         load_weights(model, weights, min_share=0.9)
 
@@ -106,7 +113,7 @@ def test_norms_that_do_not_suit_are_refused(norm, model_norm, message, tmp_path)
 )
 def test_norms_that_suit_fill_the_whole_backbone(norm, model_norm, tmp_path):
     weights = resolve_weights(write(tmp_path / "R-50.pkl", arrays(slim_r50(norm))))
-    model = ResNet(depth=50, norm=model_norm, stride_in_1x1=weights.convention.stride_in_1x1)
+    model = slim_model(model_norm)
     report = load_weights(model, weights, min_share=1.0)
     assert (report.missing, report.unexpected) == ((), ())
     each = 3 if norm == "GN" else 5

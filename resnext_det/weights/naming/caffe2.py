@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from resnext_det.errors import one_line
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.naming.base import Naming, Renamed, UnknownNames
 from resnext_det.weights.naming.caffe2_convention import backbone_convention, detector_convention
@@ -98,9 +99,9 @@ def _account_for(nameless: list[str], notes: list[str]) -> None:
 
 def _note_of_bias(blob: str, value: Tensor) -> list[str]:
     """Detectron2 leaves such a bias out, too, in silence."""
-    if not value.any():
+    if value.numel() == 0 or not value.double().any():
         return []
-    most = float(value.abs().max())
+    most = float(value.double().abs().max())
     return [f"{blob}, up to {most:.2g}, left out: convolutions before a norm have no bias"]
 
 
@@ -123,13 +124,16 @@ def _fill_statistics(state: dict[str, Tensor]) -> int:
     scales = [key for key in state if key.startswith(("res", "stem")) and ".norm.weight" in key]
     for key in scales:
         prefix = key.removesuffix("weight")
-        state[f"{prefix}running_mean"] = torch.zeros_like(state[key])
-        state[f"{prefix}running_var"] = torch.full_like(state[key], 1 - FROZEN_EPS)
+        # float32 beside half precision, too, which would round the variance to 1.
+        mean = torch.zeros(state[key].shape)
+        state[f"{prefix}running_mean"] = mean
+        state[f"{prefix}running_var"] = torch.full_like(mean, 1 - FROZEN_EPS)
     return len(scales)
 
 
 def _few(names: list[str]) -> str:
-    return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+    shown = ", ".join(one_line(name[:80]) for name in names[:3])
+    return f"{shown}{' …' if len(names) > 3 else ''}"
 
 
 CAFFE2 = Naming(name="caffe2", recognises=recognises, to_ours=to_ours)

@@ -37,8 +37,8 @@ _RPN = "proposal_generator.rpn_head"
 
 _NORM = "_(?:bn|gn)_(?P<norm>s|b|gamma|beta|rm|riv|running_mean|running_var)"
 _END = f"(?:_(?P<kind>[wb])|{_NORM})"
-_BLOCK = re.compile(rf"res(?P<stage>\d)_(?P<block>\d+)_branch(?P<branch>1|2[abc]){_END}")
-_IDLE_BIAS = re.compile(r"(?:conv1|res\d_\d+_branch(?:1|2[abc]))_b")
+_BLOCK = re.compile(rf"res(?P<stage>\d)_(?P<block>\d{{1,3}})_branch(?P<branch>1|2[abc]){_END}")
+_IDLE_BIAS = re.compile(r"(?:conv1|res\d_\d{1,3}_branch(?:1|2[abc]))_b")
 _BODY = re.compile(r"(?:conv1|res\d|res_conv1)_")
 
 # (pattern of the blob before its ending, our name of the layer). Only an ending is looked at
@@ -49,8 +49,8 @@ _LAYERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"conv1", "stem.conv1"),
         (r"res_conv1", "stem.conv1"),
         (r"(?:pred|fc1000)", "linear"),
-        (r"fpn_inner_res(?P<n>\d)_\d+_sum(?:_lateral)?", "fpn_lateral{n}"),
-        (r"fpn_res(?P<n>\d)_\d+_sum", "fpn_output{n}"),
+        (r"fpn_inner_res(?P<n>\d)_\d{1,3}_sum(?:_lateral)?", "fpn_lateral{n}"),
+        (r"fpn_res(?P<n>\d)_\d{1,3}_sum", "fpn_output{n}"),
         (r"fpn_(?P<n>[67])", "top_block.p{n}"),
         (r"conv_rpn(?:_fpn2)?", f"{_RPN}.conv"),
         (r"rpn_cls_logits(?:_fpn2)?", f"{_RPN}.objectness_logits"),
@@ -59,15 +59,15 @@ _LAYERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"bbox_pred", "bbox_pred"),
         (r"fc6", "box_head.fc1"),
         (r"fc7", "box_head.fc2"),
-        (r"head_conv(?P<n>\d+)", "box_head.conv{n}"),
-        (r"_(?:\[mask\]|mask)_fcn(?P<n>\d+)", "mask_head.mask_fcn{n}"),
+        (r"head_conv(?P<n>\d{1,3})", "box_head.conv{n}"),
+        (r"_(?:\[mask\]|mask)_fcn(?P<n>\d{1,3})", "mask_head.mask_fcn{n}"),
         (r"conv5_mask", "mask_head.deconv"),
         (r"mask_fcn_logits", "mask_head.predictor"),
-        (r"conv_fcn(?P<n>\d+)", "roi_heads.keypoint_head.conv_fcn{n}"),
+        (r"conv_fcn(?P<n>\d{1,3})", "roi_heads.keypoint_head.conv_fcn{n}"),
         (r"kps_score_lowres", "roi_heads.keypoint_head.score_lowres"),
         # A convolution and its ReLU are two steps of Detectron2's nn.Sequential.
-        (r"retnet_cls_conv_n(?P<twice>\d+)_fpn3", "head.cls_subnet.{twice}"),
-        (r"retnet_bbox_conv_n(?P<twice>\d+)_fpn3", "head.bbox_subnet.{twice}"),
+        (r"retnet_cls_conv_n(?P<twice>\d{1,3})_fpn3", "head.cls_subnet.{twice}"),
+        (r"retnet_bbox_conv_n(?P<twice>\d{1,3})_fpn3", "head.bbox_subnet.{twice}"),
         (r"retnet_cls_pred_fpn3", "head.cls_score"),
         (r"retnet_bbox_pred_fpn3", "head.bbox_pred"),
     )
