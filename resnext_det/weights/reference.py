@@ -171,4 +171,4 @@ def _named_as_network(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _set_epsilon(network: nn.Module, eps: float | None) -> None:
     for module in network.modules():
         if eps is not None and isinstance(module, FrozenBatchNorm2d | nn.GroupNorm):
-            module.eps = eps  # pyright: ignore[reportArgumentType]  of any norm
+            module.eps = eps
