@@ -8,10 +8,10 @@ import argparse
 from types import ModuleType
 
 from resnext_det.cli.offline import add_offline, apply_offline
-from resnext_det.cli.weights_verbs import diff, fetch, inspect, list, verify
+from resnext_det.cli.weights_verbs import convert, diff, fetch, inspect, list, verify
 
 DESCRIPTION = "Look into weights files, convert them, and prove that they are what they say."
-ACTIONS: tuple[ModuleType, ...] = (inspect, verify, diff, list, fetch)
+ACTIONS: tuple[ModuleType, ...] = (inspect, convert, verify, diff, list, fetch)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

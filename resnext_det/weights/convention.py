@@ -36,6 +36,11 @@ class Convention:
     std: tuple[float, ...]
     stride_in_1x1: bool = False
 
+    def __str__(self) -> str:
+        mean, std = (" ".join(f"{v:g}" for v in values) for values in (self.mean, self.std))
+        stride = "1x1" if self.stride_in_1x1 else "3x3"
+        return f"{self.format} 0-255, mean {mean}, std {std}, stride in the {stride}"
+
     def as_keys(self) -> dict[str, Any]:
         """Returns config key -> value."""
         return {

@@ -33,12 +33,14 @@ class Weights:
         source: the path or address that the user gave, for messages.
         side_car: what is known of them.
         file_sha256: of the file that they were read from; empty where there was none.
+        notes: a line each on what was moved or left out when their names became ours.
     """
 
     state: dict[str, Tensor]
     source: str
     side_car: SideCar = field(default_factory=SideCar)
     file_sha256: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def convention(self) -> Convention | None:
@@ -68,12 +70,21 @@ def resolve_weights(spec: str) -> Weights | None:
         logging.getLogger(__name__).info("MODEL.WEIGHTS is empty: training from scratch")
         return None
     try:
-        if is_remote(spec):
-            fetched = fetch_weights(spec)
-            return weights_of_file(fetched.path, fetched.source, fetched.side_car)
-        return weights_of_file(Path(spec), spec)
+        return read_weights(spec)
     except UserError as error:
         raise UserError(f"MODEL.WEIGHTS {error}") from error
+
+
+def read_weights(spec: str) -> Weights:
+    """Reads a file, or fetches what has a name and reads that; see `resolve_weights`.
+
+    Raises:
+        UserError: it is not there, cannot be fetched, or is nothing we can read.
+    """
+    if is_remote(spec):
+        fetched = fetch_weights(spec)
+        return weights_of_file(fetched.path, fetched.source, fetched.side_car)
+    return weights_of_file(Path(spec), spec)
 
 
 def weights_from_state(
@@ -118,7 +129,8 @@ def weights_from_content(
     for note in renamed.notes:
         logging.getLogger(__name__).info("%s: %s", source, note)
     known = (side_car or SideCar()).over(side_car_of_checkpoint(content.extras, source))
-    return _with_our_eps(Weights(renamed.state, source, known.over(renamed.side_car)))
+    known = known.over(renamed.side_car)
+    return _with_our_eps(Weights(renamed.state, source, known, notes=renamed.notes))
 
 
 def _with_our_eps(weights: Weights) -> Weights:

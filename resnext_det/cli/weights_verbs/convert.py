@@ -1,0 +1,126 @@
+"""The action that writes weights as another project has them. Engine-neutral."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.data.class_names import read_class_names
+from resnext_det.errors import UserError, one_line
+from resnext_det.weights.convention import Convention
+from resnext_det.weights.heads import infer_head
+from resnext_det.weights.licences import is_non_commercial, normalised
+from resnext_det.weights.sources import Weights, read_weights
+from resnext_det.weights.targets import TARGETS, find_target
+from resnext_det.weights.writing import PARTS, Prepared, check_free, prepare, write_prepared
+
+DESCRIPTION = "Write weights under another project's names, in its convention, with a side-car."
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the action to `resnext-det weights`."""
+    parser = verbs.add_parser("convert", help=DESCRIPTION, description=DESCRIPTION)
+    source = "a file of any form, or a name: whatever MODEL.WEIGHTS takes"
+    parser.add_argument("source", metavar="SOURCE", help=source)
+    parser.add_argument("output", metavar="OUTPUT", type=Path, help="the file to write")
+    parser.add_argument("--to", required=True, choices=[*TARGETS], help="whose names")
+    parts = "'backbone' leaves a detector's or a classifier's head out"
+    parser.add_argument("--part", choices=PARTS, default=PARTS[0], help=parts)
+    licence = "SPDX identifier of the weights' licence, where the source says none"
+    parser.add_argument("--licence", metavar="SPDX", help=licence)
+    names = "names of the head's classes, a line each or a JSON list"
+    parser.add_argument("--class-names", metavar="FILE", type=Path, help=names)
+    parser.add_argument("--force", action="store_true", help="replace OUTPUT if it is there")
+    add_json(parser, "what was converted")
+    parser.set_defaults(act=act)
+
+
+def act(args: argparse.Namespace) -> int:
+    """Converts, and says what was done.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        UserError: the source cannot be read, the target cannot hold it, or the file cannot be
+            written.
+    """
+    check_json(args.json)
+    find_target(args.to).write_for(args.output.suffix)  # before gigabytes are read
+    check_free(args.output, args.source, args.force)
+    weights = _told(read_weights(args.source), args.licence, args.class_names)
+    prepared = prepare(weights, args.to, part=args.part)
+    write_prepared(args.output, prepared, args.source, force=args.force)
+    rows = _rows(weights, prepared, args.output)
+    console = open_console()
+    width = max(map(len, rows))
+    for name, text in rows.items():
+        console.print(f"{name:<{width}}  {one_line(text)}", markup=False, highlight=False)
+    if warning := _warning(prepared.side_car.licence):
+        console.print(warning, markup=False, highlight=False)
+    write_json(args.json, _content(weights, prepared, args.output))
+    return 0
+
+
+def _told(weights: Weights, licence: str | None, class_names: Path | None) -> Weights:
+    """Adds what the user knows of the weights; a licence that the source says stays."""
+    side_car = weights.side_car
+    if licence:
+        given = normalised(licence)
+        if side_car.licence and normalised(side_car.licence) != given:
+            raise UserError(
+                f"--licence {given}: {weights.source} is under {side_car.licence}; leave it out"
+            )
+        side_car = replace(side_car, licence=given)
+    if class_names:
+        names = read_class_names(class_names)
+        head = infer_head(weights.state)
+        if head.num_classes != len(names):
+            raise UserError(
+                f"--class-names {class_names} has {len(names)} names, the head of "
+                f"{weights.source} {head.num_classes or 'no'} classes"
+            )
+        side_car = replace(side_car, class_names=names)
+    return replace(weights, side_car=side_car)
+
+
+def _rows(weights: Weights, prepared: Prepared, output: Path) -> Mapping[str, str]:
+    side_car = prepared.side_car
+    before, after = (_shown(c) for c in (weights.convention, side_car.convention))
+    count = sum(tensor.numel() for tensor in prepared.tensors.values())
+    return {
+        "source": weights.source,
+        "names": f"{weights.side_car.naming} -> {prepared.target.name}",
+        "architecture": side_car.architecture or "not known",
+        "head": str(infer_head(prepared.state)),
+        "convention": before if before == after else f"{before} -> {after}",
+        "tensors": f"{len(prepared.tensors)}, {count:,} numbers",
+        "licence": side_car.licence or "not known",
+        "notes": "; ".join(prepared.notes) or "none",
+        "sha256": f"{side_car.sha256} (of the tensors)",
+        "written": f"{output}, read back and compared: all tensors equal",
+    }
+
+
+def _content(weights: Weights, prepared: Prepared, output: Path) -> dict[str, Any]:
+    return {
+        "source": weights.source,
+        "output": str(output),
+        "to": prepared.target.name,
+        "tensors": len(prepared.tensors),
+        "convention_before": weights.convention and asdict(weights.convention),
+        "notes": list(prepared.notes),
+        "side_car": asdict(prepared.side_car),
+    }
+
+
+def _warning(licence: str) -> str:
+    if not is_non_commercial(licence):
+        return ""
+    return f"warning: {licence} forbids commercial use, of what is trained from these weights, too"
+
+
+def _shown(convention: Convention | None) -> str:
+    return "not known" if convention is None else str(convention)
