@@ -12,7 +12,7 @@ from resnext_det.weights.architecture import Architecture, infer_architecture, s
 from resnext_det.weights.completeness import compare_with_network
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.heads import Head, infer_head
-from resnext_det.weights.naming.base import Naming, UnknownNames
+from resnext_det.weights.naming.base import Naming
 from resnext_det.weights.opening import Opened, open_weights
 from resnext_det.weights.suspicions import Suspicion, find_suspicions
 
@@ -193,7 +193,7 @@ def _refused(naming: Naming, content: FileContent) -> Iterable[str]:
     for name, value in content.tensors.items():
         try:
             naming.to_ours(FileContent(content.container, {name: value}))
-        except UnknownNames:
+        except (ValueError, LookupError):  # UnknownNames; or the table wants more than one tensor
             yield name
 
 
@@ -206,16 +206,24 @@ def _hints(architecture: Architecture | None, head: Head | None) -> Iterable[str
     if architecture is None or architecture.special:
         return
     if architecture.variant is None:
-        yield (
-            f"MODEL.RESNETS.DEPTH {architecture.depth} NUM_GROUPS {architecture.num_groups} "
-            f"WIDTH_PER_GROUP {architecture.width_per_group}"
-        )
+        yield " ".join(f"MODEL.RESNETS.{key} {value}" for key, value in _numbers(architecture))
         return
     yield f"MODEL.RESNETS.VARIANT {architecture.variant}"
     for template in _templates(architecture, head):
         name = template.format(_short_name(architecture), neck=head.neck if head else "")
         if (config_root() / name).is_file():
             yield f"--config-file {SCHEME}{name}"
+
+
+def _numbers(architecture: Architecture) -> Iterable[tuple[str, int]]:
+    """Key below MODEL.RESNETS and value of a network that no variant is."""
+    yield "DEPTH", architecture.depth
+    yield "NUM_GROUPS", architecture.num_groups
+    yield "WIDTH_PER_GROUP", architecture.width_per_group
+    if architecture.res2_out_channels is not None:
+        yield "RES2_OUT_CHANNELS", architecture.res2_out_channels
+    if architecture.stem_out_channels is not None:
+        yield "STEM_OUT_CHANNELS", architecture.stem_out_channels
 
 
 def _templates(architecture: Architecture, head: Head | None) -> Sequence[str]:

@@ -181,7 +181,13 @@ def test_suspicious_numbers_are_told_by_our_names(tmp_path, state):
         ),
         (
             lambda: build_classifier("resnet50", 10, res2_out_channels=128),
-            ["MODEL.RESNETS.DEPTH 50 NUM_GROUPS 1 WIDTH_PER_GROUP 64"],
+            [
+                (
+                    "MODEL.RESNETS.DEPTH 50 MODEL.RESNETS.NUM_GROUPS 1 "
+                    "MODEL.RESNETS.WIDTH_PER_GROUP 64 MODEL.RESNETS.RES2_OUT_CHANNELS 128 "
+                    "MODEL.RESNETS.STEM_OUT_CHANNELS 64"
+                )
+            ],
         ),
     ],
     ids=["resnext50", "resnet101-backbone", "cifar", "no-variant"],
