@@ -18,6 +18,7 @@ from resnext_det.inert_pickle.keys import ATOMS, add_pairs, check_key
 from resnext_det.inert_pickle.vocabulary import Budget, Refused, Vocabulary, shown
 
 _LARGEST_INTEGER_BITS = 2048
+_MOST_OPCODES = 10_000_000  # half a minute; a checkpoint of a thousand tensors has 50,000
 _SIZED = (list, dict, set, frozenset, tuple, int)
 _MARK = object()
 
@@ -56,7 +57,9 @@ def read_inert_pickle(data: bytes | Stream, name: str, vocabulary: Vocabulary | 
             assert isinstance(data, bytes), "a stream comes with its vocabulary"
             vocabulary = ArraysVocabulary(Budget(len(data)))
         machine = _Machine(vocabulary)
-        for opcode, argument, _ in pickletools.genops(cast(Any, data)):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(Any, data))):
+            if count > _MOST_OPCODES:
+                raise Refused(f"not plain data: more than {_MOST_OPCODES:,} opcodes are refused")
             machine.step(opcode.name, argument)
         return machine.result()
     except Refused as error:

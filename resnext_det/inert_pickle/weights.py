@@ -57,6 +57,9 @@ class WeightsVocabulary(ArraysVocabulary):
         if text in PASSED_OVER:
             self.ignored.add(text)
             return PassedOver(text, is_class=True)
+        if (owner := text.rpartition(".")[0]) in PASSED_OVER:  # a method, from protocol 4 on
+            self.ignored.add(owner)
+            return PassedOver(owner, is_class=False)
         if text.startswith("torch.") and text[6:] in NUMBER_TYPES:
             return TypeRef(text)
         if storage := storage_name(text):

@@ -21,7 +21,7 @@ class BoundedFile:
         self._file = file
         self.most = most
         self.size = file.seek(0, io.SEEK_END)
-        file.seek(0)
+        self._place = file.seek(0)
 
     def read(self, count: int = -1, /) -> bytes:
         """Reads at most `count` bytes, or what is left.
@@ -29,23 +29,28 @@ class BoundedFile:
         Raises:
             UserError: more than `most` were asked for, and are there.
         """
-        left = max(self.size - self._file.tell(), 0)
+        left = max(self.size - self._place, 0)
         wanted = left if count < 0 else min(count, left)
         if self.most is not None and wanted > self.most:
             raise UserError(f"damaged: {wanted:,} bytes where {self.most:,} are enough")
-        return self._file.read(wanted)
+        data = self._file.read(wanted)
+        self._place += len(data)
+        return data
 
     def readline(self) -> bytes:
         """Reads a line."""
-        return self._file.readline()
+        line = self._file.readline()
+        self._place += len(line)
+        return line
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Goes to a place."""
-        return self._file.seek(offset, whence)
+        self._place = self._file.seek(offset, whence)
+        return self._place
 
     def tell(self) -> int:
         """Returns the place."""
-        return self._file.tell()
+        return self._place
 
     def seekable(self) -> bool:
         """Tells that it has places."""

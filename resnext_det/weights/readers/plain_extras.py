@@ -8,7 +8,8 @@ import numpy as np
 from resnext_det.inert_pickle.keys import ATOMS
 
 _DEEPEST = 24
-_MOST = 100_000  # values, of all entries together
+_MOST = 500_000  # values, of all entries together
+_KINDS = (list, tuple, set, frozenset)
 _LEFT_OUT = object()
 
 
@@ -48,9 +49,9 @@ class _Walk:
         if isinstance(value, Mapping):
             copies = ((key, self.copy(item, depth + 1)) for key, item in value.items())
             return {key: item for key, item in copies if item is not _LEFT_OUT}
-        if isinstance(value, list | tuple | set | frozenset):
+        if isinstance(value, _KINDS):
             items = [
                 copied for item in value if (copied := self.copy(item, depth + 1)) is not _LEFT_OUT
             ]
-            return items if isinstance(value, list) else type(value)(items)
+            return next(kind for kind in _KINDS if isinstance(value, kind))(items)
         return _LEFT_OUT

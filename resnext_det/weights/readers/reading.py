@@ -70,13 +70,13 @@ def _reader(first_bytes: bytes, source: str) -> Callable[[Path, str], FileConten
         return read_torch_legacy
     if first_bytes[257:262] == b"ustar":
         raise UserError(
-            f"{source}: a tar archive; if PyTorch before 0.2 wrote it, torch.load it there, and "
-            "torch.save its state_dict() again"
+            f"{source}: a tar archive; if an early PyTorch wrote it, load it there, and torch.save "
+            "its state_dict() again with a newer one"
         )
+    if looks_like_torch7(first_bytes):  # before the next: a table's size may look like its brace
+        return read_torch7
     if looks_like_safetensors(first_bytes):
         return read_safetensors
-    if looks_like_torch7(first_bytes):
-        return read_torch7
     start = first_bytes.lstrip()
     for begin, advice in _MISTAKEN.items():
         if start.startswith(begin):

@@ -33,6 +33,7 @@ class TensorReader:
         self, read: Callable[[StorageRef, int], Tensor], file_bytes: int, source: str
     ) -> None:
         self._read = read
+        self._file_bytes = file_bytes
         self._left = _SMALL + _MOST_NUMBERS_PER_BYTE * file_bytes
         self._source = source
         self._storages: dict[str, Tensor] = {}
@@ -83,6 +84,10 @@ class TensorReader:
             raise UserError(f"{where}: its view lies outside its storage of {storage.length:,}")
         if not numbers:
             return
+        if length * itemsize > self._file_bytes:
+            raise UserError(
+                f"{where}: its storage claims {length:,} numbers, more than the file has"
+            )
         axes = zip(value.stride, value.size, strict=True)
         last = 0
         for step, size in sorted(axis for axis in axes if axis[1] > 1):

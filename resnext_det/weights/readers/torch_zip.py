@@ -126,7 +126,7 @@ class TorchArchive:
             _, name_length, extra_length = _HEADER.unpack(header)
             start = entry.header_offset + _HEADER.size + name_length + extra_length
             end = start + entry.file_size
-            if end > self._file.size:
+            if end > self._zip.start_dir:  # where the table of records begins
                 raise UserError(f"{what} claims {entry.file_size:,} bytes: cut off")
 
     @contextmanager

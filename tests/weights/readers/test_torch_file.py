@@ -223,7 +223,8 @@ def passed_over_module(monkeypatch, module, name, base=object):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_classes_that_training_checkpoints_carry_are_passed_over(tmp_path, form, monkeypatch):
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_classes_that_checkpoints_carry_are_passed_over(tmp_path, form, protocol, monkeypatch):
     history = passed_over_module(monkeypatch, "mmengine.logging.history_buffer", "HistoryBuffer")
     history.mean = lambda self: 0
     history.mean.__qualname__, history.mean.__module__ = "HistoryBuffer.mean", history.__module__
@@ -241,7 +242,7 @@ def test_classes_that_training_checkpoints_carry_are_passed_over(tmp_path, form,
         "device": torch.device("cuda", 0),
         "numpy": np.float64(0.5),
     }
-    read_back = read(save(content, tmp_path / "t.pth", form))
+    read_back = read(save(content, tmp_path / "t.pth", form, pickle_protocol=protocol))
     assert torch.equal(read_back.tensors["w"], torch.ones(2))
     assert read_back.ignored == (
         "argparse.Namespace", "fvcore.common.config.CfgNode",
@@ -254,6 +255,22 @@ def test_classes_that_training_checkpoints_carry_are_passed_over(tmp_path, form,
         "device": "cuda:0",
         "numpy": 0.5,
     }
+
+
+def test_what_timms_training_saves(tmp_path):
+    checkpoints = pytest.importorskip("timm.utils").CheckpointSaver
+    model = torchvision.models.resnet18(num_classes=2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    arguments = argparse.Namespace(model="resnet18", lr=0.1, mean=None, input_size=(3, 64, 64))
+    saver = checkpoints(
+        model, optimizer, arguments, checkpoint_dir=str(tmp_path), recovery_dir=str(tmp_path)
+    )
+    saver.save_checkpoint(3, metric=0.5)
+    content = read(tmp_path / "last.pth.tar")
+    assert_same(content.tensors, model.state_dict())
+    assert content.ignored == ("argparse.Namespace",)
+    assert content.extras["arch"] == "resnet18"
+    assert content.extras["epoch"] == 3
 
 
 @pytest.mark.parametrize("form", FORMS)
