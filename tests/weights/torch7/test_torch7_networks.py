@@ -9,6 +9,7 @@ from resnext_det.modeling.classifier import Classifier
 from resnext_det.modeling.layout import BASIC_DEPTHS, BLOCKS_PER_STAGE
 from resnext_det.weights.convention import torchvision_convention
 from resnext_det.weights.load import load_weights
+from resnext_det.weights.naming.registry import give_our_names
 from resnext_det.weights.readers.reading import read_weights_file
 from resnext_det.weights.sources import weights_from_content
 from tests.weights.torch7.lua_forward import forward
@@ -22,14 +23,11 @@ def read(path, value):
 
 
 def fill(model, weights):
-    """Loads as at runs, and takes the eps from the side-car."""
+    """Loads as at runs, where another eps of the norms goes into their variances."""
     report = load_weights(model, weights, min_share=1.0)
     assert not report.missing
     assert not report.mismatched
     assert not report.unexpected
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eps = weights.side_car.norm_eps
     return model.eval()
 
 
@@ -81,7 +79,8 @@ def test_modules_of_all_packages(tmp_path, caplog, case):
     tree = Net(**options).network(**shape)
     with caplog.at_level("INFO"):
         weights = read(tmp_path / "m.t7", tree)
-    assert weights.side_car.norm_eps == options.get("eps", 1e-5)
+    renamed = give_our_names(read_weights_file(tmp_path / "m.t7", "m"), "m")
+    assert renamed.side_car.norm_eps == options.get("eps", 1e-5)
     # A stem, 8 blocks of 3, and 4 projections.
     folded = "the biases of 29 convolutions are moved into their norms" in caplog.text
     assert folded == (options.get("bias") is True)
@@ -107,7 +106,8 @@ def test_norms_of_several_eps_get_one(tmp_path, caplog):
     next(m for m in modules_of(tree) if "running_var" in m.fields).fields["eps"] = 1e-1
     with caplog.at_level("INFO"):
         weights = read(tmp_path / "m.t7", tree)
-    assert weights.side_car.norm_eps == 1e-3
+    renamed = give_our_names(read_weights_file(tmp_path / "m.t7", "m"), "m")
+    assert renamed.side_car.norm_eps == 1e-3
     assert "the eps of 1 norms is moved into their variances" in caplog.text
     assert_equal_logits(fill(tiny_classifier(), weights), tree)
 
