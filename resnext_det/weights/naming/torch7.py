@@ -33,10 +33,13 @@ def _recognises(content: FileContent) -> bool:
 
 
 def _to_ours(content: FileContent) -> Renamed:
-    _check_memory(content)
-    steps = flatten(Step("", content.extras["tree"]))
+    tree = content.extras.get("tree")
+    if not isinstance(tree, TorchObject):  # inspection asks for tensors one by one
+        raise UnknownNames("tensors without the modules that they belong to")
+    steps = flatten(Step("", tree))
     if len(steps) < 4:
         raise UnknownNames("none of their modules: it begins with " + _shown(steps))
+    _check_memory(content)
     stem, steps, is_cifar = _read_stem(steps)
     blocks, steps = _read_blocks(steps)
     linear, notes = _read_head(steps, blocks[-1].out_channels)

@@ -144,7 +144,7 @@ class BinaryStream(Torch7Stream):
         if self._file.readinto(data) != len(data):
             raise Torch7Error(f"ends before byte {self.position}")
         if not count:
-            return torch.from_numpy(np.empty(0, native))
+            return empty_array(element)
         return torch.from_numpy(np.frombuffer(data, stored).astype(native, copy=False))
 
 
@@ -182,12 +182,14 @@ class AsciiStream(Torch7Stream):
     def read_array(self, element: str, count: int) -> Tensor:
         """Reads a line of (count,) numbers; bytes and chars stand there as they are."""
         code = ELEMENTS[element]
-        if code in ("u1", "i1"):
+        if code in ("u1", "i1") and count:
             return torch.from_numpy(np.frombuffer(self.read_chars(count), code).copy())
-        self._require(2 * count - 1 if count else 0)
-        line = self._line(self.left) if count else b""
+        if not count:
+            return empty_array(element)
+        self._require(2 * count - 1)
+        line = self._line(self.left)
         numbers = _parse_numbers(line, float if code.startswith("f") else np.int64)
-        if numbers is None or numbers.size != count or line.count(b" ") != max(count - 1, 0):
+        if numbers is None or numbers.size != count or line.count(b" ") != count - 1:
             raise Torch7Error(f"no line of {count} numbers before byte {self.position}")
         return torch.from_numpy(numbers.astype("i8" if code == "long" else code))
 
@@ -204,10 +206,14 @@ class AsciiStream(Torch7Stream):
         return int(text)
 
 
+def empty_array(element: str) -> Tensor:
+    """Returns (0,) numbers of a type in `ELEMENTS`, with a stride of 1 as torch's own have."""
+    code = ELEMENTS[element]
+    return torch.from_numpy(np.zeros(1, "i8" if code == "long" else code))[:0]
+
+
 def _parse_numbers(line: bytes, kind: type) -> np.ndarray | None:
     """Parses numbers parted by blanks; None where something else stands among them."""
-    if not line:
-        return np.empty(0, kind)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # NumPy warns where it could not read to the end

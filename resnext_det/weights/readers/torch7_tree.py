@@ -42,6 +42,7 @@ def name_tensors(network: TorchObject) -> dict[str, Tensor]:
     """Returns path -> tensor, such as `modules.5.modules.1.weight`, of all below a module.
 
     An object that is met again, as in a cycle, is gone into once; a tensor has each of its names.
+    Empty ones, the buffers that `clearState` leaves, are left out.
 
     Raises:
         Torch7Error: a path is longer than any network's, or two tensors have one path.
@@ -56,7 +57,8 @@ def name_tensors(network: TorchObject) -> dict[str, Tensor]:
             if isinstance(value, Tensor):
                 if name in tensors:
                     raise Torch7Error(f"two tensors are called {name}")
-                tensors[name] = value
+                if value.numel():
+                    tensors[name] = value
             elif id(value) not in seen:
                 seen.add(id(value))
                 inside.append((name, value))

@@ -4,12 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from resnext_det.weights.readers.torch7_objects import Storage
-from resnext_det.weights.readers.torch7_stream import ELEMENTS, Torch7Error
+from resnext_det.weights.readers.torch7_stream import Torch7Error, empty_array
 
 _MAX_DIMENSIONS = 20
 
@@ -26,7 +25,7 @@ def view_of(
 
     Args:
         storage: a Storage, or None where the tensor is empty.
-        element: the tensor's type, a key of ELEMENTS.
+        element: the tensor's type, a key of `torch7_stream.ELEMENTS`.
         sizes: one for each dimension; none is an empty tensor in Torch7.
         strides: likewise, in elements.
         offset: of the first element, from 0.
@@ -43,8 +42,7 @@ def view_of(
     if min((*sizes, *strides, offset), default=0) < 0:
         raise Torch7Error(f"{where}: a negative size, stride or offset")
     if not sizes or 0 in sizes:
-        code = ELEMENTS[element]
-        return torch.from_numpy(np.empty(0, "i8" if code == "long" else code))
+        return empty_array(element)
     data = torch.empty(0) if storage is None else storage.data
     held = data.numel()
     last = offset + sum((n - 1) * step for n, step in zip(sizes, strides, strict=True))

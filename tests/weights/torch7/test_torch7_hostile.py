@@ -241,7 +241,7 @@ def test_a_tower_of_doubling_references(tmp_path):
 def test_weights_that_overlap(tmp_path):
     """Each tensor is the whole of one storage: float32 copies of them would fill any memory."""
     storage = LuaStorage("Double", np.zeros(4096))
-    views = [LuaTensor("Double", storage, (4096,), (1,)) for _ in range(3)]
+    views = [LuaTensor("Double", storage, (4096,), (1,)) for _ in range(4)]
     modules = [LuaObject("nn.A", {"weight": view}) for view in views]
     tree = LuaObject("nn.Sequential", {"modules": lua_list(modules)})
     refused_network(tmp_path / "h.t7", tree, r"weights that overlap in memory")

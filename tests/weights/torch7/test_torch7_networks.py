@@ -8,6 +8,7 @@ from resnext_det.modeling import build_classifier, get_variant, list_variants
 from resnext_det.modeling.classifier import Classifier
 from resnext_det.modeling.layout import BASIC_DEPTHS, BLOCKS_PER_STAGE
 from resnext_det.weights.convention import torchvision_convention
+from resnext_det.weights.inspecting import inspect_weights
 from resnext_det.weights.load import load_weights
 from resnext_det.weights.naming.registry import give_our_names
 from resnext_det.weights.readers.reading import read_weights_file
@@ -163,6 +164,13 @@ def test_a_network_without_its_head_and_one_with_probabilities(tmp_path, caplog)
     assert "it has no linear layer" in caplog.text
     assert soft.state.keys() == whole.state.keys()
     assert set(whole.state) - set(body.state) == {"linear.weight", "linear.bias"}
+
+
+def test_inspection_says_what_a_file_is(tmp_path):
+    found = inspect_weights(str(save(tmp_path / "m.t7", Net().network(**TINY_C))))
+    assert (found.opened.naming.name, found.share_known) == ("torch7", 1.0)
+    other = inspect_weights(str(save(tmp_path / "o.t7", changed(kind="C"))))
+    assert "a shortcut of type C" in other.opened.refusal
 
 
 def counts_and_shape(variant):
