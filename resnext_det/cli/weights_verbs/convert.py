@@ -12,6 +12,8 @@ from resnext_det.errors import UserError, one_line
 from resnext_det.weights.convention import Convention
 from resnext_det.weights.heads import infer_head
 from resnext_det.weights.licences import is_non_commercial, normalised
+from resnext_det.weights.naming.detectron2 import is_backbone_key
+from resnext_det.weights.reference import reference_outputs
 from resnext_det.weights.sources import Weights, read_weights
 from resnext_det.weights.targets import TARGETS, find_target
 from resnext_det.weights.writing import PARTS, Prepared, check_free, prepare, write_prepared
@@ -51,7 +53,7 @@ def act(args: argparse.Namespace) -> int:
     find_target(args.to).write_for(args.output.suffix)  # before gigabytes are read
     check_free(args.output, args.source, args.force)
     weights = _told(read_weights(args.source), args.licence, args.class_names)
-    prepared = prepare(weights, args.to, part=args.part)
+    prepared = _with_outputs(prepare(weights, args.to, part=args.part), weights, args.part)
     write_prepared(args.output, prepared, args.source, force=args.force)
     rows = _rows(weights, prepared, args.output)
     console = open_console()
@@ -62,6 +64,17 @@ def act(args: argparse.Namespace) -> int:
         console.print(warning, markup=False, highlight=False)
     write_json(args.json, _content(weights, prepared, args.output))
     return 0
+
+
+def _with_outputs(prepared: Prepared, weights: Weights, part: str) -> Prepared:
+    """Adds what the source's own tensors answer, for `weights verify` of the new file."""
+    if prepared.side_car.outputs:  # of the file that the source itself was converted from
+        return prepared
+    state = weights.state
+    if part == "backbone":
+        state = {name: value for name, value in state.items() if is_backbone_key(name)}
+    outputs = reference_outputs(replace(weights, state=state))
+    return replace(prepared, side_car=replace(prepared.side_car, outputs=outputs))
 
 
 def _told(weights: Weights, licence: str | None, class_names: Path | None) -> Weights:

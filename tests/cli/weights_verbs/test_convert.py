@@ -111,3 +111,20 @@ def test_mistakes_are_told_in_one_line(arguments, told, source, tmp_path, capsys
     assert told in error
     assert len(error.splitlines()) == 1
     assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("a.safetensors", ["--to", "safetensors"]),
+        ("a.pyth", ["--to", "pycls"]),
+        ("a.pth", ["--to", "detectron2", "--part", "backbone"]),
+    ],
+    ids=["safetensors", "pycls", "backbone"],
+)
+def test_what_is_written_is_verified_by_the_sources_outputs(name, arguments, source, tmp_path):
+    output, record = str(tmp_path / name), tmp_path / "verified.json"
+    assert main(["weights", "convert", str(source), output, *arguments]) == 0
+    assert main(["weights", "verify", output, "--json", str(record)]) == 0
+    checks = {row["name"]: row["status"] for row in json.loads(record.read_text())["checks"]}
+    assert (checks["tensors"], checks["outputs"]) == ("passed", "passed")
