@@ -23,7 +23,7 @@ from resnext_det.weights.side_car import SideCar
 FROZEN_EPS = 1e-5  # of FrozenBN, here and in Detectron2; Caffe2 trained with it, too
 _LEGACY = (
     "a detector of Detectron: its boxes had a width of x2 - x1 + 1, its anchors were rounded and "
-    "its RoIAlign shifted by half a pixel, so results here are slightly below its published ones"
+    "its RoIAlign shifted by half a pixel, so results here differ from its published ones"
 )
 
 
