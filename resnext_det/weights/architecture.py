@@ -10,10 +10,10 @@ from resnext_det.errors import UserError
 from resnext_det.modeling.layout import BASIC_DEPTHS, BLOCKS_PER_STAGE
 from resnext_det.modeling.resnet import ResNet
 from resnext_det.modeling.variants import get_variant, list_variants
+from resnext_det.weights.naming.norms import norm_of
 
 _BLOCK = re.compile(r"(?:^|\.)(res\d)\.(\d{1,3})\.conv(\d)\.weight$")
 _STEM = re.compile(r"(?:^|\.)stem\.conv1\.weight$")
-_NORM = re.compile(r"(?:^|\.)(?:stem|res\d)\..*\.norm\.(\w+)$")
 _STEM_KERNELS = {7: "imagenet", 3: "cifar"}
 _USUAL_STEM = 64  # channels out of the stem
 # What a plain ResNet or ResNeXt does not have -> its names, in any library's naming.
@@ -179,7 +179,7 @@ def infer_architecture(state: Mapping[str, Tensor]) -> Architecture | None:
         stem="" if stem is None else _STEM_KERNELS.get(stem.shape[-1], ""),
         stem_out_channels=None if stem is None else stem.shape[0],
         res2_out_channels=found.get(("res2", 0, 3), second).shape[0],
-        norm=_norm_of(state),
+        norm=norm_of(state),
         special=special_parts(state),
     )
 
@@ -192,9 +192,3 @@ def special_parts(names: Iterable[str]) -> tuple[str, ...]:
         for words, pattern in _SPECIAL.items()
         if any(re.search(pattern, name) for name in names)
     )
-
-
-def _norm_of(names: Iterable[str]) -> str:
-    """The norm of the backbone; GroupNorm has a scale and a shift, and no statistics."""
-    leaves = {match[1] for name in names if (match := _NORM.search(name))}
-    return "BN" if "running_var" in leaves else "GN" if "weight" in leaves else ""

@@ -156,7 +156,7 @@ def _fields(a: Opened, b: Opened) -> dict[str, tuple[Any, Any]]:
 
 def _plain(opened: Opened, field: str) -> Any:
     """A field's value as JSON has it; None where it is not known."""
-    if opened.who_says(field) is None:
+    if opened.said.who_says(field) is None:
         return None
     value = getattr(opened.known, field)
     if isinstance(value, Convention):

@@ -133,7 +133,7 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
         "unknown": list(inspection.unknown),
         "missing": list(inspection.missing),
         "convention": convention.as_keys() if convention else None,
-        "convention_from": opened.who_says("convention"),
+        "convention_from": opened.said.who_says("convention"),
         "origin": known.origin or None,
         "norm_eps": known.norm_eps,
         "licence": known.licence or None,

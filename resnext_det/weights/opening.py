@@ -20,10 +20,8 @@ from resnext_det.weights.readers.reading import read_weights_file
 from resnext_det.weights.remote import fetch_weights, is_remote
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.side_car_files import digest_of, read_beside, read_header
-from resnext_det.weights.sources import Weights
-
-SIDE_CAR, NAME, CATALOGUE = "its side-car", "the name it was fetched by", "the catalogue"
-CONTENT, NAMES = "the config in it", "its tensors' names"
+from resnext_det.weights.sources import Weights, with_our_eps
+from resnext_det.weights.statements import Statements
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,7 @@ class Opened:
         naming: whose names it has, None where nobody knows.
         renamed: its tensors by our names; None without a naming, or where it refuses them.
         refusal: why it does, in words; "" where it does not.
-        said: who says something -> what, the most trusted first, as `sources.weights_of_file`
-            has it: `SIDE_CAR`; its `CONTENT`, such as a config; the `NAME` that it was fetched
-            by; the `CATALOGUE`, which knows its digest; its tensors' `NAMES`.
+        said: who says what of it.
         problems: what is wrong with its content, a line each.
         side_car: "none", "valid", "without a digest", or in words what is wrong with it.
     """
@@ -54,32 +50,25 @@ class Opened:
     naming: Naming | None
     renamed: Renamed | None
     refusal: str
-    said: Mapping[str, SideCar]
+    said: Statements
     problems: tuple[str, ...]
     side_car: str
 
     @property
     def known(self) -> SideCar:
         """All that is said, by the most trusted who says it."""
-        known = SideCar()
-        for side_car in self.said.values():
-            known = known.over(side_car)
-        return known
-
-    def who_says(self, field: str) -> str | None:
-        """Returns who says a field of `known`, None where nobody does."""
-        unknown = SideCar()
-        for who, side_car in self.said.items():
-            if getattr(side_car, field) != getattr(unknown, field):
-                return who
-        return None
+        return self.said.known
 
     @property
     def weights(self) -> Weights | None:
-        """Under our names; None where there are none."""
+        """As they are loaded: under our names, with our epsilon; None where there are none.
+
+        Raises:
+            UserError: they have an epsilon that cannot be made ours.
+        """
         if self.renamed is None:
             return None
-        return Weights(self.renamed.state, self.source, self.known)
+        return with_our_eps(Weights(self.renamed.state, self.source, self.known))
 
 
 def open_weights(spec: str) -> Opened:
@@ -102,13 +91,13 @@ def open_weights(spec: str) -> Opened:
     inside, problems = _from_extras(content.extras, source)
     naming = find_naming(content)
     renamed, refusal = _rename(naming, content)
-    said = {
-        SIDE_CAR: side_car,
-        CONTENT: inside,
-        NAME: named,
-        CATALOGUE: entry.as_side_car() if entry else SideCar(),
-        NAMES: renamed.side_car if renamed else SideCar(),
-    }
+    said = Statements(
+        side_car=side_car,
+        content=inside,
+        place=named,
+        catalogue=entry.as_side_car() if entry else SideCar(),
+        names=renamed.side_car if renamed else SideCar(),
+    )
     return Opened(
         source, path, sha256, content, digest, naming, renamed, refusal, said, problems, state
     )

@@ -22,6 +22,7 @@ from resnext_det.weights.readers.state_dicts import content_of
 from resnext_det.weights.remote import fetch_weights, is_remote
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.side_car_files import check_digest, read_beside, read_header
+from resnext_det.weights.statements import Statements
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def weights_from_state(
         UserError: its names are of no ResNet or ResNeXt that we know, or a tensor has no plain
             real numbers.
     """
-    return weights_from_content(content_of(state, "memory", source), source, side_car)
+    said = Statements(place=side_car or SideCar())
+    return weights_from_content(content_of(state, "memory", source), source, said)
 
 
 def weights_from_checkpoint(content: Mapping[str, Any], source: str) -> Weights:
@@ -113,14 +115,14 @@ def weights_from_checkpoint(content: Mapping[str, Any], source: str) -> Weights:
 
 
 def weights_from_content(
-    content: FileContent, source: str, side_car: SideCar | None = None
+    content: FileContent, source: str, said: Statements | None = None
 ) -> Weights:
     """Gives a file's tensors our names, and collects what is known of them.
 
     Args:
         content: as a reader returns it.
         source: its path or address, for messages.
-        side_car: what is known from elsewhere, which goes before what the file's names tell.
+        said: what is said of it beside its content and its names.
 
     Raises:
         UserError: nobody knows its names.
@@ -128,13 +130,17 @@ def weights_from_content(
     renamed = give_our_names(content, source)
     for note in renamed.notes:
         logging.getLogger(__name__).info("%s: %s", source, note)
-    known = (side_car or SideCar()).over(side_car_of_checkpoint(content.extras, source))
-    known = known.over(renamed.side_car)
-    return _with_our_eps(Weights(renamed.state, source, known, notes=renamed.notes))
+    inside = side_car_of_checkpoint(content.extras, source)
+    known = replace(said or Statements(), content=inside, names=renamed.side_car).known
+    return with_our_eps(Weights(renamed.state, source, known, notes=renamed.notes))
 
 
-def _with_our_eps(weights: Weights) -> Weights:
-    """Moves an epsilon that is not ours into the variances: the outputs stay what they were."""
+def with_our_eps(weights: Weights) -> Weights:
+    """Moves an epsilon that is not ours into the variances: the outputs stay what they were.
+
+    Raises:
+        UserError: the norms have no variances.
+    """
     eps = weights.side_car.norm_eps
     if eps is None or math.isclose(eps, NORM_EPS, rel_tol=1e-6):
         return weights
@@ -154,11 +160,7 @@ def _with_our_eps(weights: Weights) -> Weights:
 
 
 def weights_of_file(path: Path, source: str, elsewhere: SideCar | None = None) -> Weights:
-    """Reads a file and all that is known of it.
-
-    The side-car in it or beside it goes first, then what a checkpoint of ours says of itself, then
-    what is known of the place it was fetched from, then what the catalogue has of a file with this
-    digest, then what its tensors' names tell.
+    """Reads a file and all that is known of it; `Statements` has whom to believe.
 
     Args:
         path: the file.
@@ -170,11 +172,10 @@ def weights_of_file(path: Path, source: str, elsewhere: SideCar | None = None) -
             another file.
     """
     content = read_weights_file(path, source)
-    side_car = read_header(content.extras, source) or read_beside(path)
-    if side_car:
-        check_digest(side_car, content.tensors, source)
-    known = (side_car or SideCar()).over(side_car_of_checkpoint(content.extras, source))
+    side_car = read_header(content.extras, source) or read_beside(path) or SideCar()
+    check_digest(side_car, content.tensors, source)
     digest = kept_sum(path)
     entry = find_by_file(path, digest)
-    known = known.over(elsewhere or SideCar()).over(entry.as_side_car() if entry else SideCar())
-    return replace(weights_from_content(content, source, known), file_sha256=digest)
+    catalogue = entry.as_side_car() if entry else SideCar()
+    said = Statements(side_car=side_car, place=elsewhere or SideCar(), catalogue=catalogue)
+    return replace(weights_from_content(content, source, said), file_sha256=digest)

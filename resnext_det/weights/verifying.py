@@ -10,7 +10,7 @@ from torch import Tensor
 
 from resnext_det.errors import UserError
 from resnext_det.weights.architecture import infer_architecture
-from resnext_det.weights.opening import CATALOGUE, SIDE_CAR, Opened, open_weights
+from resnext_det.weights.opening import Opened, open_weights
 from resnext_det.weights.reference import (
     FORMULA,
     CannotRun,
@@ -109,7 +109,7 @@ def _run(weights: Weights, image_size: int | None = None) -> _Found:
 
 def _check_file(opened: Opened) -> Check:
     """The digest of the file against those that are published."""
-    published = opened.said[CATALOGUE].origin
+    published = opened.said.catalogue.origin
     if not published:
         return Check("file", "not done", "no published file that is known here has its sha256")
     return Check("file", "passed", f"its sha256 is that published of {published}")
@@ -128,7 +128,7 @@ def _check_tensors(opened: Opened) -> Check:
 
 def _check_outputs(opened: Opened, weights: Weights, found: _Found) -> Check:
     """The outputs for the reference image against those that the side-car keeps."""
-    kept = opened.said[SIDE_CAR].outputs
+    kept = opened.said.side_car.outputs
     if not kept:
         return Check("outputs", "not done", "no side-car keeps outputs for the reference image")
     if problem := _problem_of(kept):

@@ -161,7 +161,7 @@ def _convention(inspection: Inspection) -> str:
         ", ".join(f"{v:g}" for v in values) for values in (convention.mean, convention.std)
     )
     stride = "1x1" if convention.stride_in_1x1 else "3x3"
-    who = inspection.opened.who_says("convention")
+    who = inspection.opened.said.who_says("convention")
     pixels = f"{convention.format}, mean {mean}, std {std} (0-255)"
     return f"{pixels}, stride in the {stride}; so says {who}"
 
