@@ -90,9 +90,14 @@ def test_the_better_of_trained_and_averaged_weights_is_taken(errors, taken, capl
     assert ("its averaged weights (ema_state) are taken" in caplog.text) is (taken == "averaged")
 
 
-def test_the_epsilon_in_the_config_is_kept():
+def test_the_epsilon_in_the_config_goes_into_the_variances():
+    usual = weights_from_checkpoint(checkpoint("resnet20_cifar"), "x.pyth")
     content = checkpoint("resnet20_cifar", cfg="BN:\n  EPS: 0.001\n")
-    assert weights_from_checkpoint(content, "x.pyth").side_car.norm_eps == 1e-3
+    found = weights_from_checkpoint(content, "x.pyth")
+    assert found.side_car.norm_eps == 1e-5
+    name = "stem.conv1.norm.running_var"
+    torch.testing.assert_close(found.state[name] + 1e-5, usual.state[name] + 1e-3)
+    assert (found.state[name] > usual.state[name]).all()
 
 
 @pytest.mark.parametrize("text", ["a: b: c", "[1]", "", 7, "BN: 1", "BN: {EPS: 2.0}", "{" * 3000])
