@@ -15,8 +15,8 @@ class FileContent:
 
     Attributes:
         container: the form of the file; "memory" where there is none.
-        tensors: name in the file -> tensor on the CPU. Names are the file's own, but that a
-            wrapper's prefix is gone (`module.` of DistributedDataParallel).
+        tensors: name in the file -> tensor on the CPU. Names are the file's own, but that what
+            wrappers put before them is gone (`module.`, `_orig_mod.`, a trainer's `model.`).
         extras: what stands beside them, plain data only: `config`, `class_names`, `cfg`,
             `__author__`, a safetensors header's entries, …; of a Torch7 file its network, inert,
             as `tree`.

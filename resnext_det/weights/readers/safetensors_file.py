@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from resnext_det.errors import UserError, one_line
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.readers.state_dicts import check_numbers
+from resnext_det.weights.readers.wrappers import plain_name, without_attribute
 
 _LARGEST_HEADER = 16 << 20  # 100,000 tensors; the library would take 100 MB
 _METADATA = "__metadata__"
@@ -42,7 +43,10 @@ def read_safetensors(path: Path, source: str) -> FileContent:
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise UserError(_torn(source, str(error) or type(error).__name__)) from error
     check_numbers(tensors, source)
-    return FileContent("safetensors", tensors, extras)
+    plain = {plain_name(name): value for name, value in tensors.items()}
+    if len(plain) < len(tensors):
+        raise UserError(_torn(source, "a name comes twice, with a wrapper's prefix and without"))
+    return FileContent("safetensors", without_attribute(plain), extras)
 
 
 def _check_header(path: Path, source: str) -> None:

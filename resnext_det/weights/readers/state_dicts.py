@@ -11,6 +11,7 @@ from resnext_det.errors import UserError, one_line
 from resnext_det.weights.content import Container, FileContent
 from resnext_det.weights.readers.averaged import COUNTER, ENTRY, averaged_place
 from resnext_det.weights.readers.plain_extras import plain_extras
+from resnext_det.weights.readers.wrappers import plain_name, without_attribute
 
 # Ours and Detectron2's, mmpretrain's, pycls', Detectron's.
 _PLACES = ("model", "state_dict", "model_state", "blobs")
@@ -69,7 +70,7 @@ def content_of(
     check_numbers(tensors, source)
     beside = rest if place is None else {k: v for k, v in checkpoint.items() if k != place}
     extras = plain_extras(beside) | ({ENTRY: averaged} if averaged else {})
-    return FileContent(container, tensors, extras, ignored)
+    return FileContent(container, without_attribute(tensors), extras, ignored)
 
 
 def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
@@ -93,10 +94,10 @@ def odd_tensor(source: str, name: str, kind: str) -> str:
 
 
 def _name(key: Any) -> str | None:
-    """A tensor's name, without the wrapper's `module.`; Python 2's may be bytes."""
+    """A tensor's name, without those of wrappers; Python 2's may be bytes."""
     if isinstance(key, bytes):
         key = key.decode("latin-1")
-    return key.removeprefix("module.") if isinstance(key, str) else None
+    return plain_name(key) if isinstance(key, str) else None
 
 
 def _of_array(array: np.ndarray, name: str, source: str) -> Tensor:
