@@ -49,17 +49,20 @@ _BY_FOLDED = {name.lower(): name for name in _COMMERCIAL}
 _NON_COMMERCIAL = re.compile(
     r"cc-by-nc(-sa|-nd)?(-\d\.\d(-\w+)?)?|polyform-noncommercial-\d\.\d\.\d"
 )
+# What people write instead: "CC BY-NC 4.0", ".../licenses/by-nc/4.0/", "non-commercial use only".
+_SAYS_NON_COMMERCIAL = re.compile(r"(?<![a-z0-9])nc(?![a-z0-9])|non[\W_]?commercial")
 
 
 def normalised(licence: str) -> str:
     """Returns an identifier as SPDX spells it where it is known here, else as it stands."""
     folded = licence.strip().lower()
-    return _BY_FOLDED.get(folded, folded.upper() if _forbids(folded) else licence.strip())
+    is_identifier = _NON_COMMERCIAL.fullmatch(folded) is not None
+    return _BY_FOLDED.get(folded, folded.upper() if is_identifier else licence.strip())
 
 
 def is_non_commercial(licence: str) -> bool:
     """Tells a licence that forbids commercial use; of several in one expression, any that does."""
-    return any(_forbids(part) for part in _parts(licence))
+    return _SAYS_NON_COMMERCIAL.search(licence.lower()) is not None
 
 
 def allows_commercial(licence: str) -> bool:
@@ -81,14 +84,14 @@ def check_licence(side_car: SideCar, source: str, policy: str) -> None:
             they are not.
     """
     licence = normalised(side_car.licence)
-    if policy == ANY or side_car.origin == FROM_SCRATCH:
+    if policy == ANY:
         return
     if is_non_commercial(licence):
         raise UserError(
             f"{POLICY_KEY} is {policy}, but {source} is under {licence}, which forbids commercial "
             f"use{_origin(side_car, source)}: name other weights, or set {POLICY_KEY} {ANY}"
         )
-    if allows_commercial(licence):
+    if allows_commercial(licence) or (not licence and side_car.origin == FROM_SCRATCH):
         return
     what = f"{licence!r}, which is not known here" if licence else "not known"
     if policy == KNOWN_COMMERCIAL:
@@ -109,10 +112,6 @@ def check_licence(side_car: SideCar, source: str, policy: str) -> None:
 def _origin(side_car: SideCar, source: str) -> str:
     known = side_car.origin and side_car.origin != source
     return f" (it comes from {side_car.origin})" if known else ""
-
-
-def _forbids(part: str) -> bool:
-    return _NON_COMMERCIAL.fullmatch(part) is not None
 
 
 def _parts(licence: str) -> list[str]:

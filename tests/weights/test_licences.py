@@ -82,3 +82,25 @@ def test_spelling_is_spdx():
     assert normalised("bsd-3-clause") == "BSD-3-Clause"
     assert normalised(" cc-by-nc-4.0 ") == "CC-BY-NC-4.0"
     assert normalised("Other") == "Other"
+
+
+@pytest.mark.parametrize(
+    "licence",
+    ["CC BY-NC 4.0", "cc_by_nc_4.0", "CC-BY-NC-4.0+", "LicenseRef-research-NC", "non-commercial",
+     "Creative Commons Attribution-NonCommercial 4.0",
+     "https://creativecommons.org/licenses/by-nc/4.0/", "MIT AND CC BY-NC 4.0"],
+)  # fmt: skip
+def test_non_commercial_in_other_words_is_refused_as_well(licence):
+    assert is_non_commercial(licence)
+    assert f"x.pth is under {licence}, which forbids" in message(licence, "commercial")
+
+
+@pytest.mark.parametrize("licence", ["CC BY 4.0", "NCSA", "Incremental-1.0", "ncurses", "X11-NCX"])
+def test_letters_alone_forbid_nothing(licence):
+    assert not is_non_commercial(licence)
+
+
+@pytest.mark.parametrize("policy", ["commercial", "known_commercial"])
+def test_own_weights_under_a_licence_are_held_to_it(policy):
+    assert "forbids commercial use" in message("CC-BY-NC-4.0", policy, FROM_SCRATCH)
+    check_licence(SideCar(origin=FROM_SCRATCH), "x.pth", policy)
