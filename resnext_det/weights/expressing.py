@@ -37,7 +37,8 @@ def express(state: Mapping[str, Tensor], from_: Convention, to: Convention) -> d
         to: what is asked for.
 
     Returns:
-        The same tensors, but for the stem's weights where they had to change.
+        The same tensors, but for the stem's weights where they had to change; scaled ones are
+        of half precision no longer.
 
     Raises:
         NotExpressible: the means or the place of the strides differ.
@@ -76,11 +77,14 @@ def fold_norm_eps(
         state: any names; tensors called `running_var` change.
         eps: that the weights were trained with; None or equal to `to` changes nothing.
         to: that they will be used with.
+
+    Returns:
+        The same tensors, but for variances, which are of half precision no longer.
     """
     if eps is None or eps == to:
         return dict(state)
     return {
-        key: (t.double() + (eps - to)).to(t.dtype) if key.endswith("running_var") else t
+        key: (t.double() + (eps - to)).to(_wide(t)) if key.endswith("running_var") else t
         for key, t in state.items()
     }
 
@@ -90,10 +94,18 @@ def has_strided_bottleneck(state: Mapping[str, Tensor]) -> bool:
     return any(re.search(r"(?:^|\.)res\d\.\d+\.conv3\.", key) for key in state)
 
 
+def _wide(tensor: Tensor) -> torch.dtype:
+    """At least float32: half precision would round the difference of two epsilons away."""
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
 def _fitted(weight: Tensor, order: Sequence[int], scale: Tensor) -> Tensor:
     """weight: (C, 3, k, k); scale: (3,), in the new order."""
-    scaled = weight[:, order].double() * scale.reshape(1, -1, 1, 1)
-    return scaled.to(weight.dtype).contiguous()
+    ordered = weight[:, order]
+    if bool((scale == 1.0).all()):
+        return ordered.contiguous()
+    scaled = ordered.double() * scale.reshape(1, -1, 1, 1)
+    return scaled.to(_wide(weight)).contiguous()
 
 
 def _are_near(first: Sequence[float], second: Sequence[float]) -> bool:

@@ -111,3 +111,24 @@ def test_a_variance_near_zero_keeps_its_sum():
     var = torch.tensor([0.0, 1e-12, 1.0])
     folded = fold_norm_eps({"a.running_var": var}, 2e-5)["a.running_var"]
     assert (folded + 1e-5).tolist() == pytest.approx((var + 2e-5).tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("eps", [1e-3, 0.0])
+def test_half_precision_does_not_round_an_epsilon_away(dtype, eps):
+    var = torch.tensor([1e-3, 0.25, 3.0]).to(dtype)
+    folded = fold_norm_eps({"a.running_var": var}, eps)["a.running_var"]
+    wanted = var.double() + eps
+    assert ((folded.double() + NORM_EPS - wanted).abs() <= 1e-6 * wanted).all()
+
+
+def test_half_precision_is_kept_by_a_flip_and_left_by_another_std():
+    rgb = torchvision_convention()
+    state = {"stem.conv1.weight": torch.rand(4, 3, 7, 7).half()}
+    bgr = Convention("BGR", rgb.mean[::-1], rgb.std[::-1])
+    flipped = express(state, rgb, bgr)["stem.conv1.weight"]
+    assert torch.equal(flipped, state["stem.conv1.weight"].flip(1))
+    assert flipped.dtype == torch.float16
+    scaled = express(state, Convention("RGB", rgb.mean, (1.0,) * 3), rgb)["stem.conv1.weight"]
+    wanted = state["stem.conv1.weight"].double() * torch.tensor(rgb.std).double()[:, None, None]
+    assert ((scaled.double() - wanted).abs() <= 1e-6 * wanted.abs()).all()
