@@ -13,6 +13,7 @@ from resnext_det.errors import UserError
 from resnext_det.weights.cache import kept_sum
 from resnext_det.weights.catalog import find_by_file
 from resnext_det.weights.content import FileContent
+from resnext_det.weights.contradictions import check_tensors, warn_of_others
 from resnext_det.weights.convention import Convention
 from resnext_det.weights.expressing import NORM_EPS, fold_norm_eps
 from resnext_det.weights.naming.registry import give_our_names
@@ -168,8 +169,8 @@ def weights_of_file(path: Path, source: str, elsewhere: SideCar | None = None) -
         elsewhere: what is known of the place that the file was fetched from.
 
     Raises:
-        UserError: it cannot be read, nobody knows its names, or its side-car is damaged or of
-            another file.
+        UserError: it cannot be read, nobody knows its names, or its side-car is damaged, of
+            another file, or says what its tensors cannot be.
     """
     content = read_weights_file(path, source)
     side_car = read_header(content.extras, source) or read_beside(path) or SideCar()
@@ -178,4 +179,7 @@ def weights_of_file(path: Path, source: str, elsewhere: SideCar | None = None) -
     entry = find_by_file(path, digest)
     catalogue = entry.as_side_car() if entry else SideCar()
     said = Statements(side_car=side_car, place=elsewhere or SideCar(), catalogue=catalogue)
-    return replace(weights_from_content(content, source, said), file_sha256=digest)
+    weights = weights_from_content(content, source, said)
+    check_tensors(side_car, weights.state, source)
+    warn_of_others(side_car, side_car_of_checkpoint(content.extras, source), source)
+    return replace(weights, file_sha256=digest)
