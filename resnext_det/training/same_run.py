@@ -13,13 +13,15 @@ from resnext_det.training.distributed import is_main
 
 # The first three say where to compute and start, SEED is settled apart, REFERENCE_BATCH follows
 # IMS_PER_BATCH, LAZY_CONFIG is pages of text (its solver has keys of its own, its model is held to
-# the checkpoint tensor by tensor), and the rest follows the weights.
+# the checkpoint tensor by tensor), VARIANT is a name for numbers that are compared themselves, and
+# the rest follows the weights.
 FREE_ON_RESUME = frozenset(
     {
         "MODEL.DEVICE",
         "MODEL.WEIGHTS",
         "MODEL.WEIGHTS_LICENCE_POLICY",
         "MODEL.WEIGHTS_MIN_SHARE",
+        "MODEL.RESNETS.VARIANT",
         "SEED",
         "SOLVER.REFERENCE_BATCH",
         "LAZY_CONFIG",

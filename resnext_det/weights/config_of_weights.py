@@ -20,6 +20,7 @@ _DEPTH = "MODEL.RESNETS.DEPTH"
 _GROUPS, _WIDTH = "MODEL.RESNETS.NUM_GROUPS", "MODEL.RESNETS.WIDTH_PER_GROUP"
 _STEM, _STEM_OUT = "MODEL.RESNETS.STEM", "MODEL.RESNETS.STEM_OUT_CHANNELS"
 _RES2_OUT = "MODEL.RESNETS.RES2_OUT_CHANNELS"
+_STRIDE = "MODEL.RESNETS.STRIDE_IN_1X1"
 
 
 def apply_to_config(cfg: CfgNode, user_given: Collection[str], weights: Weights | None) -> CfgNode:
@@ -43,16 +44,30 @@ def apply_to_config(cfg: CfgNode, user_given: Collection[str], weights: Weights 
     check_licence(weights.side_car, weights.source, get_value(cfg, POLICY_KEY))
     changes = check_convention(cfg, user_given, weights)
     if cfg.LAZY_CONFIG:
+        _warn_of_unsaid(changes, weights)
         changes = {}
     elif cfg.MODEL.WEIGHTS_MIN_SHARE > 0:  # at 0 whatever fits is loaded into the config's network
         changes |= _architecture_changes(cfg, user_given, weights)
         changes |= _norm_changes(cfg, user_given, weights)
+    if not cfg.LAZY_CONFIG:
+        changes |= _variant_change(cfg, changes)
     for key, value in changes.items():
         logging.getLogger(__name__).info("%s is set to %s, as the weights want", key, value)
     changed = with_values(cfg, changes)
     if changes:
         validate_config(changed, where=f"the config with {weights.source}")
     return changed
+
+
+def _warn_of_unsaid(changes: Mapping[str, Any], weights: Weights) -> None:
+    """A config in Python syntax need not say these keys where they are looked for."""
+    for key, value in changes.items():
+        logging.getLogger(__name__).warning(
+            "the config does not say %s, and %s was trained with %s: see that its code has that",
+            key,
+            weights.source,
+            value,
+        )
 
 
 def _architecture_changes(
@@ -76,6 +91,16 @@ def _architecture_changes(
     if any(changes.get(key, value) != value for key, value in of_variant.items()):
         changes[VARIANT_KEY] = theirs.variant or ""
     return changes
+
+
+def _variant_change(cfg: CfgNode, changes: Mapping[str, Any]) -> dict[str, str]:
+    """No variant, where weights stride elsewhere than all variants, as MSRA's ResNets do.
+
+    The two keys beside each other are refused, also in the config that the run writes.
+    """
+    variant = changes.get(VARIANT_KEY, get_value(cfg, VARIANT_KEY))
+    contradicts = variant and changes.get(_STRIDE, variant_keys(variant)[_STRIDE]) is True
+    return {VARIANT_KEY: ""} if contradicts else {}
 
 
 def _wanted(theirs: Architecture, depth: int) -> dict[str, Any]:

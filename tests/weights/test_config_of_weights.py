@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from resnext_det.config import get_cfg, get_value
+from resnext_det.config import get_cfg, get_value, load_config
 from resnext_det.errors import UserError
 from resnext_det.modeling import build_backbone, build_classifier
+from resnext_det.training.same_run import check_resumable
 from resnext_det.weights.config_of_weights import apply_to_config
-from resnext_det.weights.convention import torchvision_convention
+from resnext_det.weights.convention import Convention, torchvision_convention
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.sources import Weights
 
@@ -159,3 +160,28 @@ def test_the_licence_comes_first(x101):
     weights = Weights(x101.state, "x.t7", SideCar(licence="CC-BY-NC-4.0"))
     with pytest.raises(UserError, match=r"x.t7 is under CC-BY-NC-4.0, which forbids commercial"):
         apply_to_config(cfg, {"MODEL.RESNETS.DEPTH"}, weights)
+
+
+def test_a_stride_that_no_variant_has_leaves_no_variant(tmp_path, caplog):
+    path = tmp_path / "named.yaml"
+    path.write_text("MODEL: {META_ARCHITECTURE: GeneralizedRCNN, RESNETS: {VARIANT: resnet50}}\n")
+    msra = Convention("BGR", (103.53, 116.28, 123.675), (1.0, 1.0, 1.0), stride_in_1x1=True)
+    loaded = load_config(str(path))
+    with caplog.at_level("INFO"):
+        changed = apply_to_config(
+            loaded.cfg, loaded.user_given, weights_of(built("resnet50"), convention=msra, norm="BN")
+        )
+    assert (changed.MODEL.RESNETS.VARIANT, changed.MODEL.RESNETS.STRIDE_IN_1X1) == ("", True)
+    assert "MODEL.RESNETS.STRIDE_IN_1X1 is set to True, as the weights want" in caplog.text
+    written = tmp_path / "config.yaml"  # that of the run, which `predict` and the next run read
+    written.write_text(changed.dump())
+    assert load_config(str(written)).cfg.MODEL.RESNETS == changed.MODEL.RESNETS
+    check_resumable(loaded.cfg, {"config": changed.dump()}, "x.pth", "portable")
+
+
+def test_a_python_config_that_does_not_say_a_key_is_warned_of(caplog):
+    cfg = get_cfg()
+    cfg.LAZY_CONFIG = "model: {}"
+    weights = weights_of(built("resnet50"), convention=torchvision_convention(), norm="BN")
+    assert apply_to_config(cfg, {"MODEL.RESNETS.NORM"}, weights) == cfg
+    assert "config does not say INPUT.FORMAT, and x.pth was trained with RGB: see" in caplog.text
