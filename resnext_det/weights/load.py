@@ -1,6 +1,8 @@
 """Filling a model with weights, and judging whether they are its own. Engine-neutral."""
 
 import logging
+import re
+from collections import OrderedDict
 from collections.abc import Mapping
 
 import torch
@@ -8,12 +10,15 @@ from torch import Tensor, nn
 
 from resnext_det.errors import UserError
 from resnext_det.weights.architecture import infer_architecture
+from resnext_det.weights.expressing import NORM_EPS
 from resnext_det.weights.licences import normalised
 from resnext_det.weights.matching import match_names
 from resnext_det.weights.naming.detectron2 import is_backbone_key
 from resnext_det.weights.report import LoadReport, few, make_report
 from resnext_det.weights.sources import Weights
 from resnext_det.weights.suiting import check_architecture, check_norm, check_stride
+
+_PART = re.compile(r"(?:stem|res\d)\.")  # where the name of a backbone's tensor begins
 
 
 def load_weights(model: nn.Module, weights: Weights, *, min_share: float) -> LoadReport:
@@ -30,8 +35,8 @@ def load_weights(model: nn.Module, weights: Weights, *, min_share: float) -> Loa
 
     Raises:
         UserError: the file is of another architecture, norm or stride, fills less than `min_share`
-            of the backbone, holds numbers that are not finite, or one of its names fits several
-            of the model's. Nothing has been filled then.
+            of the backbone, holds numbers that are not finite, variances below 0 or whole
+            numbers, or one of its names fits several of the model's. Nothing has been filled then.
     """
     state = model.state_dict()
     pairs = match_names(state, weights.state, weights.source)
@@ -49,8 +54,8 @@ def load_weights(model: nn.Module, weights: Weights, *, min_share: float) -> Loa
         for name, key in pairs.items()
         if state[name].shape == weights.state[key].shape
     }
-    _check_finite(fitting, weights.source)
-    model.load_state_dict(fitting, strict=False)
+    _check_numbers(state, fitting, weights.source)
+    _fill(model, state, fitting)
     logging.getLogger(__name__).info("%s", report)
     return report
 
@@ -118,13 +123,47 @@ def _judge(
             f"{weights.source} fills {report.backbone_share:.1%} of the backbone's parameters, "
             f"less than MODEL.WEIGHTS_MIN_SHARE ({min_share:.0%}): missing "
             f"{few(report.missing) or 'none'}; of another shape "
-            f"{few(report.mismatched) or 'none'}"
+            f"{few(report.mismatched) or 'none'}{_prefix_hint(weights)}"
         )
     check_norm(model, weights)
     check_stride(model, weights)
 
 
-def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+def _prefix_hint(weights: Weights) -> str:
+    """What to do about a detector's backbone, or a wrapped one, that has its own prefix."""
+    begin = next((k[: m.start()] for k in weights.state if (m := _PART.search(k))), "")
+    if not begin:
+        return ""
+    return (
+        f"; its names have {begin!r} before those of the backbone, which the model has not: "
+        f"`resnext-det weights convert {weights.source} OUTPUT.pth --to detectron2 --part "
+        "backbone` takes it off"
+    )
+
+
+def _fill(model: nn.Module, state: Mapping[str, Tensor], fitting: Mapping[str, Tensor]) -> None:
+    """Copies tensors, and nothing else.
+
+    With the versions of the model's own layers, which a plain dict has not: without, Detectron2's
+    and our FrozenBN take it for an old file, and make up the statistics that it lacks.
+    """
+    versioned = OrderedDict(fitting)
+    versioned._metadata = getattr(state, "_metadata", None)  # pyright: ignore[reportAttributeAccessIssue]
+    model.load_state_dict(versioned, strict=False)
+
+
+def _check_numbers(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], source: str) -> None:
+    whole = [
+        name
+        for name, value in tensors.items()
+        if state[name].is_floating_point() and not value.is_floating_point()
+    ]
+    if whole:
+        raise UserError(
+            f"{source}: {len(whole)} tensors are of whole numbers where the model has fractions "
+            f"({few(whole)}, {tensors[whole[0]].dtype}): quantised, whose scales are not known "
+            "here; take the weights before that"
+        )
     bad = [
         name
         for name, value in tensors.items()
@@ -134,4 +173,14 @@ def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
         raise UserError(
             f"{source}: {len(bad)} tensors hold NaN or infinity ({few(bad)}): a run that "
             "diverged wrote it; take an earlier checkpoint"
+        )
+    negative = [
+        name
+        for name, value in tensors.items()
+        if name.endswith("running_var") and bool((value.float() + NORM_EPS <= 0).any())
+    ]
+    if negative:
+        raise UserError(
+            f"{source}: {len(negative)} norms have a variance below 0 ({few(negative)}), with "
+            "which outputs would be NaN: torn, or converted badly; take the file again"
         )

@@ -41,9 +41,9 @@ def norm_of_weights(weights: Weights) -> str:
     """Returns "BN", "affine" or "GN", as the side-car says or the tensors show; "" for none.
 
     BatchNorm that was folded into scale and bias has mean 0 everywhere, and the variance that
-    FrozenBN takes for 1.
+    FrozenBN takes for 1. Names alone, from which "BN" may come, do not tell the two apart.
     """
-    if weights.side_car.norm:
+    if weights.side_car.norm not in ("", "BN"):
         return weights.side_car.norm
     norms = {k: v for k, v in weights.state.items() if is_backbone_key(k) and ".norm." in k}
     statistics = {k: v for k, v in norms.items() if ".running_" in k}
@@ -145,10 +145,7 @@ def _is_fresh(norms: Mapping[str, Tensor]) -> bool:
 
 
 def _is_idle(name: str, value: Tensor) -> bool:
-    if value.dtype not in (
-        torch.float32,
-        torch.float64,
-    ):  # where the variance would be rounded to 1
-        return False
+    if value.is_meta or value.dtype not in (torch.float32, torch.float64):
+        return False  # without numbers, or where the variance would be rounded to 1
     wanted = 0.0 if name.endswith("running_mean") else torch.tensor(_IDENTITY, dtype=value.dtype)
     return bool((value == wanted).all())

@@ -20,6 +20,7 @@ from resnext_det.weights.naming.norms import norm_of
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.side_car_files import digest_of, path_beside, with_digest, write_beside
 from resnext_det.weights.sources import Weights, weights_of_file
+from resnext_det.weights.suiting import norm_of_weights
 from resnext_det.weights.targets import Target, find_target
 from resnext_det.whole_files import write_whole
 
@@ -185,7 +186,7 @@ def _check_place(
             f"{source} is a detector ({head}), for which {target.name} has no names: give "
             "--to detectron2 or --to safetensors, or --part backbone"
         )
-    norm = side_car.norm or norm_of(state)
+    norm = norm_of_weights(Weights(dict(state), source, side_car)) or norm_of(state)
     if not target.keeps_any_norm and norm in ("affine", "GN"):
         what = {"affine": "BatchNorm folded into scale and bias", "GN": "GroupNorm"}[norm]
         raise UserError(
@@ -217,7 +218,8 @@ def _expressed(
 
 def _describe(weights: Weights, side_car: SideCar, state: Mapping[str, Tensor]) -> SideCar:
     architecture = infer_architecture(state)
-    source, norm = weights.source, side_car.norm or norm_of(state)
+    source = weights.source
+    norm = norm_of_weights(Weights(dict(state), source, side_car)) or norm_of(state)
     return replace(
         side_car,
         origin=side_car.origin or (source if "://" in source else Path(source).name),

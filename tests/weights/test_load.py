@@ -162,3 +162,49 @@ def test_mismatched_ones_are_counted_as_the_models():
     target = Detector(num_classes=7)
     report = load_weights(target, weights_of(Detector(num_classes=3)), min_share=0.9)
     assert report.as_dict()["mismatched"] == {"tensors": 2, "parameters": 8 * 8 + 8}
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["alone", "in-a-detector"])
+def test_a_frozen_norm_keeps_statistics_that_the_file_lacks(classifier, whole):
+    model = Detector() if whole else build_classifier("resnet26", 5, norm="FrozenBN")
+    for name, value in model.state_dict().items():
+        if ".running_" in name:
+            value.fill_(3.0)
+    weights = weights_of(classifier)
+    for leaf in ("running_mean", "running_var"):
+        del weights.state[f"res2.0.conv1.norm.{leaf}"]
+    report = load_weights(model, weights, min_share=0.9)
+    prefix = "backbone.bottom_up." if whole else ""
+    norm = f"{prefix}res2.0.conv1.norm"
+    assert {f"{norm}.running_mean", f"{norm}.running_var"} <= {*report.missing}
+    state = model.state_dict()
+    for leaf in ("running_mean", "running_var"):
+        assert torch.equal(state[f"{norm}.{leaf}"], torch.full_like(state[f"{norm}.{leaf}"], 3.0))
+        assert not torch.equal(state[f"{prefix}res2.0.conv2.norm.{leaf}"], torch.tensor(3.0))
+
+
+def test_whole_numbers_are_no_weights(classifier):
+    state = {k: v.to(torch.int8) if "conv2.weight" in k else v for k, v in weights_of(
+        classifier).state.items()}  # fmt: skip
+    model = build_classifier("resnet26", 5)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(UserError, match=r"x.pth: 8 tensors are of whole numbers .* torch.int8"):
+        load_weights(model, Weights(state, "x.pth"), min_share=0.9)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_variances_below_0_are_refused_but_not_those_of_another_epsilon(classifier):
+    weights = weights_of(classifier)
+    name = "res3.0.conv1.norm.running_var"
+    weights.state[name] = torch.full_like(weights.state[name], 1e-9 - 1e-5)  # eps 0 was folded
+    model = build_classifier("resnet26", 5)
+    load_weights(model, weights, min_share=0.9)
+    weights.state[name] = torch.full_like(weights.state[name], -1.0)
+    with pytest.raises(UserError, match=rf"x.pth: 1 norms have a variance below 0 \({name}\)"):
+        load_weights(model, weights, min_share=0.9)
+
+
+def test_a_detectors_file_for_a_classifier_says_how_to_take_its_backbone(classifier):
+    weights = weights_of(Detector())
+    with pytest.raises(UserError, match=r"have 'backbone.bottom_up.' before .* --part backbone`"):
+        load_weights(build_classifier("resnet26", 5), weights, min_share=0.9)

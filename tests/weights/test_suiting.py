@@ -102,3 +102,11 @@ def test_the_stride_is_compared_with_the_models(in_1x1):
 
 def test_basic_blocks_have_no_such_place():
     assert stride_is_in_1x1(build_backbone("resnet18")) is None
+
+
+def test_names_alone_do_not_hide_a_folded_norm():
+    weights = Weights(state_with("affine"), "x.pth", SideCar(norm="BN"))
+    assert norm_of_weights(weights) == "affine"
+    with pytest.raises(UserError, match="has norm affine .* set MODEL.RESNETS.NORM FrozenBN"):
+        load_weights(build_backbone("resnet26", norm="BN"), weights, min_share=0.9)
+    load_weights(build_backbone("resnet26", norm="FrozenBN"), weights, min_share=0.9)
