@@ -17,7 +17,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from resnext_det.cache_folder import OFFLINE, is_set
-from resnext_det.errors import UserError
+from resnext_det.errors import UserError, one_line
 from resnext_det.file_digests import md5_of, sha256_of
 from resnext_det.web_addresses import shown_address, split_credentials
 
@@ -169,7 +169,8 @@ def _download(wanted: Wanted, part: Path, patience: Patience) -> None:
         raise UserError(f"{wanted}: {fault}") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        first_line = (str(reason).splitlines() or [""])[0][:100]
+        # A server's bad status line comes as it is: it may hold what a terminal obeys.
+        first_line = one_line((str(reason).splitlines() or [""])[0][:100])
         raise _PassingFault(first_line or type(reason).__name__) from error
 
 

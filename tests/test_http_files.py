@@ -185,6 +185,15 @@ def test_rubbish_in_place_of_an_answer_is_named(server, tmp_path):
     assert message.startswith("cannot be fetched (")
 
 
+def test_what_a_terminal_obeys_is_not_passed_on(server, tmp_path):
+    server.faults["a.tar"] = lambda handler, asked: handler.wfile.write(
+        b"\x1b[2J\x1b]0;x\x07 HTTP\n\n"
+    )
+    message = error_of(wanted(server), tmp_path / "a.tar", patient(tries=2))
+    assert r"cannot be fetched (\x1b[2J" in message
+    assert message.isprintable()
+
+
 def test_another_digest_is_refused_after_a_second_look(server, tmp_path):
     other = "0" * 64
     message = error_of(wanted(server, sha256=other), tmp_path / "a.tar", patient())

@@ -64,7 +64,9 @@ def outcome(reader: str, path: Path) -> str:
     )
 
 
-def fuzz(reader: str, count: int, seconds: int, memory: int, keep: Path) -> dict[str, Any]:
+def fuzz(
+    reader: str, count: int, seconds: int, memory: int, keep: Path, seed: int
+) -> dict[str, Any]:
     """Reads `count` mutations in this process, and returns what became of them."""
     files, results, failures = seeds(reader), Counter(), []
     signal.signal(signal.SIGALRM, _stop)
@@ -73,7 +75,7 @@ def fuzz(reader: str, count: int, seconds: int, memory: int, keep: Path) -> dict
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
         for number in range(count):
-            data = mutated(reader, files, number)
+            data = mutated(reader, files, number, seed)
             path.write_bytes(data)
             (keep / f"{reader}-last").write_bytes(data)  # what is left when the process dies
             began = time.monotonic()
@@ -118,7 +120,8 @@ def run_reader(reader: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Runs `fuzz` in a process of its own, so that a crash is a failure like any other."""
     command = [sys.executable, "-m", "tools.fuzz_weights", "--count", str(arguments.count)]
     command += ["--seconds", str(arguments.seconds), "--memory", str(arguments.memory)]
-    command += ["--keep", str(arguments.keep), "--in-process", reader]
+    command += ["--seed", str(arguments.seed), "--keep", str(arguments.keep)]
+    command += ["--in-process", reader]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         what = f"the process ended with {done.returncode}: {done.stderr.strip()[-500:]}"
@@ -148,11 +151,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=10, help="that one file may take")
     parser.add_argument("--jobs", type=int, default=1, help="readers at a time")
     parser.add_argument("--memory", type=int, default=256, help="MiB that a reader may take")
+    parser.add_argument("--seed", type=int, default=0, help="another one gives other mutations")
     parser.add_argument("--in-process", choices=READERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.keep.mkdir(parents=True, exist_ok=True)
     if reader := arguments.in_process:
-        report = fuzz(reader, arguments.count, arguments.seconds, arguments.memory, arguments.keep)
+        limits = (arguments.count, arguments.seconds, arguments.memory)
+        report = fuzz(reader, *limits, arguments.keep, arguments.seed)
         print(json.dumps(report))
         return 0
     readers = [arguments.reader] if arguments.reader else READERS
@@ -163,7 +168,7 @@ def main() -> int:
     if not any(arguments.keep.iterdir()):
         arguments.keep.rmdir()
     if arguments.json:
-        limits = ("count", "seconds", "memory", "jobs")
+        limits = ("count", "seconds", "memory", "jobs", "seed")
         options = " ".join(f"--{name} {getattr(arguments, name)}" for name in limits)
         command = f"python -m tools.fuzz_weights {options} --json {arguments.json.name}"
         report = {"command": command, "versions": versions(), "readers": rows}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from resnext_det.inert_pickle.vocabulary import Name, Refused, Vocabulary, shown
+from resnext_det.inert_pickle.vocabulary import Name, Refused, Vocabulary, shown, shown_sizes
 
 _NUMBERS = re.compile(r"[biufc](1|2|4|8|16)")
 
@@ -107,10 +107,12 @@ class ArraysVocabulary(Vocabulary):
             raise Refused("not plain data: an array of something other than numbers is refused")
         # NumPy has no more than 64 axes, and products of huge numbers take ages.
         if len(shape) > 64 or not all(type(size) is int and 0 <= size < 1 << 62 for size in shape):
-            raise Refused(f"damaged: an array of shape {str(shape)[:80]}")
+            raise Refused(f"damaged: an array of shape {shown_sizes(shape)}")
         dtype = kind.resolve()
         if math.prod(shape) * dtype.itemsize != len(data):
-            raise Refused(f"damaged: {len(data):,} bytes for an array of shape {str(shape)[:80]}")
+            raise Refused(
+                f"damaged: {len(data):,} bytes for an array of shape {shown_sizes(shape)}"
+            )
         self.budget.copy(len(data))
         flat = np.frombuffer(data, dtype)
         return flat.reshape(shape, order="F" if fortran else "C").copy()

@@ -19,6 +19,8 @@ from resnext_det.inert_pickle.vocabulary import Budget, Refused, Vocabulary, sho
 
 _LARGEST_INTEGER_BITS = 2048
 _MOST_OPCODES = 10_000_000  # half a minute; a checkpoint of a thousand tensors has 50,000
+_LONGEST_NAME = 400  # of a module, or of what is in it
+_MOST_PLACES = 1 << 32  # of the memo; larger numbers can be chosen so that all have one hash
 _SIZED = (list, dict, set, frozenset, tuple, int)
 _MARK = object()
 
@@ -137,6 +139,8 @@ class _Machine:
 
     def remember(self, number: int) -> None:
         """Puts the top value into the memo."""
+        if not 0 <= number < _MOST_PLACES:
+            raise Refused(f"damaged: place {str(number)[:40]} of the memo")
         self.spend(96)  # of a dictionary's entry
         value = self.memo[number] = self.top()
         if isinstance(value, PendingArray):
@@ -146,6 +150,10 @@ class _Machine:
         """Puts what stands for a name on the stack."""
         if argument is None:
             module, name = self.take(2)
+            for part in (module, name):  # from the memo, so that a few bytes give long ones
+                if type(part) is not str or len(part) > _LONGEST_NAME:
+                    what = f"'{part[:80]}…'" if type(part) is str else shown(part)
+                    raise Refused(f"not plain data: STACK_GLOBAL names {what}, which is no name")
             self.push(self.vocabulary.name(module, name, "STACK_GLOBAL"))
             return
         module, _, name = argument.partition(" ")
@@ -162,6 +170,7 @@ class _Machine:
         built = self.vocabulary.build(target, state)
         if isinstance(target, PendingArray):
             self.memo.update(dict.fromkeys(target.memo, built))
+            target.memo.clear()  # another BUILD of the same finds nothing to do
         self.recall(built)
 
     def new(self, opcode: str) -> None:

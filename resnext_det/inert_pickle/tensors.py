@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from resnext_det.inert_pickle.vocabulary import Name, Refused, shown
+from resnext_det.inert_pickle.vocabulary import Name, Refused, shown, shown_sizes
 
 MOST_AXES = 64
 _STORAGE = re.compile(r"torch\.(?:cuda\.)?([A-Za-z0-9]+)Storage")
@@ -75,7 +75,7 @@ class OddTensor:
     """A tensor without plain numbers.
 
     Attributes:
-        kind: "sparse", "meta" or "quantized".
+        kind: "sparse", "meta", "quantized" or "lazily negated".
     """
 
     kind: str
@@ -106,7 +106,8 @@ def tensor_ref(storage: Any, kind: str, offset: Any, size: Any, stride: Any) -> 
         raise Refused("damaged: a tensor whose size and stride do not fit each other")
     shape, steps = tuple(size), tuple(stride)
     if not all(map(is_count, (offset, *shape, *steps))):
-        raise Refused(f"damaged: a tensor of size {str(shape)[:80]} and stride {str(steps)[:80]}")
+        of = f"size {shown_sizes(shape)} and stride {shown_sizes(steps)}"
+        raise Refused(f"damaged: a tensor of {of}")
     return TensorRef(storage, kind, offset, shape, steps)
 
 

@@ -126,6 +126,15 @@ class Vocabulary:
         return False
 
 
+def shown_sizes(sizes: Any) -> str:
+    """Returns what messages call a shape: its integers, and of all else the type alone.
+
+    A tuple that holds one tuple many times over has a text of gigabytes.
+    """
+    parts = sizes[:16] if type(sizes) in (tuple, list) else ()
+    return str(tuple(part if type(part) is int else type(part).__name__ for part in parts))[:80]
+
+
 def shown(value: Any) -> str:
     """Returns what messages call a value."""
     return f"'{value.text}'" if hasattr(value, "text") else f"a {type(value).__name__}"

@@ -116,7 +116,10 @@ class WeightsVocabulary(ArraysVocabulary):
 
 def _tensor(
     self: WeightsVocabulary, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
-) -> TensorRef:
+) -> TensorRef | OddTensor:
+    metadata = rest[2] if len(rest) > 2 else None
+    if isinstance(metadata, dict) and (metadata.get("neg") or metadata.get("conj")):
+        return OddTensor("lazily negated")  # its numbers stand there with the other sign
     kind = storage.type if isinstance(storage, StorageRef) else ""
     return tensor_ref(storage, kind, offset, size, stride)
 

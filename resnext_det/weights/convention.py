@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import yaml
 from fvcore.common.config import CfgNode
 
 from resnext_det.config import get_value
 from resnext_det.errors import UserError
+from resnext_det.weights.config_texts import read_config, three_numbers
 
 if TYPE_CHECKING:
     from resnext_det.weights.sources import Weights
@@ -59,18 +59,18 @@ def torchvision_convention() -> Convention:
 def convention_from_config(text: str) -> Convention | None:
     """Reads the convention from the config in a checkpoint; None where it holds none."""
     try:
-        tree = yaml.safe_load(text)
+        tree = read_config(text)
         model = tree["MODEL"]
-        lazy = yaml.safe_load(tree.get("LAZY_CONFIG") or "{}")
+        lazy = read_config(tree.get("LAZY_CONFIG") or "{}")
         stride = stride_of_lazy_model(lazy.get("model"))
-        return Convention(
-            tree["INPUT"]["FORMAT"],
-            tuple(float(value) for value in model["PIXEL_MEAN"]),
-            tuple(float(value) for value in model["PIXEL_STD"]),
-            bool(model["RESNETS"]["STRIDE_IN_1X1"] if stride is None else stride),
-        )
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        mean, std = three_numbers(model["PIXEL_MEAN"]), three_numbers(model["PIXEL_STD"])
+        pixels = tree["INPUT"]["FORMAT"]
+        in_1x1 = bool(model["RESNETS"]["STRIDE_IN_1X1"] if stride is None else stride)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
+    if not isinstance(pixels, str) or pixels not in ("RGB", "BGR") or min(std) <= 0:
+        return None
+    return Convention(pixels, mean, std, in_1x1)
 
 
 def stride_of_lazy_model(model: Any) -> bool | None:

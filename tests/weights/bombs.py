@@ -38,6 +38,7 @@ ARRAY = (
     + b"b"
 )
 GET = b"h\x00"
+TREE = b"K\x01" + b"2\x86" * 60
 
 
 def repeated(first, body, times):
@@ -76,6 +77,34 @@ PICKLES = {
     "bytes of terabytes": b"\x8e" + (1 << 42).to_bytes(8, "little"),
     "bytes of gigabytes": b"B" + b"\xff" * 4,
     "a list that holds itself": b"]q\x00" + b"h\x00" * 20_000 + b"0" * 19_999 + b"a",
+    "a shape whose text has 2**60 digits": (
+        called(
+            name("numpy.core.multiarray", "_reconstruct"), name("numpy", "ndarray"), b")", b"C\x01b"
+        )
+        + tuple_of(b"K\x01", TREE, DTYPE, b"\x89", b"C\x00")
+        + b"b"
+    ),
+    "a size whose text has 2**60 digits": called(
+        name("torch._utils", "_rebuild_tensor_v2"), storage(), number(0), TREE,
+        tuple_of(number(1), number(1)), b"\x89", b"N",
+    ),
+    "a name whose text has 2**60 digits": text("x") + TREE + b"\x93",
+    "a module whose text has 2**60 digits": TREE + text("x") + b"\x93",
+    "a long name again and again": TEXT + repeated(
+        b"", text("argparse") + GET + b"\x93", 200_000
+    ),
+    "places of one hash": b"N" + b"".join(
+        b"p%d\n" % (place * ((1 << 61) - 1)) for place in range(100_000)
+    ),
+    "one array built again and again": (
+        DATA + DTYPE
+        + called(
+            name("numpy.core.multiarray", "_reconstruct"), name("numpy", "ndarray"), b")", b"C\x01b"
+        )
+        + b"".join(b"r" + place.to_bytes(4, "little") for place in range(9, 40_000))
+        + tuple_of(b"K\x01", tuple_of(number(0)), b"h\x02", b"\x89", b"C\x00") + b"q\x050"
+        + b"2h\x05b0" * 40_000
+    ),
     "many marks": b"(" * 400_000,
     "many copies of the top": b"N" + b"2" * 400_000,
 }  # fmt: skip

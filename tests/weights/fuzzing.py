@@ -92,9 +92,9 @@ def seeds(reader):
 READERS = ("torch-zip", "torch-legacy", "pickle", "safetensors", "torch7", "side-car")
 
 
-def mutated(reader, files, number):
-    """Returns mutation `number` of the seeds: bytes."""
-    draw = random.Random(f"{reader} {number}")
+def mutated(reader, files, number, seed=0):
+    """Returns mutation `number` of the files that `seeds` gives: bytes."""
+    draw = random.Random(f"{reader} {number} {seed}" if seed else f"{reader} {number}")
     data = draw.choice(files)
     if reader == "torch-zip" and draw.random() < 0.7:
         return _inside(draw, data)

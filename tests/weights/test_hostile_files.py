@@ -179,6 +179,13 @@ OTHERS = {
     "getattr itself": (name("builtins", "getattr"), "'builtins.getattr' is left"),
     "APPEND to a function": (name("builtins", "getattr") + b"Na", "APPEND to 'builtins.getattr'"),
     "a name over two lines": (text("os\nx") + text("sys\x1b[2Jtem") + b"\x93", "STACK_GLOBAL"),
+    "a name that is a tuple": (text("os") + b")\x93", "STACK_GLOBAL names a tuple"),
+    "a long name": (
+        text("argparse") + text("Namespace." + "x" * 1000) + b"\x93",
+        "STACK_GLOBAL names 'Namespace.xx",
+    ),
+    "a place of the memo": (b"Np%d\n" % (1 << 32), "place 4294967296 of the memo"),
+    "a place below 0": (b"Np-1\n", "place -1 of the memo"),
     "another codec": (called(name("_codecs", "encode"), COMMAND, text("rot13")), "_codecs.encode"),
     "a set of a container": (called(name("builtins", "set"), tuple_of(b"]")), "a list as a key"),
     "a key twice": (b"}" + 2 * (text("twice") + b"Ns"), "the key 'twice' comes twice"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import yaml
 
-_MOST_CHARACTERS = 1_000_000  # a real one has 10,000 to 20,000
+from resnext_det.weights.config_texts import compose_config
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,13 @@ class DetectronCfg:
 
 def read_cfg(text: str) -> DetectronCfg | None:
     """Reads the text under `cfg`; None where it is no config of Detectron's."""
-    if len(text) > _MOST_CHARACTERS:
-        return None
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return None
+    root = compose_config(text)
     if _at(root, "MODEL") is None:
         return None
-    groups = _scalar(_at(root, "RESNETS", "NUM_GROUPS"))
     return DetectronCfg(
         pixel_means=_array(_at(root, "PIXEL_MEANS")),
         stride_1x1=_flag(_at(root, "RESNETS", "STRIDE_1X1")),
-        num_groups=int(groups) if groups is not None and groups.isdecimal() else None,
+        num_groups=_count(_at(root, "RESNETS", "NUM_GROUPS")),
         rpn_sizes=_length(_at(root, "RPN", "SIZES")),
         rpn_ratios=_length(_at(root, "RPN", "ASPECT_RATIOS")),
         class_agnostic_masks=_flag(_at(root, "MRCNN", "CLS_SPECIFIC_MASK")) is False,
@@ -78,6 +72,11 @@ def _entry(node: yaml.Node | None, name: str) -> yaml.Node | None:
 
 def _scalar(node: yaml.Node | None) -> str | None:
     return node.value if isinstance(node, yaml.ScalarNode) else None
+
+
+def _count(node: yaml.Node | None) -> int | None:
+    text = _scalar(node) or ""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _flag(node: yaml.Node | None) -> bool | None:

@@ -6,9 +6,9 @@ Source: pycls/models/resnet.py, pycls/core/checkpoint.py, pycls/datasets/{imagen
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from torch import Tensor
 
+from resnext_det.weights.config_texts import read_config
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.convention import Convention, torchvision_convention
 from resnext_det.weights.naming.base import Naming, Renamed, UnknownNames
@@ -32,7 +32,6 @@ TABLE = NameTable(
     convs={"a": "1", "b": "2", "c": "3"},
 )
 
-_MAX_TEXT = 1 << 20  # characters of a config; theirs have some thousands
 _CIFAR = ("RGB", (125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
 
 
@@ -59,13 +58,7 @@ def _from_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _config(extras: Mapping[str, Any]) -> Mapping[str, Any]:
-    text = extras.get("cfg")
-    if not isinstance(text, str) or len(text) > _MAX_TEXT:
-        return {}
-    try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
+    tree = read_config(extras.get("cfg"))
     return tree if isinstance(tree, Mapping) else {}
 
 

@@ -50,9 +50,10 @@ def read_torch7(path: Path, source: str) -> FileContent:
     """
     try:
         with path.open("rb") as file:
-            root, ignored = _read_object(file, path.stat().st_size)
+            size = path.stat().st_size
+            root, ignored = _read_object(file, size)
         network = find_network(root)
-        tensors = name_tensors(network)
+        tensors = name_tensors(network, size)
     except Torch7Error as error:
         raise UserError(f"{source}: {error}") from error
     except OSError as error:

@@ -12,6 +12,8 @@ from resnext_det.weights.readers.torch7_stream import Torch7Error
 _PLACES = ("model", "net", "network")
 _WRAPPERS = ("nn.DataParallelTable", "nn.GPU")  # each holds the network as its first module
 _MODULES = ("nn.", "cudnn.", "fbnn.", "cunn.", "inn.")
+# Buffers that share one storage stand in a file once; each name of theirs is read and summed up.
+_MOST_PER_BYTE, _SMALL = 16, 1 << 20
 _MAX_NAME = 300  # of a tensor; in a ResNet about 70
 
 
@@ -38,16 +40,22 @@ def find_network(root: Any) -> TorchObject:
     return module
 
 
-def name_tensors(network: TorchObject) -> dict[str, Tensor]:
+def name_tensors(network: TorchObject, file_bytes: int) -> dict[str, Tensor]:
     """Returns path -> tensor, such as `modules.5.modules.1.weight`, of all below a module.
 
     An object that is met again, as in a cycle, is gone into once; a tensor has each of its names.
     Empty ones, the buffers that `clearState` leaves, are left out.
 
+    Args:
+        network: the outermost module.
+        file_bytes: size of the file.
+
     Raises:
-        Torch7Error: a path is longer than any network's, or two tensors have one path.
+        Torch7Error: a path is longer than any network's, two tensors have one path, or they use
+            the file's bytes many times over.
     """
     tensors: dict[str, Tensor] = {}
+    left = _SMALL + _MOST_PER_BYTE * file_bytes
     seen = {id(network)}
     waiting: list[tuple[str, TorchObject | Table]] = [("", network)]
     while waiting:
@@ -57,6 +65,12 @@ def name_tensors(network: TorchObject) -> dict[str, Tensor]:
             if isinstance(value, Tensor):
                 if name in tensors:
                     raise Torch7Error(f"two tensors are called {name}")
+                left -= value.nbytes
+                if left < 0:
+                    raise Torch7Error(
+                        "its tensors use the file's bytes many times over; save it after "
+                        "network:clearState()"
+                    )
                 if value.numel():
                     tensors[name] = value
             elif id(value) not in seen:

@@ -193,9 +193,10 @@ def test_any_root_and_big_endian(tmp_path):
         ("meta", lambda value: value.to("meta")),
         ("complex", lambda value: value.to(torch.complex64)),
         ("quantized", lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8)),
+        ("lazily negated", lambda value: torch._neg_view(value)),
         ("float8_e4m3fn", lambda value: value.to(torch.float8_e4m3fn)),
     ],
-    ids=["sparse", "meta", "complex", "quantized", "float8"],
+    ids=["sparse", "meta", "complex", "quantized", "negated", "float8"],
 )
 @pytest.mark.filterwarnings("ignore")
 def test_tensors_without_plain_numbers(tmp_path, form, kind, change):

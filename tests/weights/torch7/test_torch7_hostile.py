@@ -299,3 +299,15 @@ def test_mutated_files_end_in_one_line_or_load(tmp_path, form):
         except UserError as error:
             outcomes[str(error).isprintable() and False] += 1
     assert min(outcomes.values()) > 0
+
+
+def test_one_storage_under_many_names(tmp_path):
+    net = Net()
+    network = net.sequential(net.conv(2, 2, 1))
+    storage = LuaStorage("Float", np.ones(1 << 18, np.float32))
+    for place in range(40):
+        network.fields[f"w{place}"] = LuaTensor("Float", storage, (1 << 18,), (1,))
+    path = tmp_path / "shared.t7"
+    path.write_bytes(serialise(network))
+    with pytest.raises(UserError, match=r"file's bytes many times over; save it after network:cle"):
+        read_weights_file(path, "shared.t7")
