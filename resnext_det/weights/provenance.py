@@ -7,11 +7,10 @@ those that begin from that detector.
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from resnext_det.errors import UserError
-from resnext_det.weights.convention import Convention, convention_from_config
+from resnext_det.weights.convention import convention_from_config
 from resnext_det.weights.licences import normalised
 from resnext_det.weights.side_car import FROM_SCRATCH, SideCar
 from resnext_det.weights.side_car_values import checked_names, checked_value
@@ -66,22 +65,11 @@ def side_car_of_checkpoint(extras: Mapping[str, Any], source: str) -> SideCar:
     config, start = extras.get("config"), _start(extras, source)
     return SideCar(
         origin=start.get("origin", ""),
-        convention=_convention(config, source) if isinstance(config, str) else None,
+        convention=convention_from_config(config) if isinstance(config, str) else None,
         class_names=_class_names(extras, source),
         licence=start.get("licence", ""),
         origin_sha256=start.get("origin_sha256", ""),
     )
-
-
-def _convention(config: str, source: str) -> Convention | None:
-    found = convention_from_config(config)
-    try:
-        return found and checked_value("convention", asdict(found))
-    except ValueError as error:
-        raise UserError(
-            f"{source}: the config in it has {found}, but a convention has to be {error}: mend or "
-            "remove the config"
-        ) from None
 
 
 def _start(extras: Mapping[str, Any], source: str) -> dict[str, str]:
