@@ -59,7 +59,8 @@ def act(args: argparse.Namespace) -> int:
     console = open_console()
     width = max(map(len, rows))
     for name, text in rows.items():
-        console.print(f"{name:<{width}}  {one_line(text)}", markup=False, highlight=False)
+        line = f"{name:<{width}}  {one_line(text)}"
+        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
     if warning := _warning(prepared.side_car.licence):
         console.print(warning, markup=False, highlight=False)
     write_json(args.json, _content(weights, prepared, args.output))
