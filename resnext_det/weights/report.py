@@ -1,5 +1,6 @@
 """What became of each tensor when weights were loaded. Engine-neutral."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,8 +47,8 @@ class LoadReport:
     def __str__(self) -> str:
         first = (
             f"{self.source}: {len(self.loaded)} tensors of {self.params['loaded']:,} parameters "
-            f"loaded, {self.share_tensors:.1%} of the model's tensors and "
-            f"{self.share_params:.1%} of its parameters"
+            f"loaded, {_percent(self.share_tensors)} of the model's tensors and "
+            f"{_percent(self.share_params)} of its parameters"
         )
         parts = [first]
         for kind in _KINDS:
@@ -114,6 +115,11 @@ def make_report(
 def few(names: Sequence[str], number: int = 3) -> str:
     """Returns the first names, and an ellipsis for the others."""
     return ", ".join(names[:number]) + (" …" if len(names) > number else "")
+
+
+def _percent(share: float) -> str:
+    """Rounds down: 100.0% is said of all alone."""
+    return f"{math.floor(share * 1000) / 10:.1f}%"
 
 
 def _share(sizes: Mapping[str, int], loaded: Collection[str]) -> float:

@@ -31,9 +31,9 @@ def check_architecture(
         UserError: they differ; both are named.
     """
     if theirs and ours and not theirs.fits(ours):
+        key = f"MODEL.RESNETS.VARIANT {theirs.variant}" if theirs.variant else "MODEL.RESNETS to it"
         raise UserError(
-            f"{source} is {theirs}, {whose} says {ours}: set MODEL.RESNETS to the file's, or name "
-            "other weights"
+            f"{source} is {theirs}, {whose} says {ours}: set {key}, or name other weights"
         )
 
 

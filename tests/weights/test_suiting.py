@@ -5,11 +5,17 @@ import torch
 
 from resnext_det.errors import UserError
 from resnext_det.modeling import build_backbone
+from resnext_det.weights.architecture import Architecture
 from resnext_det.weights.convention import Convention
 from resnext_det.weights.load import load_weights
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.sources import Weights
-from resnext_det.weights.suiting import norm_of_weights, norms_of_model, stride_is_in_1x1
+from resnext_det.weights.suiting import (
+    check_architecture,
+    norm_of_weights,
+    norms_of_model,
+    stride_is_in_1x1,
+)
 
 
 def state_with(kind):
@@ -110,3 +116,14 @@ def test_names_alone_do_not_hide_a_folded_norm():
     with pytest.raises(UserError, match="has norm affine .* set MODEL.RESNETS.NORM FrozenBN"):
         load_weights(build_backbone("resnet26", norm="BN"), weights, min_share=0.9)
     load_weights(build_backbone("resnet26", norm="FrozenBN"), weights, min_share=0.9)
+
+
+@pytest.mark.parametrize(
+    ("width", "mend"),
+    [(4, "MODEL.RESNETS.VARIANT resnext50_32x4d"), (5, "MODEL.RESNETS to it")],
+)
+def test_another_network_is_refused_with_the_key_that_mends_it(width, mend):
+    blocks = (("res2", 3), ("res3", 4), ("res4", 6), ("res5", 3))
+    ours, theirs = Architecture(blocks, True, 1, 64), Architecture(blocks, True, 32, width)
+    with pytest.raises(UserError, match=f"x.pth is 32x{width}d .*: set {mend}, or name other"):
+        check_architecture(theirs, ours, "x.pth")

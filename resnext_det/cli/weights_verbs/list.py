@@ -67,6 +67,8 @@ def act(args: argparse.Namespace) -> int:
         rows += [
             {**asdict(entry), "cached": str(file.path) if file else None} for entry, file in found
         ]
+    if args.cached and not rows and not args.variants:
+        console.print("none is on this machine; `resnext-det weights fetch SPEC` brings one")
     write_json(args.json, {"weights": rows})
     return 0
 
