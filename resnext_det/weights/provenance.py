@@ -90,7 +90,7 @@ def _class_names(extras: Mapping[str, Any], source: str) -> tuple[str, ...]:
     if names is None:
         return ()
     if isinstance(names, str):  # a safetensors header holds strings alone
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             names = json.loads(names)
     try:
         return checked_names(names)

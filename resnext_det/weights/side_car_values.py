@@ -11,6 +11,9 @@ NORMS = ("BN", "affine", "GN")
 
 _MAX_TEXT, _MAX_NAMES = 2000, 100_000
 _MAX_PIXEL = 1.0e5  # no mean or std of 0-255 or 16-bit pixels is above it
+_DEEPEST = 20  # levels of an entry that is a tree
+# Control characters, which a terminal obeys, ends of lines, and halves of characters.
+_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONVENTION = {"format", "mean", "std", "stride_in_1x1"}
 
 
@@ -32,6 +35,8 @@ def checked_names(value: Any) -> tuple[str, ...]:
     right = isinstance(value, list | tuple) and len(value) <= _MAX_NAMES
     if not right or not all(isinstance(n, str) and len(n) <= _MAX_TEXT for n in value):
         raise ValueError("a list of names")
+    if any(_UNSHOWN.search(name) for name in value):
+        raise ValueError("a list of names of one line each, without control characters")
     if len(set(value)) < len(value):
         raise ValueError("a list that has no name twice")
     return tuple(value)
@@ -91,6 +96,12 @@ def _accuracy(value: Any) -> dict[str, float]:
 def _tree(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError("an object")
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        inner = (list(v.values()) if isinstance(v, Mapping) else v for v in level)
+        level = [item for v in inner if isinstance(v, list) for item in v]
+    if level:
+        raise ValueError(f"an object of at most {_DEEPEST} levels")
     return dict(value)
 
 

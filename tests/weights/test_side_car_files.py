@@ -192,3 +192,17 @@ def test_a_side_car_of_another_file_is_refused_with_both_digests():
     assert message.startswith("w.pth: its side-car is of other weights")
     assert digest_of(own) in message
     assert digest_of(other) in message
+
+
+def test_an_entry_that_nests_deeper_than_any():
+    deep = '{"version": 1, "outputs": {"a": ' + "[" * 900 + "]" * 900 + "}}"
+    with pytest.raises(UserError, match="an object of at most 20 levels"):
+        from_json(deep, "x")
+    assert from_json('{"version": 1, "outputs": {"a": [[{"b": 1}]]}}', "x").outputs
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J", "b\nERROR", "\ud800", "\u2028"], ids=ascii)
+def test_class_names_that_a_terminal_would_obey(name):
+    with pytest.raises(UserError, match="without control characters"):
+        from_json(json.dumps({"version": 1, "class_names": ["é\xa0", name]}), "x")
+    assert from_json('{"version": 1, "class_names": ["é\xa0", "猫"]}', "x").class_names

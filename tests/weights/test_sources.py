@@ -18,7 +18,11 @@ from resnext_det.weights.side_car_files import (
     with_digest,
     write_beside,
 )
-from resnext_det.weights.sources import resolve_weights, weights_from_state
+from resnext_det.weights.sources import (
+    resolve_weights,
+    weights_from_checkpoint,
+    weights_from_state,
+)
 
 CONFIG = """
 INPUT: {FORMAT: BGR}
@@ -96,7 +100,9 @@ def test_files_that_cannot_be_read(tmp_path):
     torch.save([1], tmp_path / "list.pth")
     assert "holds a list" in refused(tmp_path / "list.pth")
     torch.save({}, tmp_path / "empty.pth")
-    assert "its names (none …)" in refused(tmp_path / "empty.pth")
+    assert "holds no tensors where a state dict is looked for, but nothing" in refused(
+        tmp_path / "empty.pth"
+    )
 
 
 def test_networks_that_are_no_plain_resnet():
@@ -125,7 +131,9 @@ def test_a_tensor_without_plain_numbers_is_named(tmp_path, state, kind, change):
 
 def test_keys_that_are_no_text_are_no_names(tmp_path):
     torch.save({"model": {1: torch.zeros(2)}}, tmp_path / "keys.pth")
-    assert "its names (none …)" in refused(tmp_path / "keys.pth")
+    assert "holds no tensors where a state dict is looked for, but nothing" in refused(
+        tmp_path / "keys.pth"
+    )
 
 
 @pytest.mark.parametrize("names", [5, "abc", [1, 2], {"a": 1}], ids=["int", "text", "ints", "dict"])
@@ -215,3 +223,13 @@ def test_group_norms_of_another_epsilon_are_refused(state):
 def test_our_epsilon_changes_nothing(state, eps):
     weights = weights_from_state(state, "w.pth", SideCar(norm_eps=eps))
     assert all(weights.state[key] is value for key, value in state.items())
+
+
+def test_where_the_tutorials_keep_a_state_dict_and_where_nobody_looks():
+    state = build_classifier("resnet18", 3).state_dict()
+    found = weights_from_checkpoint({"model_state_dict": state, "epoch": 1}, "x.pth")
+    assert found.state.keys() == state.keys()
+    with pytest.raises(UserError, match=r"x\.pth: holds no tensors .*, but net, epoch; save the"):
+        weights_from_checkpoint({"net": {"inner": state}, "epoch": 1}, "x.pth")
+    with pytest.raises(UserError, match="class_names are no list of names"):
+        weights_from_checkpoint({"model": state, "class_names": "[" * 100_000}, "x.pth")

@@ -31,6 +31,12 @@ def give_our_names(content: FileContent, source: str) -> Renamed:
         UserError: nobody knows its names, or they are of more than a plain ResNet or ResNeXt.
     """
     naming = find_naming(content)
+    if naming is None and not content.tensors:
+        entries = ", ".join(str(key)[:40] for key in list(content.extras)[:5]) or "nothing"
+        raise UserError(
+            f"{source}: holds no tensors where a state dict is looked for, but {entries}; "
+            "save the state_dict() alone"
+        )
     if naming is None:
         known = ", ".join(naming.name for naming in NAMINGS)
         raise UserError(

@@ -13,8 +13,8 @@ from resnext_det.weights.readers.averaged import COUNTER, ENTRY, averaged_place
 from resnext_det.weights.readers.plain_extras import plain_extras
 from resnext_det.weights.readers.wrappers import plain_name, without_attribute
 
-# Ours and Detectron2's, mmpretrain's, pycls', Detectron's.
-_PLACES = ("model", "state_dict", "model_state", "blobs")
+# Ours and Detectron2's, mmpretrain's, pycls', Detectron's, that of PyTorch's tutorials.
+_PLACES = ("model", "state_dict", "model_state", "blobs", "model_state_dict")
 _MOMENTUM = "_momentum"  # Detectron keeps its optimizer's numbers among the blobs
 PLAIN_TYPES = (
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool),

@@ -97,7 +97,8 @@ class TorchArchive:
         if len(roots) != 1:
             count = "several" if roots else "no"
             raise UserError(
-                f"{self._source}: a zip archive, but with {count} data.pkl of torch.save"
+                f"{self._source}: a zip archive, but with {count} data.pkl of torch.save; give the "
+                "weights file in it, or save a state_dict() alone"
             )
         if f"{roots[0]}/constants.pkl" in self.records:
             raise UserError(

@@ -157,7 +157,7 @@ def test_two_blobs_for_one_tensor_are_refused():
 
 
 def test_an_empty_file_is_nobodys():
-    with pytest.raises(UserError, match="its names"):
+    with pytest.raises(UserError, match="holds no tensors"):
         rename({})
 
 
