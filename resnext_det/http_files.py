@@ -106,7 +106,8 @@ def fetch_file(wanted: Wanted, path: Path, patience: Patience | None = None) -> 
             the disk takes no more.
     """
     if is_set(OFFLINE):
-        raise UserError(f"{wanted}: is not in the cache, and {OFFLINE} says to fetch nothing")
+        variable = f"--offline or {OFFLINE}"
+        raise UserError(f"{wanted}: is not in the cache, and {variable} says to fetch nothing")
     patience = patience or Patience()
     part = path.with_name(f"{path.name}.part")
     if wanted.sha256 or wanted.md5:

@@ -332,7 +332,8 @@ def test_a_file_for_which_the_disk_has_no_room_is_not_begun(server, tmp_path, mo
 def test_nothing_is_fetched_offline(server, tmp_path, monkeypatch):
     monkeypatch.setenv("RESNEXT_DET_OFFLINE", "1")
     message = error_of(wanted(server), tmp_path / "a.tar", patient())
-    assert message == "is not in the cache, and RESNEXT_DET_OFFLINE says to fetch nothing"
+    says = "--offline or RESNEXT_DET_OFFLINE says to fetch nothing"
+    assert message == f"is not in the cache, and {says}"
     assert server.asked == []
 
 

@@ -5,6 +5,7 @@ An action is one module of `cli.weights_verbs` with an `add_parser(verbs)` that 
 """
 
 import argparse
+import sys
 from types import ModuleType
 
 from resnext_det.cli.offline import add_offline, apply_offline
@@ -29,10 +30,14 @@ def run(args: argparse.Namespace) -> int:
     """Runs the action.
 
     Returns:
-        The exit status: the action's own.
+        The exit status: the action's own; 130 after an interrupt.
 
     Raises:
         UserError: anything the user can mend.
     """
     apply_offline(args)
-    return args.act(args)
+    try:
+        return args.act(args)
+    except KeyboardInterrupt:
+        print("interrupted: no file was left half written", file=sys.stderr)
+        return 130

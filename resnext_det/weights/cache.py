@@ -110,7 +110,7 @@ def obtain(wanted: Wanted) -> CachedFile:
     path = place_of(wanted)
     if is_offline():
         what = "is damaged" if path.exists() else "is not in the cache"
-        variable = OFFLINE if is_set(OFFLINE) else _HUB_OFFLINE
+        variable = f"--offline or {OFFLINE}" if is_set(OFFLINE) else _HUB_OFFLINE
         raise UserError(f"{wanted}: {what}, and {variable} says to fetch nothing; {_advice(path)}")
     with locked(path):
         found = _right_one(wanted, [path])  # another process may have fetched it meanwhile

@@ -97,8 +97,8 @@ def check_licence(side_car: SideCar, source: str, policy: str) -> None:
     if policy == KNOWN_COMMERCIAL:
         raise UserError(
             f"{POLICY_KEY} is {policy}, but the licence of {source} is {what}"
-            f"{_origin(side_car, source)}: name other weights, or say its SPDX identifier as "
-            "`licence` in a side-car"
+            f"{_origin(side_car, source)}: name other weights, or say its SPDX identifier with "
+            "`resnext-det weights convert --licence`, or as `licence` in a side-car"
         )
     logging.getLogger(__name__).warning(
         "%s is %s, and the licence of %s is %s: see that it allows what you do",

@@ -48,7 +48,8 @@ class LoadReport:
         first = (
             f"{self.source}: {len(self.loaded)} tensors of {self.params['loaded']:,} parameters "
             f"loaded, {_percent(self.share_tensors)} of the model's tensors and "
-            f"{_percent(self.share_params)} of its parameters"
+            f"{_percent(self.share_params)} of its parameters, {_percent(self.backbone_share)} of "
+            "its backbone's"
         )
         parts = [first]
         for kind in _KINDS:

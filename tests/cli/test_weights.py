@@ -143,3 +143,22 @@ def test_one_screen_of_80_columns(capsys, state, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) <= 25
+
+
+def test_an_interrupt_is_one_line_and_leaves_no_file(capsys, state, monkeypatch, tmp_path):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    torch.save(state, "w.pth")
+    monkeypatch.setattr("resnext_det.weights.writing.weights_of_file", interrupt)
+    monkeypatch.setattr("resnext_det.whole_files.os.replace", interrupt)
+    assert weights("convert", "w.pth", "o.safetensors", "--to", "timm") == 130
+    assert capsys.readouterr().err == "interrupted: no file was left half written\n"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["w.pth"]
+
+
+def test_a_folder_is_no_output(capsys, state, tmp_path):
+    torch.save(state, "w.pth")
+    (tmp_path / "folder").mkdir()
+    assert weights("convert", "w.pth", "folder", "--to", "timm") == 2
+    assert "folder: is a folder: name a file" in capsys.readouterr().err

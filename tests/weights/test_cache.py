@@ -164,12 +164,19 @@ def test_a_damaged_file_is_fetched_again(server, caplog, name):
     assert server.times(name) == 2
 
 
-@pytest.mark.parametrize("variable", ["RESNEXT_DET_OFFLINE", "HF_HUB_OFFLINE"])
-def test_offline_the_cache_is_used_and_what_lacks_is_named(server, monkeypatch, variable):
+@pytest.mark.parametrize(
+    ("variable", "named"),
+    [
+        ("RESNEXT_DET_OFFLINE", "--offline or RESNEXT_DET_OFFLINE"),
+        ("HF_HUB_OFFLINE", "HF_HUB_OFFLINE"),
+    ],
+    ids=["ours", "hub"],
+)
+def test_offline_the_cache_is_used_and_what_lacks_is_named(server, monkeypatch, variable, named):
     path = fetch(server, NAMED)
     monkeypatch.setenv(variable, "1")
     assert fetch(server, NAMED) == path
-    says = f"{variable} says to fetch nothing"
+    says = f"{named} says to fetch nothing"
     assert refused(server, "w.pth") == (
         f"{server.address}/w.pth: is not in the cache, and {says}; {advice(server, 'w.pth')}"
     )

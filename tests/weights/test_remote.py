@@ -181,7 +181,7 @@ def test_offline_each_name_says_where_its_file_belongs(monkeypatch, spec):
     place = place_of(resolve_name(spec).place)
     message = refused(spec)
     assert message.startswith(f"MODEL.WEIGHTS {spec}: ")
-    assert "is not in the cache, and RESNEXT_DET_OFFLINE says to fetch nothing" in message
+    assert "not in the cache, and --offline or RESNEXT_DET_OFFLINE says to fetch" in message
     assert message.endswith(f"put the file at {place}, or set MODEL.WEIGHTS to where it is")
 
 

@@ -50,8 +50,8 @@ def act(args: argparse.Namespace) -> int:
             written.
     """
     check_json(args.json)
-    find_target(args.to).write_for(args.output.suffix)  # before gigabytes are read
-    check_free(args.output, args.source, args.force)
+    check_free(args.output, args.source, args.force)  # before gigabytes are read
+    find_target(args.to).write_for(args.output.suffix)
     weights = _told(read_weights(args.source), args.licence, args.class_names)
     prepared = _with_outputs(prepare(weights, args.to, part=args.part), weights, args.part)
     write_prepared(args.output, prepared, args.source, force=args.force)

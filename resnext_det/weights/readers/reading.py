@@ -56,7 +56,7 @@ def _check_plain_file(path: Path, source: str) -> None:
     except ValueError as error:  # a zero in the name
         raise UserError(f"{source}: no such file ({error})") from error
     if stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{source}: a folder; give one of the files in it")
+        raise UserError(f"{source or repr(source)}: a folder; give one of the files in it")
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{source}: no plain file but a pipe, socket or device")
     if not status.st_size:
