@@ -85,7 +85,7 @@ HOSTILE = {
     "GLOBAL of builtins": (b"c__builtin__\neval\n.", "GLOBAL names '__builtin__.eval'"),
     "GLOBAL dotted": (b"cnumpy\nndarray.tofile\n.", "GLOBAL names 'numpy.ndarray.tofile'"),
     "STACK_GLOBAL": (b"\x8c\x05posix\x8c\x06system\x93.", "STACK_GLOBAL names 'posix.system'"),
-    "STACK_GLOBAL of no text": (b"K\x01K\x02\x93.", "STACK_GLOBAL names '1.2'"),
+    "STACK_GLOBAL of no text": (b"K\x01K\x02\x93.", "STACK_GLOBAL names a int, which is no name"),
     "INST": (b"(" + ARGUMENT + b"iposix\nsystem\n.", "INST of 'posix system' is refused"),
     "OBJ": (b"(" + SYSTEM + ARGUMENT + b"o.", "GLOBAL names 'posix.system'"),
     "OBJ of a known name": (b"(cnumpy\nndarray\nK\x01o.", "OBJ is refused"),

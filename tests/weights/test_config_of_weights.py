@@ -92,8 +92,8 @@ def test_what_the_user_gave_is_refused_with_both_architectures(x101, given):
         apply_to_config(cfg, {f"MODEL.RESNETS.{given}"}, x101)
     depth = cfg.MODEL.RESNETS.DEPTH
     assert str(error.value) == (
-        f"x.pth is 64x4d (depth 101), the config says 32x8d (depth {depth}): set MODEL.RESNETS to "
-        "the file's, or name other weights"
+        f"x.pth is 64x4d (depth 101), the config says 32x8d (depth {depth}): set "
+        "MODEL.RESNETS.VARIANT resnext101_64x4d, or name other weights"
     )
 
 
