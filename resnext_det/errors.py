@@ -1,4 +1,6 @@
-"""The one exception for mistakes a user can mend. Engine-neutral."""
+"""The one exception for mistakes a user can mend, and how messages write names. Engine-neutral."""
+
+from collections.abc import Sequence
 
 
 class UserError(ValueError):
@@ -16,3 +18,8 @@ def one_line(text: str) -> str:
     they are written as Python would, as in `new\nline.jpg`.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def few(names: Sequence[str], number: int = 3) -> str:
+    """Returns the first names, and an ellipsis for the others."""
+    return ", ".join(names[:number]) + (" …" if len(names) > number else "")

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resnext_det.weights.completeness import backbone_ending
 from resnext_det.weights.convention import Convention
-from resnext_det.weights.naming.detectron2 import is_backbone_key
+from resnext_det.weights.naming.detectron2 import backbone_ending, is_backbone_key
 from resnext_det.weights.opening import Opened, known_fields, open_weights
 
 _COUNTER = re.compile(r"(?:^|\.)num_batches_tracked$")

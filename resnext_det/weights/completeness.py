@@ -9,9 +9,9 @@ from torch import Tensor
 
 from resnext_det.weights.architecture import Architecture
 from resnext_det.weights.heads import is_known_head_key
+from resnext_det.weights.naming.detectron2 import backbone_ending
 
 _COUNTER = "num_batches_tracked"  # a counter of BatchNorm's, no weight
-_ENDING = re.compile(r"(?:^|\.)((?:stem|res\d)\..+)$")
 _PLAIN = re.compile(r"(?:stem|res\d\.\d+)\.(?:conv[123]|shortcut)\.(?:weight|bias|norm\.\w+)")
 
 
@@ -48,12 +48,6 @@ def compare_with_network(
     there = set(endings.values())
     missing = [k for k in expected if k not in there and not k.endswith(_COUNTER)]
     return Completeness(tuple(unknown), tuple(missing))
-
-
-def backbone_ending(name: str) -> str | None:
-    """Returns a name without its prefix, from the stem or the stage on; None for other names."""
-    match = _ENDING.search(name)
-    return match[1] if match else None
 
 
 def _expected(architecture: Architecture | None) -> dict[str, torch.Size]:

@@ -45,12 +45,11 @@ def apply_to_config(cfg: CfgNode, user_given: Collection[str], weights: Weights 
     changes = check_convention(cfg, user_given, weights)
     if cfg.LAZY_CONFIG:
         _warn_of_unsaid(changes, weights)
-        changes = {}
-    elif cfg.MODEL.WEIGHTS_MIN_SHARE > 0:  # at 0 whatever fits is loaded into the config's network
+        return cfg
+    if cfg.MODEL.WEIGHTS_MIN_SHARE > 0:  # at 0 whatever fits is loaded into the config's network
         changes |= _architecture_changes(cfg, user_given, weights)
         changes |= _norm_changes(cfg, user_given, weights)
-    if not cfg.LAZY_CONFIG:
-        changes |= _variant_change(cfg, changes)
+    changes |= _variant_change(cfg, changes)
     for key, value in changes.items():
         logging.getLogger(__name__).info("%s is set to %s, as the weights want", key, value)
     changed = with_values(cfg, changes)

@@ -1,24 +1,21 @@
 """Filling a model with weights, and judging whether they are its own. Engine-neutral."""
 
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from resnext_det.errors import UserError
+from resnext_det.errors import UserError, few
 from resnext_det.weights.architecture import infer_architecture
 from resnext_det.weights.expressing import NORM_EPS
 from resnext_det.weights.licences import normalised
 from resnext_det.weights.matching import match_names
-from resnext_det.weights.naming.detectron2 import is_backbone_key
-from resnext_det.weights.report import LoadReport, few, make_report
+from resnext_det.weights.naming.detectron2 import backbone_ending, is_backbone_key
+from resnext_det.weights.report import LoadReport, make_report
 from resnext_det.weights.sources import Weights
 from resnext_det.weights.suiting import check_architecture, check_norm, check_stride
-
-_PART = re.compile(r"(?:stem|res\d)\.")  # where the name of a backbone's tensor begins
 
 
 def load_weights(model: nn.Module, weights: Weights, *, min_share: float) -> LoadReport:
@@ -131,7 +128,8 @@ def _judge(
 
 def _prefix_hint(weights: Weights) -> str:
     """What to do about a detector's backbone, or a wrapped one, that has its own prefix."""
-    begin = next((k[: m.start()] for k in weights.state if (m := _PART.search(k))), "")
+    endings = ((key, backbone_ending(key)) for key in weights.state)
+    begin = next((key.removesuffix(ending) for key, ending in endings if ending), "")
     if not begin:
         return ""
     return (

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from resnext_det.modeling.norms import FrozenBatchNorm2d
 from resnext_det.weights.architecture import Architecture, infer_architecture
-from resnext_det.weights.completeness import backbone_ending
 from resnext_det.weights.convention import Convention
 from resnext_det.weights.heads import infer_head
+from resnext_det.weights.naming.detectron2 import backbone_ending
 from resnext_det.weights.sources import Weights
 
 FORMULA = "triangles-1"  # another image gets another name

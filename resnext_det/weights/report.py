@@ -1,12 +1,13 @@
 """What became of each tensor when weights were loaded. Engine-neutral."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from resnext_det.errors import few
 from resnext_det.weights.naming.detectron2 import is_backbone_key
 
 _COUNTER = "num_batches_tracked"  # a counter of BatchNorm's, no weight
@@ -111,11 +112,6 @@ def make_report(
         share_params=_share(sizes, loaded),
         backbone_share=_share(backbone, loaded),
     )
-
-
-def few(names: Sequence[str], number: int = 3) -> str:
-    """Returns the first names, and an ellipsis for the others."""
-    return ", ".join(names[:number]) + (" …" if len(names) > number else "")
 
 
 def _percent(share: float) -> str:

@@ -3,7 +3,6 @@
 A file is written whole or not at all, read back, and compared with what was meant.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from resnext_det.weights.convention import Convention
 from resnext_det.weights.expressing import NORM_EPS, NotExpressible, express, fold_norm_eps
 from resnext_det.weights.heads import infer_head
 from resnext_det.weights.naming.base import UnknownNames
-from resnext_det.weights.naming.norms import norm_of
+from resnext_det.weights.naming.detectron2 import backbone_ending, is_backbone_key
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.side_car_files import digest_of, path_beside, with_digest, write_beside
 from resnext_det.weights.sources import Weights, weights_of_file
@@ -26,7 +25,6 @@ from resnext_det.whole_files import write_whole
 
 PARTS = ("all", "backbone")
 
-_IN_BACKBONE = re.compile(r"(?:.*\.)?((?:stem|res\d)\..+)")
 _IN_HEADER = ".safetensors"  # holds its own side-car
 
 
@@ -88,7 +86,8 @@ def prepare(weights: Weights, to: str, *, part: str = "all") -> Prepared:
         raise UserError(f"{weights.source} holds no weights")
     state, side_car = _part(weights, part)
     notes = (*weights.notes, *_left_out(weights.state, state))
-    _check_place(target, state, side_car, weights.source)
+    norm = norm_of_weights(replace(weights, state=state, side_car=side_car))
+    _check_place(target, state, norm, weights.source)
     state = fold_norm_eps(state, side_car.norm_eps)
     if side_car.norm_eps not in (None, NORM_EPS):
         notes = (*notes, f"epsilon {side_car.norm_eps:g} of the norms moved into their variances")
@@ -101,7 +100,7 @@ def prepare(weights: Weights, to: str, *, part: str = "all") -> Prepared:
             f"{weights.source}: {target.name} has no names for {error}: give --to detectron2 or "
             "--to safetensors, which hold everything, or --part backbone"
         ) from None
-    described = _describe(weights, side_car, state)
+    described = _describe(weights, replace(side_car, norm=norm), state)
     described = with_digest(replace(described, convention=convention), tensors)
     return Prepared(target, state, tensors, described, notes)
 
@@ -161,10 +160,10 @@ def _part(weights: Weights, part: str) -> tuple[dict[str, Tensor], SideCar]:
         return dict(weights.state), weights.side_car
     state: dict[str, Tensor] = {}
     for key, tensor in weights.state.items():
-        if match := _IN_BACKBONE.fullmatch(key):
-            if match[1] in state:
+        if ending := backbone_ending(key):
+            if ending in state:
                 raise UserError(f"{weights.source}: holds two backbones ({key}): take one out")
-            state[match[1]] = tensor
+            state[ending] = tensor
     if not state:
         raise UserError(f"{weights.source}: holds no backbone")
     return state, replace(weights.side_car, class_names=(), accuracy={}, outputs={})
@@ -174,19 +173,16 @@ def _left_out(whole: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> tuple[
     left = len(whole) - len(kept)
     if not left:
         return ()
-    heads = sorted({key.split(".")[0] for key in whole if not _IN_BACKBONE.fullmatch(key)})
+    heads = sorted({key.split(".")[0] for key in whole if not is_backbone_key(key)})
     return (f"{left} tensors left out, beside the backbone: {', '.join(heads)}",)
 
 
-def _check_place(
-    target: Target, state: Mapping[str, Tensor], side_car: SideCar, source: str
-) -> None:
+def _check_place(target: Target, state: Mapping[str, Tensor], norm: str, source: str) -> None:
     if not target.whole_detectors and (head := infer_head(state)).is_detector:
         raise UserError(
             f"{source} is a detector ({head}), for which {target.name} has no names: give "
             "--to detectron2 or --to safetensors, or --part backbone"
         )
-    norm = norm_of_weights(Weights(dict(state), source, side_car)) or norm_of(state)
     if not target.keeps_any_norm and norm in ("affine", "GN"):
         what = {"affine": "BatchNorm folded into scale and bias", "GN": "GroupNorm"}[norm]
         raise UserError(
@@ -219,13 +215,12 @@ def _expressed(
 def _describe(weights: Weights, side_car: SideCar, state: Mapping[str, Tensor]) -> SideCar:
     architecture = infer_architecture(state)
     source = weights.source
-    norm = norm_of_weights(Weights(dict(state), source, side_car)) or norm_of(state)
+    is_batch_norm = side_car.norm == "BN"
     return replace(
         side_car,
         origin=side_car.origin or (source if "://" in source else Path(source).name),
         architecture=side_car.architecture or (architecture.name if architecture else ""),
-        norm=norm,
-        norm_eps=NORM_EPS if side_car.norm_eps is not None and norm == "BN" else side_car.norm_eps,
+        norm_eps=NORM_EPS if side_car.norm_eps is not None and is_batch_norm else side_car.norm_eps,
         origin_sha256=weights.file_sha256 or side_car.origin_sha256,
     )
 

@@ -4,7 +4,8 @@ import torch
 
 from resnext_det.modeling import build_backbone, build_classifier
 from resnext_det.weights.architecture import infer_architecture
-from resnext_det.weights.completeness import backbone_ending, compare_with_network
+from resnext_det.weights.completeness import compare_with_network
+from resnext_det.weights.naming.detectron2 import backbone_ending
 
 
 def state_of(build, *args, **kwargs):

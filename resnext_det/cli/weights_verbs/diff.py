@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resnext_det.cli.printing import add_json, check_json, open_console, write_json
-from resnext_det.errors import one_line
+from resnext_det.errors import few, one_line
 from resnext_det.weights.comparing import Comparison, Differing, compare_weights
 
 DESCRIPTION = "Compare two weights files tensor by tensor, whatever names each has."
@@ -79,8 +79,7 @@ def _lines(found: Comparison) -> Iterable[tuple[str, str]]:
 
 def _counted(label: str, names: Sequence[str]) -> Iterable[tuple[str, str]]:
     if names:
-        more = " …" if len(names) > _FEW else ""
-        yield f"{len(names)} {label}", f"{', '.join(names[:_FEW])}{more}"
+        yield f"{len(names)} {label}", few(names)
 
 
 def _verdict(found: Comparison) -> str:

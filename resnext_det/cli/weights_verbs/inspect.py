@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resnext_det.cli.printing import add_json, check_json, open_console, write_json
-from resnext_det.errors import one_line
+from resnext_det.errors import few, one_line
 from resnext_det.weights.inspecting import Inspection, as_json, inspect_weights
 from resnext_det.weights.suspicions import range_of
 
@@ -16,7 +16,6 @@ DESCRIPTION = (
     "Say what a weights file is: its form, whose names it has, architecture, head, convention, "
     "licence, digests, and numbers that look wrong. Nothing in it is executed."
 )
-_FEW = 3  # names in a line
 _MEGA = 1e6
 
 
@@ -61,7 +60,7 @@ def _print(console: Console, inspection: Inspection) -> None:
         table.add_row(label, Text(one_line(text)))
     for number, suspicion in enumerate(inspection.suspicions):
         label = "suspicious" if number == 0 else ""
-        text = f"{suspicion.text} ({_few(suspicion.names)})"
+        text = f"{suspicion.text} ({few(suspicion.names)})"
         table.add_row(label, Text(one_line(text), style="yellow"))
     if not inspection.suspicions:
         table.add_row("suspicious", Text("nothing", style="green"))
@@ -84,7 +83,7 @@ def _lines(inspection: Inspection) -> Iterable[tuple[str, str]]:
         yield "known", _known(inspection)
     yield "convention", _convention(inspection)
     if known.class_names:
-        number, first = len(known.class_names), _few(known.class_names)
+        number, first = len(known.class_names), few(known.class_names)
         yield "classes", f"{number:,} name{'' if number == 1 else 's'}: {first}"
     yield "licence", known.licence or "not known"
     if known.accuracy:
@@ -96,7 +95,7 @@ def _lines(inspection: Inspection) -> Iterable[tuple[str, str]]:
     yield "sha256", opened.sha256  # alone, to fit 80 columns
     yield "of tensors", opened.digest
     if opened.content.ignored:
-        yield "passed over", f"objects of {_few(opened.content.ignored)}, not imported"
+        yield "passed over", f"objects of {few(opened.content.ignored)}, not imported"
 
 
 def _file(inspection: Inspection) -> str:
@@ -108,7 +107,7 @@ def _file(inspection: Inspection) -> str:
 def _names(inspection: Inspection) -> str:
     opened = inspection.opened
     if opened.naming is None:
-        return f"of nobody that is known here ({_few(tuple(opened.content.tensors)) or 'none'})"
+        return f"of nobody that is known here ({few(tuple(opened.content.tensors)) or 'none'})"
     if opened.refusal:
         return f"{opened.naming.name}'s, but no plain ResNet or ResNeXt: it has {opened.refusal}"
     return f"{opened.naming.name}'s"
@@ -147,9 +146,9 @@ def _known(inspection: Inspection) -> str:
     assert inspection.share_known is not None
     parts = [f"{inspection.share_known:.1%} of the tensors"]
     if inspection.unknown:
-        parts.append(f"{len(inspection.unknown)} have no place ({_few(inspection.unknown)})")
+        parts.append(f"{len(inspection.unknown)} have no place ({few(inspection.unknown)})")
     if inspection.missing:
-        parts.append(f"{len(inspection.missing)} are missing ({_few(inspection.missing)})")
+        parts.append(f"{len(inspection.missing)} are missing ({few(inspection.missing)})")
     return "; ".join(parts)
 
 
@@ -194,7 +193,3 @@ def _tensor_list(inspection: Inspection) -> list[dict]:
             }
         )
     return rows
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_FEW]) + (" …" if len(names) > _FEW else "")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from resnext_det.errors import one_line
+from resnext_det.errors import few, one_line
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.naming.base import Naming, Renamed, UnknownNames
 from resnext_det.weights.naming.caffe2_convention import backbone_convention, detector_convention
@@ -132,8 +132,7 @@ def _fill_statistics(state: dict[str, Tensor]) -> int:
 
 
 def _few(names: list[str]) -> str:
-    shown = ", ".join(one_line(name[:80]) for name in names[:3])
-    return f"{shown}{' …' if len(names) > 3 else ''}"
+    return few([one_line(name[:80]) for name in names])
 
 
 CAFFE2 = Naming(name="caffe2", recognises=recognises, to_ours=to_ours)

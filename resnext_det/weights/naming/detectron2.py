@@ -8,11 +8,11 @@ from torch import Tensor
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.naming.base import Naming, Renamed
 from resnext_det.weights.naming.detectron2_zoo import ZOO, convention_by_author
+from resnext_det.weights.naming.norms import norm_of
 from resnext_det.weights.side_car import SideCar
 
 _BACKBONE = re.compile(r"(?:^|\.)(?:stem|res\d)\.")
-_NORM = re.compile(r"(?:^|\.)(?:stem|res\d)\..*\bnorm\.weight$")
-_STATISTIC = re.compile(r"(?:^|\.)(?:stem|res\d)\..*\bnorm\.running_var$")
+_ENDING = re.compile(r"(?:^|\.)((?:stem|res\d)\..+)$")
 # What older Detectron2 kept in the model and newer computes from the config; it ignores them, too.
 _COMPUTED = re.compile(r"pixel_(?:mean|std)|.*anchor_generator\.cell_anchors\.\d+")
 # tools/convert-torchvision-to-d2.py puts `stem.` before whatever is in no layer.
@@ -23,6 +23,12 @@ _ZOO_LICENCE = "CC-BY-SA-3.0"  # MODEL_ZOO.md of Detectron2, "License"
 def is_backbone_key(key: str) -> bool:
     """Tells whether a tensor of ours belongs to the stem or to a stage, under any prefix."""
     return _BACKBONE.search(key) is not None
+
+
+def backbone_ending(name: str) -> str | None:
+    """Returns a name without its prefix, from the stem or the stage on; None for other names."""
+    match = _ENDING.search(name)
+    return match[1] if match else None
 
 
 def is_ours(keys: Iterable[str]) -> bool:
@@ -36,7 +42,7 @@ def to_ours(content: FileContent) -> Renamed:
     Args:
         content: a .pth of Detectron2 or of ours, or a .pkl of `model` and `__author__`.
     """
-    norm = _norm_of(content.tensors)
+    norm = norm_of(content.tensors)
     author = content.extras.get("__author__")
     convention, note = convention_by_author(author, content.tensors, norm)
     if author == ZOO and norm == "BN" and _is_folded(content.tensors):
@@ -58,14 +64,6 @@ def from_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _with_linear(key: str) -> str:
     return f"linear.{key.removeprefix(_CLASSIFIER)}" if key.startswith(_CLASSIFIER) else key
-
-
-def _norm_of(keys: Iterable[str]) -> str:
-    """BatchNorm has statistics, GroupNorm none."""
-    names = list(keys)
-    if any(_STATISTIC.search(key) for key in names):
-        return "BN"
-    return "GN" if any(_NORM.search(key) for key in names) else ""
 
 
 def _is_folded(state: Mapping[str, Tensor]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from resnext_det.errors import few
 from resnext_det.weights.naming.base import UnknownNames
 
 # What a placeholder stands for. A leaf is a tensor of a norm's.
@@ -18,7 +19,6 @@ _PATTERNS = {
     "term": r"(?P<term>weight|bias)",
 }
 _STAGES = range(2, 6)  # of ours: res2 … res5
-_FEW = 3  # names in a message
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _told(unknown: list[str], meaning: Callable[[str], str]) -> str:
         meant.setdefault(meaning(key), key)
     told = [f"{words} ({key})" for words, key in meant.items() if words]
     told = told or [key for key in unknown if not meaning(key)]
-    return f"{', '.join(told[:_FEW])}{' …' if len(told) > _FEW else ''}"
+    return few(told)
 
 
 @functools.cache
