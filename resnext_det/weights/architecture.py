@@ -59,21 +59,25 @@ class Architecture:
         return "ResNeXt" if self.num_groups > 1 else "ResNet"
 
     @property
+    def depths(self) -> tuple[int, ...]:
+        """Known depths whose first stages these are; several where the last ones are missing."""
+        counts = tuple(count for _, count in self.blocks)
+        return tuple(
+            depth
+            for depth, stages in BLOCKS_PER_STAGE.items()
+            if stages[: len(counts)] == counts and self.bottleneck == (depth not in BASIC_DEPTHS)
+        )
+
+    @property
     def depth(self) -> int:
         """Layers in convention: those in the blocks, the stem and the classifier.
 
         Where the last stages are missing, as in the backbone of a C4 detector, it is that of the
         one network that begins so; where several do, the missing ones count as nothing.
         """
-        counts = tuple(count for _, count in self.blocks)
-        beginning = [
-            depth
-            for depth, stages in BLOCKS_PER_STAGE.items()
-            if stages[: len(counts)] == counts and self.bottleneck == (depth not in BASIC_DEPTHS)
-        ]
-        if len(beginning) == 1:
-            return beginning[0]
-        return sum(counts) * (3 if self.bottleneck else 2) + 2
+        if len(self.depths) == 1:
+            return self.depths[0]
+        return sum(count for _, count in self.blocks) * (3 if self.bottleneck else 2) + 2
 
     @property
     def variant(self) -> str | None:
@@ -146,6 +150,18 @@ class Architecture:
             )
         except UserError:  # widths that no network has: the file says them, not the user
             return None
+
+
+def architecture_of(depth: int, num_groups: int, width_per_group: int) -> Architecture:
+    """Returns what a variant or a config says by these numbers.
+
+    Args:
+        depth: a key of `BLOCKS_PER_STAGE`.
+        num_groups: cardinality.
+        width_per_group: channels of one group in res2.
+    """
+    blocks = tuple((f"res{i}", count) for i, count in enumerate(BLOCKS_PER_STAGE[depth], 2))
+    return Architecture(blocks, depth not in BASIC_DEPTHS, num_groups, width_per_group)
 
 
 def infer_architecture(state: Mapping[str, Tensor]) -> Architecture | None:

@@ -8,8 +8,7 @@ from fvcore.common.config import CfgNode
 
 from resnext_det.config import get_value, validate_config, with_values
 from resnext_det.config.variant import VARIANT_KEY, variant_keys
-from resnext_det.modeling.layout import BASIC_DEPTHS, BLOCKS_PER_STAGE
-from resnext_det.weights.architecture import Architecture, infer_architecture
+from resnext_det.weights.architecture import Architecture, architecture_of, infer_architecture
 from resnext_det.weights.convention import check_convention, refuse_given
 from resnext_det.weights.licences import POLICY_KEY, check_licence
 from resnext_det.weights.sources import Weights
@@ -104,12 +103,7 @@ def _variant_change(cfg: CfgNode, changes: Mapping[str, Any]) -> dict[str, str]:
 
 def _wanted(theirs: Architecture, depth: int) -> dict[str, Any]:
     """The keys that an architecture determines; none where its depth is not known."""
-    counts = tuple(count for _, count in theirs.blocks)
-    fitting = [
-        known
-        for known, stages in BLOCKS_PER_STAGE.items()
-        if stages[: len(counts)] == counts and theirs.bottleneck == (known not in BASIC_DEPTHS)
-    ]
+    fitting = theirs.depths
     if depth not in fitting and len(fitting) != 1:
         return {}
     keys = {
@@ -124,10 +118,7 @@ def _wanted(theirs: Architecture, depth: int) -> dict[str, Any]:
 
 
 def _of_config(cfg: CfgNode) -> Architecture:
-    depth = get_value(cfg, _DEPTH)
-    blocks = tuple((f"res{i}", count) for i, count in enumerate(BLOCKS_PER_STAGE[depth], 2))
-    bottleneck = depth not in BASIC_DEPTHS
-    return Architecture(blocks, bottleneck, get_value(cfg, _GROUPS), get_value(cfg, _WIDTH))
+    return architecture_of(*(get_value(cfg, key) for key in (_DEPTH, _GROUPS, _WIDTH)))
 
 
 def _norm_changes(cfg: CfgNode, user_given: Collection[str], weights: Weights) -> Mapping[str, str]:

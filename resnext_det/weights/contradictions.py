@@ -7,9 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from resnext_det.errors import UserError
-from resnext_det.modeling.layout import BLOCKS_PER_STAGE
 from resnext_det.modeling.variants import get_variant, list_variants
-from resnext_det.weights.architecture import Architecture, infer_architecture
+from resnext_det.weights.architecture import Architecture, architecture_of, infer_architecture
 from resnext_det.weights.heads import infer_head
 from resnext_det.weights.side_car import SideCar
 
@@ -76,8 +75,5 @@ def _is_variant(architecture: Architecture, name: str) -> bool:
     if name not in list_variants():
         return True
     variant = get_variant(name)
-    counts = tuple(count for _, count in architecture.blocks)
-    return (architecture.num_groups, architecture.width_per_group) == (
-        variant.num_groups,
-        variant.width_per_group,
-    ) and BLOCKS_PER_STAGE[variant.depth][: len(counts)] == counts
+    numbers = variant.depth, variant.num_groups, variant.width_per_group
+    return architecture.fits(architecture_of(*numbers))

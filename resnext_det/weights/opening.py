@@ -17,7 +17,7 @@ from resnext_det.weights.naming.base import Naming, Renamed, UnknownNames
 from resnext_det.weights.naming.registry import find_naming
 from resnext_det.weights.provenance import side_car_of_checkpoint
 from resnext_det.weights.readers.reading import read_weights_file
-from resnext_det.weights.remote import fetch_weights, is_remote
+from resnext_det.weights.remote import locate_weights
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.side_car_files import digest_of, read_beside, read_header
 from resnext_det.weights.sources import Weights, with_our_eps
@@ -80,10 +80,8 @@ def open_weights(spec: str) -> Opened:
     Raises:
         UserError: it is not there, cannot be fetched, or is no weights file.
     """
-    path, source, named = Path(spec), spec, SideCar()
-    if is_remote(spec):
-        fetched = fetch_weights(spec)
-        path, source, named = fetched.path, fetched.source, fetched.side_car
+    located = locate_weights(spec)
+    path, source = located.path, located.source
     content = read_weights_file(path, source)
     digest, sha256 = digest_of(content.tensors), sha256_of(path)
     side_car, state = _read_side_car(path, content, digest, source)
@@ -94,7 +92,7 @@ def open_weights(spec: str) -> Opened:
     said = Statements(
         side_car=side_car,
         content=inside,
-        place=named,
+        place=located.side_car,
         catalogue=entry.as_side_car() if entry else SideCar(),
         names=renamed.side_car if renamed else SideCar(),
     )

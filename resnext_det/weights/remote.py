@@ -72,6 +72,15 @@ def is_remote(spec: str) -> bool:
     return "://" in spec
 
 
+def locate_weights(spec: str) -> Fetched:
+    """Returns the file of a path as it is, and of a name what `fetch_weights` finds.
+
+    Raises:
+        UserError: as `fetch_weights`; whether a path leads to a file is not looked at.
+    """
+    return fetch_weights(spec) if is_remote(spec) else Fetched(Path(spec), spec, SideCar())
+
+
 def fetch_weights(spec: str) -> Fetched:
     """Finds the file that a name stands for, in a cache or on its server.
 

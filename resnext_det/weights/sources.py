@@ -20,7 +20,7 @@ from resnext_det.weights.naming.registry import give_our_names
 from resnext_det.weights.provenance import side_car_of_checkpoint
 from resnext_det.weights.readers.reading import read_weights_file
 from resnext_det.weights.readers.state_dicts import content_of
-from resnext_det.weights.remote import fetch_weights, is_remote
+from resnext_det.weights.remote import locate_weights
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.side_car_files import check_digest, read_beside, read_header
 from resnext_det.weights.statements import Statements
@@ -83,10 +83,8 @@ def read_weights(spec: str) -> Weights:
     Raises:
         UserError: it is not there, cannot be fetched, or is nothing we can read.
     """
-    if is_remote(spec):
-        fetched = fetch_weights(spec)
-        return weights_of_file(fetched.path, fetched.source, fetched.side_car)
-    return weights_of_file(Path(spec), spec)
+    located = locate_weights(spec)
+    return weights_of_file(located.path, located.source, located.side_car)
 
 
 def weights_from_state(

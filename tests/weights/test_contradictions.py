@@ -45,6 +45,13 @@ def test_what_the_tensors_cannot_be_is_refused(tmp_path, state, entries, said):
     assert str(error.value).endswith("mend the side-car or remove it")
 
 
+def test_equal_counts_of_other_blocks_are_another_network():
+    basic = build_classifier("resnet34", 2).state_dict()  # 3-4-6-3 blocks, as ResNet-50
+    check_tensors(SideCar(architecture="resnet34"), basic, "x.pth")
+    with pytest.raises(UserError, match="is resnet50, but its tensors are of resnet34"):
+        check_tensors(SideCar(architecture="resnet50"), basic, "x.pth")
+
+
 def test_group_norm_is_not_taken_for_batch_norm():
     with pytest.raises(UserError, match="norm of its side-car is BN, but its tensors are of GN"):
         check_tensors(SideCar(norm="BN"), state_with("GN"), "x.pth")

@@ -15,10 +15,7 @@ from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.side_car_files import write_beside
 from tests.weights.inspected_files import CLASSES, torchvision_state, trained, write_ours
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("RESNEXT_DET_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("caches")
 
 
 @pytest.fixture(scope="module")

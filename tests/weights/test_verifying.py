@@ -20,10 +20,7 @@ from resnext_det.weights.sources import Weights
 from resnext_det.weights.verifying import verify_weights
 from tests.weights.inspected_files import torchvision_state, trained, write_ours
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("RESNEXT_DET_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("caches")
 
 
 @pytest.fixture(scope="module")
