@@ -19,8 +19,8 @@ from pathlib import Path
 from rich.console import Console
 
 from projects.Quickstart.jobs import SEED, Data, Detector, detectors
-from projects.Quickstart.runner import JobFailedError, run_jobs
 from projects.Quickstart.study import write_study
+from projects.studies.runner import JobFailedError, run_jobs
 from resnext_det.data.quickstart import QuickstartData, build_quickstart_data
 from resnext_det.engines.base import detectron2_is_installed
 from resnext_det.errors import UserError

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from projects.Quickstart.jobs import Job
+from projects.studies.jobs import Job
 from resnext_det.reports.curves import read_metrics
 
 _READ_SECONDS = 1.0

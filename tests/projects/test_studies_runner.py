@@ -1,4 +1,4 @@
-"""The quickstart's runner, with a stand-in for train_net.py."""
+"""The runner of studies, with a stand-in for train_net.py."""
 
 import io
 import threading
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from projects.Quickstart.jobs import Job, command
-from projects.Quickstart.progress import status
-from projects.Quickstart.runner import JobFailedError, job_seconds, resumed, run_jobs
+from projects.studies.jobs import Job, command
+from projects.studies.progress import status
+from projects.studies.runner import JobFailedError, job_seconds, resumed, run_jobs
 from resnext_det.errors import UserError
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -105,7 +105,7 @@ def test_an_interrupted_job_is_resumed(tmp_path: Path, monkeypatch: pytest.Monke
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("projects.Quickstart.runner.time.sleep", interrupt_once_it_has_a_checkpoint)
+        patch.setattr("projects.studies.runner.time.sleep", interrupt_once_it_has_a_checkpoint)
         with pytest.raises(KeyboardInterrupt):
             run(job)
     earlier = job_seconds(job.folder)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from projects.Quickstart.jobs import Job, command
-from projects.Quickstart.progress import Board
+from projects.studies.jobs import Job, command
+from projects.studies.progress import Board
 from resnext_det.errors import UserError
 from resnext_det.whole_files import write_text_safe
 
-_RECORD = "quickstart_job.json"
+_RECORD = "study_job.json"
 _CONSOLE = "console.txt"
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _STOP_SECONDS = 30.0  # what an interrupted run gets to leave its checkpoint whole
