@@ -20,7 +20,9 @@ from rich.console import Console
 
 from projects.Quickstart.jobs import SEED, Data, Detector, detectors
 from projects.Quickstart.study import write_study
-from projects.studies.runner import JobFailedError, run_jobs
+from projects.studies.places import choose_places
+from projects.studies.processes import JobFailedError
+from projects.studies.runner import run_jobs
 from resnext_det.data.quickstart import QuickstartData, build_quickstart_data
 from resnext_det.engines.base import detectron2_is_installed
 from resnext_det.errors import UserError
@@ -72,7 +74,7 @@ def quickstart(output: Path, engine: str, side_by_side: int, console: Console) -
     built = build_quickstart_data(output / "data", seed=SEED)
     data = _data(built)
     rows = detectors(data, output, engine)
-    fresh = run_jobs(_jobs(rows), side_by_side=side_by_side, console=console)
+    fresh = run_jobs(_jobs(rows), places=choose_places(side_by_side), console=console)
     seconds = time.monotonic() - begin if fresh else None
     result = write_study(rows, data, output, description=built.description, seconds=seconds)
     study = read_study(result)
@@ -109,7 +111,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("output/quickstart"), metavar="FOLDER")
     parser.add_argument("--engine", choices=engines, default="auto", help="detection engine")
     default = min(2, os.cpu_count() or 1)
-    parser.add_argument("--jobs", type=int, default=default, help="runs at a time, one core each")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=default,
+        help="runs at a time, one core each or on the GPUs in turn",
+    )
     args = parser.parse_args(argv)
     if args.jobs < 1:
         parser.error("--jobs must be at least 1")

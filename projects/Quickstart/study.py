@@ -16,7 +16,7 @@ from projects.Quickstart.findings import (
     settings_finding,
 )
 from projects.Quickstart.jobs import Data, Detector
-from projects.studies.runner import job_seconds
+from projects.studies.records import job_seconds
 from resnext_det.evaluation.compare import Difference, compare_coco
 from resnext_det.evaluation.results_json import RESULTS_FILE
 from resnext_det.modeling import ResNet

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from projects.studies.code_version import REPOSITORY
 from resnext_det.config import dump_config, load_config
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ def make_job(
         for option, name, source in zip(("--train-data", "--test-data"), names, sets, strict=True):
             arguments += (option, f"{name}={source}")
     arguments += tuple(overrides)
-    fingerprint = dump_config(cfg) + "\0".join(arguments)
+    # A study that was moved, folder and all, is the same.
+    fingerprint = (dump_config(cfg) + "\0".join(arguments)).replace(f"{folder.parent}/", "")
     digest = hashlib.sha256(fingerprint.encode()).hexdigest()
     return Job(title, folder, arguments, int(cfg.SOLVER.MAX_ITER), digest, needs)
 

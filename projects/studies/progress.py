@@ -64,12 +64,17 @@ class Board:
     ) -> None:
         self._progress.stop()
 
-    def start(self, job: Job) -> None:
-        """Starts a job's clock."""
+    def start(self, job: Job, words: str = "started") -> None:
+        """Starts a job's clock.
+
+        Args:
+            job: the job.
+            words: on how it started.
+        """
         self._progress.start_task(self._tasks[job])
         self._progress.update(self._tasks[job], words="starting")
         self._next_line[job] = time.monotonic() + _LINE_SECONDS
-        self._say(f"{job.title}: started")
+        self._say(f"{job.title}: {words}")
 
     def update(self, job: Job) -> None:
         """Reads where a running job is, at most once a second."""

@@ -1,57 +1,50 @@
-"""Runs jobs as processes, several side by side, and shows how far each is. Engine-neutral."""
+"""Runs jobs as processes, several side by side, and shows how far each is. Engine-neutral.
 
-import json
-import os
-import signal
-import subprocess
+    with open_study(grid):                                      # projects.studies.folder
+        fresh = run_jobs(grid.jobs, places=cpu_places(2), console=console)
+
+Places come from `projects.studies.places`; clusters have `projects.studies.slurm`.
+"""
+
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 
+from projects.studies.code_version import CodeVersion, code_version
 from projects.studies.jobs import Job, command
+from projects.studies.places import Place
+from projects.studies.processes import RunningJob, adopt, is_held, start, stop
 from projects.studies.progress import Board
+from projects.studies.records import (
+    check_records,
+    folder_is_finished,
+    is_finished,
+    is_started,
+    read_record,
+    settled,
+    write_record,
+)
 from resnext_det.errors import UserError
-from resnext_det.whole_files import write_text_safe
 
-_RECORD = "study_job.json"
-_CONSOLE = "console.txt"
-_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-_STOP_SECONDS = 30.0  # what an interrupted run gets to leave its checkpoint whole
-
-
-class JobFailedError(RuntimeError):
-    """A job ended with an error; the message holds its last lines."""
-
-
-@dataclass
-class _Running:
-    job: Job
-    process: subprocess.Popen[bytes]
-    earlier: float  # seconds of earlier starts
-    begin: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        return self.earlier + time.monotonic() - self.begin
+_PERIOD = 0.2
 
 
 def run_jobs(
     jobs: Sequence[Job],
     *,
-    side_by_side: int,
+    places: Sequence[Place],
     console: Console,
     make_command: Callable[[Job], list[str]] = command,
 ) -> bool:
-    """Runs every job that is not finished, one thread each.
+    """Runs every job that is not finished, each in a place of its own.
 
-    A job whose result is there is skipped; one with a checkpoint continues with --resume.
+    A job whose result is there is skipped; one with a checkpoint continues with --resume; one
+    that an earlier call began and that still runs is waited for.
 
     Args:
         jobs: in the order of their start; a job waits for those it needs.
-        side_by_side: how many at a time.
+        places: as many run at a time.
         console: where progress goes.
         make_command: job -> the words that start it.
 
@@ -60,123 +53,98 @@ def run_jobs(
 
     Raises:
         JobFailedError: a job ended with an error; those beside it are stopped.
-        UserError: a folder holds the run of another command.
+        UserError: a folder holds the run of another command or of other sources, or the sources
+            change while the study runs.
         KeyboardInterrupt: after the running jobs were stopped.
     """
-    for job in jobs:
-        _check_same_command(job)
-    fresh = not any(_is_finished(job) or _has_checkpoint(job) for job in jobs)
-    waiting = [job for job in jobs if not _is_finished(job)]
-    running: list[_Running] = []
+    assert places
+    code = code_version()
+    check_records(jobs, code, places[0].num_gpus)
+    fresh = not any(is_started(job) or is_held(job) for job in jobs)
     with Board(jobs, console) as board:
-        for job in jobs:
-            if _is_finished(job):
-                board.finish(job, seconds=None)
-        try:
-            while waiting or running:
-                ready = [job for job in waiting if all(map(_folder_is_finished, job.needs))]
-                for job in ready[: side_by_side - len(running)]:
-                    waiting.remove(job)
-                    running.append(_start(job, make_command(job)))
-                    board.start(job)
-                time.sleep(0.2)
-                running = [entry for entry in running if not _has_ended(entry, board)]
-        finally:
-            _stop(running)
+        _Study(jobs, places, board, code, make_command).run()
     return fresh
 
 
-def job_seconds(folder: Path) -> float | None:
-    """Returns the seconds a finished job took over all its starts, None where unknown."""
-    path = folder / _RECORD
-    return json.loads(path.read_text()).get("seconds") if path.exists() else None
+class _Study:
+    """Which jobs wait, and which run where."""
 
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        places: Sequence[Place],
+        board: Board,
+        code: CodeVersion,
+        make_command: Callable[[Job], list[str]],
+    ) -> None:
+        self._free, self._board, self._code = list(places), board, code
+        self._command = make_command
+        self._waiting = [job for job in jobs if not is_finished(job)]
+        self._running: list[RunningJob] = []
+        for job in jobs:
+            if is_finished(job):
+                _settle(job)
+                board.finish(job, seconds=None)
 
-def _start(job: Job, words: list[str]) -> _Running:
-    job.folder.mkdir(parents=True, exist_ok=True)
-    if _has_checkpoint(job):
-        words = resumed(words)
-    earlier = (job_seconds(job.folder) or 0.0) if "--resume" in words else 0.0
-    _write_record(job, earlier)
-    with (job.folder / _CONSOLE).open("ab") as console:
-        process = subprocess.Popen(
-            words,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **_THREADS},
-            start_new_session=True,  # Ctrl-C reaches a job once, from us
-        )
-    return _Running(job, process, earlier)
-
-
-def resumed(words: list[str]) -> list[str]:
-    """The command that continues a job: its weights are the checkpoint's."""
-    if "MODEL.WEIGHTS" in words:
-        at = words.index("MODEL.WEIGHTS")
-        words = [*words[:at], *words[at + 2 :]]
-    at = words.index("--config-file")
-    return [*words[:at], "--resume", *words[at:]]
-
-
-def _has_ended(entry: _Running, board: Board) -> bool:
-    """Updates the display, and tells whether the job is done.
-
-    Raises:
-        JobFailedError: it ended with an error, or without a result.
-    """
-    board.update(entry.job)
-    status = entry.process.poll()
-    if status is None:
-        return False
-    _write_record(entry.job, entry.seconds)
-    if status != 0 or not _is_finished(entry.job):
-        lines = (entry.job.folder / _CONSOLE).read_text(errors="replace").splitlines()
-        tail = "\n".join(f"    {line}" for line in lines[-15:])
-        raise JobFailedError(
-            f"{entry.job.title}: ended with status {status}; "
-            f"the end of {entry.job.folder / _CONSOLE}:\n{tail}"
-        )
-    board.finish(entry.job, seconds=entry.seconds)
-    return True
-
-
-def _stop(running: Sequence[_Running]) -> None:
-    """Interrupts what still runs, as Ctrl-C would, and waits for it."""
-    alive = [entry for entry in running if entry.process.poll() is None]
-    for entry in alive:
-        entry.process.send_signal(signal.SIGINT)
-    deadline = time.monotonic() + _STOP_SECONDS
-    for entry in alive:
+    def run(self) -> None:
+        """Runs them all; whatever ends it, no process is left."""
         try:
-            entry.process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            entry.process.kill()
-            entry.process.wait()
-        _write_record(entry.job, entry.seconds)
+            self._adopt()
+            while self._waiting or self._running:
+                self._start_ready()
+                time.sleep(_PERIOD)
+                self._running = [entry for entry in self._running if not self._has_ended(entry)]
+        finally:
+            stop(self._running)
+
+    def _adopt(self) -> None:
+        """Takes over what an earlier call left running; each takes a place."""
+        for job in list(self._waiting):
+            entry = adopt(job, self._code)
+            if entry is None:
+                continue
+            self._waiting.remove(job)
+            self._running.append(entry)
+            same = [place for place in self._free if place.devices == entry.record.devices]
+            entry.place = next(iter(same or self._free), None)
+            if entry.place is not None:
+                self._free.remove(entry.place)
+            self._board.start(entry.job, words="still runs from an earlier start")
+
+    def _start_ready(self) -> None:
+        ready = [job for job in self._waiting if all(map(folder_is_finished, job.needs))]
+        for job in ready[: len(self._free)]:
+            if code_version().sources != self._code.sources:
+                raise UserError(
+                    f"the package's sources were changed while the study ran ({self._code} began "
+                    f"it): {self._code.how_to_return}, and give the same command again"
+                )
+            self._waiting.remove(job)
+            place = self._free.pop(0)
+            self._running.append(start(job, self._command(job), place, self._code))
+            self._board.start(job)
+
+    def _has_ended(self, entry: RunningJob) -> bool:
+        self._board.update(entry.job)
+        if not entry.has_ended():
+            return False
+        if entry.place is not None:
+            self._free.append(entry.place)
+        if entry.process is not None:
+            entry.check()
+        elif not is_finished(entry.job):  # stopped, or failed: a start of our own will tell
+            self._waiting.insert(0, entry.job)
+            return True
+        self._board.finish(entry.job, seconds=_settle(entry.job))
+        return True
 
 
-def _write_record(job: Job, seconds: float) -> None:
-    write_text_safe(job.folder / _RECORD, json.dumps({"digest": job.digest, "seconds": seconds}))
-
-
-def _check_same_command(job: Job) -> None:
-    path = job.folder / _RECORD
-    started = _is_finished(job) or _has_checkpoint(job)
-    if started and (not path.exists() or json.loads(path.read_text())["digest"] != job.digest):
-        raise UserError(
-            f"{job.folder} holds a run with other settings: remove the folder, or give "
-            "another --output"
-        )
-
-
-def _is_finished(job: Job) -> bool:
-    return _folder_is_finished(job.folder)
-
-
-def _folder_is_finished(folder: Path) -> bool:
-    return (folder / "result.json").exists()
-
-
-def _has_checkpoint(job: Job) -> bool:
-    return (job.folder / "last_checkpoint").exists()
+def _settle(job: Job) -> float | None:
+    """Writes down the time of a start that ended unseen; returns what the job took."""
+    record = read_record(job.folder)
+    if record is None:
+        return None
+    if record.started is not None:
+        record = settled(job.folder, record)
+        write_record(job.folder, record)
+    return record.seconds

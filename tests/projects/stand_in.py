@@ -17,7 +17,9 @@ def main(words: list[str]) -> int:
     mode, folder = words[words.index("--config-file") + 1], Path(words[-1])
     with (folder / "starts.txt").open("a") as starts:
         starts.write(f"{'resumed' if '--resume' in words else 'new'} {time.monotonic()}\n")
-        assert os.environ["OMP_NUM_THREADS"] == "1"
+    names = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+    seen = {"words": words, **{name: os.environ.get(name) for name in names}}
+    (folder / "seen.json").write_text(json.dumps(seen))
     line = {"iteration": 19, "total_loss": 1.5}
     (folder / "metrics.json").write_text(json.dumps(line) + "\n")
     print("half-way through")

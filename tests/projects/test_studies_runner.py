@@ -1,6 +1,7 @@
 """The runner of studies, with a stand-in for train_net.py."""
 
 import io
+import json
 import threading
 import time
 from dataclasses import replace
@@ -10,8 +11,11 @@ import pytest
 from rich.console import Console
 
 from projects.studies.jobs import Job, command
+from projects.studies.places import cpu_places
+from projects.studies.processes import JobFailedError, resumed
 from projects.studies.progress import status
-from projects.studies.runner import JobFailedError, job_seconds, resumed, run_jobs
+from projects.studies.records import job_seconds
+from projects.studies.runner import run_jobs
 from resnext_det.errors import UserError
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -26,7 +30,7 @@ def run(*jobs: Job, side_by_side: int = 2) -> tuple[bool, str]:
     console = Console(file=io.StringIO(), width=120)
     fresh = run_jobs(
         jobs,
-        side_by_side=side_by_side,
+        places=cpu_places(side_by_side),
         console=console,
         make_command=lambda job: command(job, STAND_IN),
     )
@@ -70,6 +74,15 @@ def test_finished_jobs_are_kept(tmp_path: Path) -> None:
     assert starts(job.folder) == ["new", "ended"]
     assert "finished before, AP50 41.3" in shown
     assert job_seconds(job.folder) == seconds
+
+
+def test_a_job_of_the_cpu_computes_in_one_thread_and_sees_no_gpu(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "a")
+    run(job)
+    seen = json.loads((job.folder / "seen.json").read_text())
+    assert seen["OMP_NUM_THREADS"] == "1"
+    assert seen["CUDA_VISIBLE_DEVICES"] == ""
+    assert "--num-gpus" not in seen["words"]
 
 
 def test_no_jobs_is_nothing_to_do() -> None:

@@ -1,0 +1,117 @@
+"""A study's folder: whose it is, and one process at a time in it. Engine-neutral."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from projects.studies.grid import Grid
+from projects.studies.locks import read_holder, release, try_lock, write_holder
+from resnext_det.errors import UserError, few
+from resnext_det.whole_files import write_text_safe
+
+MARKER = "study.json"
+LOCK = "study.lock"
+DATA = "data"
+"""A folder that a project may fill with what it trains on before the study begins."""
+
+
+@contextmanager
+def open_study(grid: Grid) -> Iterator[None]:
+    """Holds a study's folder, new or begun, for this process.
+
+    More rows or seeds of the same study are welcome; nothing that lies there is changed.
+
+    Args:
+        grid: the study.
+
+    Raises:
+        UserError: the folder is another study's or nobody's, or another process holds it.
+    """
+    _check_marker(grid)
+    path = grid.output / LOCK
+    descriptor = try_lock(path)
+    holder = read_holder(path)
+    if descriptor is None:
+        raise UserError(
+            f"{grid.output} is in use by {holder or 'another process'}: wait for it, end it, or "
+            "give another --output"
+        )
+    if holder and not holder.is_here:  # a lock may not be seen from one machine to the next
+        os.close(descriptor)
+        raise UserError(
+            f"{grid.output} is in use by {holder}: wait for it or end it; where it is gone, "
+            f"remove {path}"
+        )
+    write_holder(descriptor, os.getpid())
+    try:
+        _check_marker(grid)  # another may have begun a study there meanwhile
+        write_text_safe(grid.output / MARKER, json.dumps(_marker(grid), indent=1) + "\n")
+        yield
+    finally:
+        release(descriptor)
+
+
+def grid_digest(grid: Grid) -> str:
+    """Returns the fingerprint of what all rows and seeds of a study share, in hexadecimal.
+
+    What a job trains, its own record knows.
+    """
+    source = grid.test_set.source.replace(f"{grid.output}/", "")
+    shared = [grid.title, grid.kind, grid.scale, source, sorted(grid.compared)]
+    return hashlib.sha256(json.dumps(shared).encode()).hexdigest()
+
+
+def _marker(grid: Grid) -> dict[str, str]:
+    return {
+        "title": grid.title,
+        "scale": grid.scale,
+        "kind": grid.kind,
+        "digest": grid_digest(grid),
+    }
+
+
+def _check_marker(grid: Grid) -> None:
+    """Refuses a folder that is not this study's, before anything is written there."""
+    path = grid.output / MARKER
+    found = _read(path)
+    if found is None:
+        _check_empty(grid.output)
+        return
+    wanted = _marker(grid)
+    if found.get("digest") == wanted["digest"]:
+        return
+    here, there = (f"{m.get('title')!r} at scale {m.get('scale')}" for m in (wanted, found))
+    if here == there:
+        raise UserError(
+            f"{grid.output} holds the study {there} with another test set or other settings to "
+            "compare: give another --output"
+        )
+    raise UserError(f"{grid.output} holds the study {there}, not {here}: give another --output")
+
+
+def _check_empty(output: Path) -> None:
+    try:
+        names = sorted(p.name for p in output.iterdir() if p.name not in (DATA, LOCK))
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise UserError(f"{output} is a file: give another --output") from None
+    if names:
+        raise UserError(
+            f"{output} is no study's folder (it holds {few(names)} and no {MARKER}): give an "
+            "empty or a new folder with --output"
+        )
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}): give another --output") from error
+    return content if isinstance(content, dict) else {}

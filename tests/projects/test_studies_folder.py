@@ -1,0 +1,142 @@
+"""A study's folder: whose it is, and one process at a time."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from projects.studies import grid as grids
+from projects.studies.folder import open_study
+from projects.studies.locks import read_holder, release, try_lock
+from resnext_det.errors import UserError
+
+HERE = Path(__file__).parents[2]
+
+
+def grid(output: Path) -> grids.Grid:
+    return grids.Grid(
+        "A study", "detection", "mini", output, (), (), grids.TestSet(f"{output}/data/a:b")
+    )
+
+
+@contextmanager
+def another_process(output: Path) -> Iterator[subprocess.Popen[str]]:
+    """Holds the lock of a folder elsewhere."""
+    code = f"""
+import os, sys
+from pathlib import Path
+from projects.studies.locks import try_lock, write_holder
+lock = try_lock(Path({str(output)!r}) / "study.lock")
+write_holder(lock, os.getpid())
+print("held", flush=True)
+sys.stdin.read()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_new_folder_gets_the_study_s_marker(tmp_path: Path) -> None:
+    output = tmp_path / "new" / "study"
+    with open_study(grid(output)):
+        marker = json.loads((output / "study.json").read_text())
+        assert {k: marker[k] for k in ("title", "scale", "kind")} == {
+            "title": "A study", "scale": "mini", "kind": "detection",
+        }  # fmt: skip
+    with open_study(grid(output)):
+        assert json.loads((output / "study.json").read_text()) == marker
+
+
+def test_data_may_have_been_made_before(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with open_study(grid(tmp_path)):
+        pass
+
+
+def test_a_foreign_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(UserError) as caught, open_study(grid(tmp_path)):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path} is no study's folder (it holds thesis.tex and no study.json): give an empty "
+        "or a new folder with --output"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(UserError, match="a is a file: give another --output"):
+        open_study(grid(tmp_path / "a")).__enter__()
+
+
+def test_another_study_is_refused(tmp_path: Path) -> None:
+    first = grid(tmp_path)
+    with open_study(first):
+        pass
+    for other, words in (
+        (replace(first, scale="coco"), "holds the study 'A study' at scale mini, not 'A study' at"),
+        (replace(first, title="B"), "holds the study 'A study' at scale mini, not 'B' at scale"),
+        (replace(first, test_set=grids.TestSet("c:d")), "with another test set or other settings"),
+        (replace(first, compared=("SEED",)), "with another test set or other settings"),
+    ):
+        with pytest.raises(UserError, match=words), open_study(other):
+            pass
+
+
+def test_a_moved_study_is_the_same(tmp_path: Path) -> None:
+    with open_study(grid(tmp_path / "a")):
+        pass
+    (tmp_path / "a").rename(tmp_path / "b")
+    with open_study(grid(tmp_path / "b")):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "[1]"])
+def test_a_damaged_marker_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "study.json").write_text(text)
+    with pytest.raises(UserError, match="give another --output"), open_study(grid(tmp_path)):
+        pass
+
+
+def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    with another_process(tmp_path) as process:
+        words = f"is in use by process {process.pid} on {socket.gethostname()}: wait for it"
+        with pytest.raises(UserError, match=words), open_study(grid(tmp_path)):
+            pass
+        process.kill()
+        process.wait()
+        with open_study(grid(tmp_path)):
+            assert read_holder(tmp_path / "study.lock").pid == os.getpid()
+    assert read_holder(tmp_path / "study.lock") is None
+
+
+def test_a_lock_of_another_machine_is_never_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "study.lock").write_text('{"pid": 1, "host": "elsewhere"}')
+    words = r"in use by process 1 on elsewhere: .* where it is gone, remove .*study\.lock"
+    for _ in range(2):
+        with pytest.raises(UserError, match=words), open_study(grid(tmp_path)):
+            pass
+
+
+def test_a_failed_study_gives_its_folder_back(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), open_study(grid(tmp_path)):
+        raise RuntimeError
+    lock = try_lock(tmp_path / "study.lock")
+    assert lock is not None
+    release(lock)
