@@ -19,12 +19,21 @@ class StudyRow:
         tag: for folders, for example "X_50_32x4d".
         pretrained: whether its detector starts from classification weights; None for classifiers.
         note: words on what sets it apart, for example "without shortcuts".
+        pretraining: words on the data it was pretrained on, for example "digits"; a table adds
+            the accuracy where the study itself pretrained it.
     """
 
     model: str
     tag: str
     pretrained: bool | None = None
     note: str = ""
+    pretraining: str = ""
+
+    @property
+    def label(self) -> str:
+        """What differences, curves and messages call it."""
+        start = {True: "pretrained", False: "from scratch", None: ""}[self.pretrained]
+        return ", ".join(part for part in (self.model, start, self.note) if part)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,10 @@ class Grid:
         cells: rows in the order of the table, each at every seed.
         pairs: (first, second) rows whose difference, second minus first, is asked.
         test_set: what all are scored on.
-        compared: config keys that may differ between rows; every other key must not.
+        compared: config keys that may differ between rows; every other key must not, but for
+            OUTPUT_DIR and, between seeds, SEED.
+        max_flops_difference: percent by which the multiply-adds of two rows of a pair may differ,
+            a check; None where the pairs are not meant to be equal.
         published: keys of tables in `resnext_det/reports/published.json` to print beside ours.
         more: further entries of the result JSON.
     """
@@ -81,6 +93,7 @@ class Grid:
     pairs: tuple[tuple[StudyRow, StudyRow], ...]
     test_set: TestSet
     compared: Sequence[str] = ()
+    max_flops_difference: float | None = None
     published: Sequence[str] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,3 +101,8 @@ class Grid:
     def jobs(self) -> list[Job]:
         """Every job once, in the order of their start: those that many need come first."""
         return list(dict.fromkeys(job for cell in self.cells for job in cell.jobs))
+
+    @property
+    def rows(self) -> list[StudyRow]:
+        """Every row once, in the order of the table."""
+        return list(dict.fromkeys(cell.row for cell in self.cells))
