@@ -10,6 +10,7 @@ from resnext_det.classification.prepare import (
     fetch_weights,
     prepare_evaluation,
 )
+from resnext_det.classification.ranks import RANKS_FILE
 from resnext_det.classification.scoring import evaluate_model, evaluate_more_crops
 from resnext_det.config import LoadedConfig
 from resnext_det.data.catalog import DatasetEntry
@@ -57,7 +58,8 @@ def evaluate_classifier(
     set_cudnn(cfg)
     model = in_layout(cfg, model.to(device))
     aside = SetAsideImages(all_gather_objects)
-    metrics = evaluate_model(cfg, model, job.test, device, aside)
+    ranks = output_dir / RANKS_FILE
+    metrics = evaluate_model(cfg, model, job.test, device, aside, ranks_file=ranks)
     metrics |= evaluate_more_crops(cfg, model, job.test, device, aside)
     if not is_main():
         return {}

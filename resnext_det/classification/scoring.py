@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import torch
 from fvcore.common.config import CfgNode
-from torch import nn
+from torch import Tensor, nn
 
 from resnext_det.classification.crops import TestCrops, main_crop, more_crops
 from resnext_det.classification.device_batch import DeviceBatch, build_device_batch
+from resnext_det.classification.ranks import write_ranks
 from resnext_det.data.class_alignment import AlignedSet
 from resnext_det.data.classification_batch import ClassificationBatch
 from resnext_det.data.classification_loader import build_classification_test_loader
@@ -38,6 +40,7 @@ def evaluate_model(
     set_aside: SetAsideImages | None = None,
     *,
     crops: TestCrops | None = None,
+    ranks_file: Path | None = None,
 ) -> Metrics:
     """Evaluates a model on a data set, shared among the processes, and logs the result.
 
@@ -48,6 +51,7 @@ def evaluate_model(
         device: where the model is.
         set_aside: takes down broken images, which are not counted.
         crops: what is taken of each image; the main crop where it is None.
+        ranks_file: where the main process writes the rank of each image's class (see `ranks`).
 
     Returns:
         top1 and top5 in percent, over all processes, among all classes; of a set of M classes
@@ -73,7 +77,9 @@ def evaluate_model(
         set_aside=aside,
     )
     counters = _ways(test.own_classes)
-    count_top_k(model, batches, build_device_batch(cfg, device), list(counters.values()))
+    to_inputs = build_device_batch(cfg, device)
+    indices = count_top_k(model, batches, to_inputs, list(counters.values()))
+    indices = torch.cat(all_gather_objects(indices))
     merged = {way: TopKCounter().merge(all_gather_objects(c)) for way, c in counters.items()}
     aside.share()
     if not merged[""].total and len(dataset):
@@ -84,6 +90,9 @@ def evaluate_model(
         for name, value in counter.result().items()
     }
     if is_main():
+        if ranks_file:
+            ranks = {way: counter.ranks for way, counter in merged.items()}
+            write_ranks(ranks_file, dataset, indices, ranks)
         aside.log_new()
         shown = ", ".join(f"{k} {'–' if v is None else f'{v:.2f}'}" for k, v in metrics.items())
         _logger.info("Evaluated %s: %s", dataset.entry.name, shown)
@@ -114,7 +123,7 @@ def count_top_k(
     batches: Iterable[ClassificationBatch],
     to_inputs: DeviceBatch,
     counters: Sequence[TopKCounter],
-) -> None:
+) -> Tensor:
     """Counts the right answers of a model, which is left in evaluation mode.
 
     Of several pictures of an image the logits are averaged, as the authors' code does (train.lua,
@@ -125,14 +134,20 @@ def count_top_k(
         batches: of the test set.
         to_inputs: makes a batch the model's input.
         counters: take the answers.
+
+    Returns:
+        (N,) int64, the images' places in the data set, in the order that they were counted in.
     """
     model.eval()
+    indices = [torch.zeros(0, dtype=torch.int64)]
     for batch in batches:
+        indices.append(batch.indices)
         images, _ = to_inputs(batch)
         logits = model(images).float()  # (N * V, K)
         logits = logits.unflatten(0, (len(batch), batch.num_windows)).mean(1).cpu()  # (N, K)
         for counter in counters:
             counter.update(logits, batch.labels)
+    return torch.cat(indices)
 
 
 def _ways(own_classes: Sequence[int] | None) -> dict[str, TopKCounter]:

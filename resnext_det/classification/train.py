@@ -26,6 +26,7 @@ from resnext_det.classification.prepare import (
     fetch_weights,
     prepare_training,
 )
+from resnext_det.classification.ranks import RANKS_FILE
 from resnext_det.classification.scoring import (
     Metrics,
     evaluate_model,
@@ -196,7 +197,8 @@ def _train(
 
     def evaluate(model: nn.Module) -> Metrics:
         if job.test:
-            metrics.update(evaluate_model(cfg, model, job.test, device, aside))
+            ranks = Path(cfg.OUTPUT_DIR) / RANKS_FILE  # the last evaluation's stay
+            metrics.update(evaluate_model(cfg, model, job.test, device, aside, ranks_file=ranks))
         return metrics
 
     def validate(model: nn.Module) -> Metrics:

@@ -6,6 +6,26 @@ import torch
 from torch import Tensor
 
 
+def true_class_ranks(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns how many classes come before each image's own.
+
+    Of classes that score the same the lower number comes first, and NaN before all, so that a
+    network which has nothing to say is not always right.
+
+    Args:
+        logits: (N, K) scores, N may be 0.
+        labels: (N,) int64 in 0 … K-1.
+
+    Returns:
+        (N,) int64; 0 where the true class comes first.
+    """
+    scores = logits.masked_fill(logits.isnan(), float("inf"))
+    own = scores.gather(1, labels[:, None])  # (N, 1)
+    numbers = torch.arange(scores.shape[1], device=scores.device)
+    before = (scores > own) | ((scores == own) & (numbers < labels[:, None]))
+    return before.sum(1)
+
+
 class TopKCounter:
     """Counts images whose class is among the k best scored.
 
@@ -16,9 +36,20 @@ class TopKCounter:
     """
 
     def __init__(self, ks: tuple[int, ...] = (1, 5), classes: Sequence[int] | None = None) -> None:
-        self.correct: dict[int, int | None] = dict.fromkeys(ks, 0)
-        self.total = 0
+        self._ks = ks
         self._classes = None if classes is None else torch.tensor(sorted(classes))
+        self._ranks: list[Tensor] = []
+        self._choices: set[int] = set()  # numbers of classes that were chosen among
+
+    @property
+    def ranks(self) -> Tensor:
+        """(N,) int64, of each image in the order of the updates; see `true_class_ranks`."""
+        return torch.cat([torch.zeros(0, dtype=torch.int64), *self._ranks])
+
+    @property
+    def total(self) -> int:
+        """How many images were counted."""
+        return sum(map(len, self._ranks))
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
         """Takes one batch.
@@ -32,27 +63,23 @@ class TopKCounter:
         if self._classes is not None:
             logits = logits[:, self._classes]  # (N, M)
             labels = torch.searchsorted(self._classes, labels)
-        for k, count in self.correct.items():
-            if logits.shape[1] < k or count is None:
-                self.correct[k] = None
-                continue
-            best = logits.topk(k, dim=1).indices  # (N, k)
-            self.correct[k] = count + int((best == labels[:, None]).sum())
-        self.total += len(labels)
+        self._choices.add(logits.shape[1])
+        self._ranks.append(true_class_ranks(logits, labels))
 
     def merge(self, others: Iterable["TopKCounter"]) -> "TopKCounter":
-        """Returns the counts of all the others together, for several processes."""
-        merged = TopKCounter(tuple(self.correct))
+        """Returns all the others together, one after another, for several processes."""
+        merged = TopKCounter(self._ks)
         for other in others:
-            merged.total += other.total
-            for k, count in other.correct.items():
-                mine = merged.correct[k]
-                merged.correct[k] = None if count is None or mine is None else mine + count
+            merged._ranks.append(other.ranks)
+            merged._choices |= other._choices
         return merged
 
     def result(self) -> dict[str, float | None]:
         """Returns top1, top5, … in percent; None without images or with fewer classes."""
+        ranks = self.ranks
         return {
-            f"top{k}": 100.0 * count / self.total if self.total and count is not None else None
-            for k, count in self.correct.items()
+            f"top{k}": 100.0 * int((ranks < k).sum()) / len(ranks)
+            if len(ranks) and min(self._choices) >= k
+            else None
+            for k in self._ks
         }

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from resnext_det.evaluation.topk import TopKCounter
+from resnext_det.evaluation.topk import TopKCounter, true_class_ranks
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 
@@ -59,3 +59,30 @@ def test_among_four_classes_there_is_no_top5():
     counter = TopKCounter(classes=[0, 1, 2, 5])
     counter.update(torch.eye(6)[:3], torch.tensor([0, 1, 2]))
     assert counter.result() == {"top1": 100.0, "top5": None}
+
+
+def test_ranks_are_places_in_the_order_of_the_scores():
+    logits = torch.rand(40, 9, generator=torch.Generator().manual_seed(2))
+    labels = torch.arange(40) % 9
+    counter = TopKCounter()
+    counter.update(logits[:30], labels[:30])
+    counter.update(logits[30:], labels[30:])
+    order = logits.argsort(dim=1, descending=True)
+    assert counter.ranks.tolist() == (order == labels[:, None]).int().argmax(1).tolist()
+
+
+def test_of_equal_scores_the_lower_class_comes_first():
+    logits = torch.tensor([[1.0, 2.0, 2.0, 2.0, 0.0]]).repeat(5, 1)
+    assert true_class_ranks(logits, torch.arange(5)).tolist() == [3, 0, 1, 2, 4]
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_a_network_with_nothing_to_say_is_right_by_chance(value):
+    counter = TopKCounter()
+    counter.update(torch.full((10, 10), value), torch.arange(10))
+    assert counter.result() == {"top1": 10.0, "top5": 50.0}
+
+
+def test_a_score_that_is_no_number_comes_first():
+    logits = torch.tensor([[5.0, float("nan"), 1.0]]).repeat(3, 1)
+    assert true_class_ranks(logits, torch.arange(3)).tolist() == [1, 0, 2]
