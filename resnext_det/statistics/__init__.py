@@ -1,0 +1,1 @@
+"""What may be said of two networks: spread over seeds, paired differences, intervals."""
