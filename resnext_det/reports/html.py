@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from resnext_det.reports.curves import curves_svg
 from resnext_det.reports.pictures import Picture, sample_pictures
+from resnext_det.reports.published import published_tables
 from resnext_det.reports.study import Row, Study, read_study
-from resnext_det.reports.table import columns_for, paper_table, percent
+from resnext_det.reports.table import PAPER, columns_for, percent
 from resnext_det.whole_files import write_text_safe
 
 _RESULTS = Path("inference") / "coco_instances_results.json"
@@ -61,7 +62,7 @@ def _content(study: Study, num_pictures: int) -> dict[str, Any]:
         "findings": more.get("findings", []),
         "columns": columns_for(study.rows),
         "rows": study.rows,
-        "paper": paper_table(),
+        "published": published_tables(PAPER),
         "figures": _figures(study.rows),
         "pictures": _pictures(study, num_pictures),
         "source": study.path.name,

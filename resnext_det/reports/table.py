@@ -1,16 +1,20 @@
 """The comparison in the form of the paper's Table 8, in three forms. Engine-neutral."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from rich.table import Table
 
 from resnext_det.reports.page_tables import pipe_table
+from resnext_det.reports.published import (
+    MISSING,
+    PublishedColumn,
+    PublishedTable,
+    published_tables,
+)
 from resnext_det.reports.study import Row
 
-MISSING = "–"
+PAPER = ("table8",)
 
 
 @dataclass(frozen=True)
@@ -28,31 +32,6 @@ class Column:
     number: bool = True
 
 
-@dataclass(frozen=True)
-class PaperRow:
-    """One line of the paper's Table 8, in percent."""
-
-    model: str
-    AP50: float
-    AP: float
-
-
-@dataclass(frozen=True)
-class PaperTable:
-    """The paper's Table 8 and where it stands."""
-
-    title: str
-    source: str
-    rows: tuple[PaperRow, ...]
-
-
-def paper_table() -> PaperTable:
-    """Reads the paper's figures from the package's data file."""
-    content = json.loads(resources.files("resnext_det.reports").joinpath("table8.json").read_text())
-    rows = tuple(PaperRow(**row) for row in content["rows"])
-    return PaperTable(content["title"], content["source"], rows)
-
-
 def columns_for(rows: Sequence[Row]) -> list[Column]:
     """Returns Table 8's columns, and those further ones that some row can fill.
 
@@ -66,10 +45,7 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
         _metric("AP@0.5", "AP50"),
         *(_metric(name, name) for name in ("AP", "APs", "APm", "APl")),
     ]
-    paper = {row.model: row for row in paper_table().rows}
-    if any(row.model in paper for row in rows):
-        columns.append(Column("paper AP@0.5", lambda row: _published(paper, row, "AP50")))
-        columns.append(Column("paper AP", lambda row: _published(paper, row, "AP")))
+    columns += _published(rows, PAPER)
     if any(row.flops is not None for row in rows):
         columns.append(Column("GFLOPs", lambda row: _scaled(row.flops, 1e9)))
     if any(row.params is not None for row in rows):
@@ -112,8 +88,19 @@ def _metric(title: str, key: str) -> Column:
     return Column(title, lambda row: percent(row.metrics.get(key)))
 
 
-def _published(paper: dict[str, PaperRow], row: Row, key: str) -> str:
-    return percent(getattr(paper[row.model], key)) if row.model in paper else MISSING
+def _published(rows: Sequence[Row], names: Sequence[str]) -> list[Column]:
+    """Returns the columns of published tables that have some of the rows' models."""
+    found = []
+    for table in published_tables(names):
+        if any(table.find(row.model) for row in rows):
+            for column in table.columns:
+                if column.key in table.beside:
+                    found.append(Column(f"{table.short} {column.title}", _cell_of(table, column)))
+    return found
+
+
+def _cell_of(table: PublishedTable, column: PublishedColumn) -> Callable[[Row], str]:
+    return lambda row: table.cell(table.find(row.model) or {}, column)
 
 
 def _pretraining(row: Row) -> str:
