@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from projects.studies.code_version import CodeVersion, code_version
+from projects.studies.code_version import CodeVersion, code_version, current_sources
 from projects.studies.jobs import Job, command
 from projects.studies.places import Place
 from projects.studies.processes import RunningJob, adopt, is_held, start, stop
@@ -92,7 +92,7 @@ class _Study:
             self._adopt()
             while self._waiting or self._running:
                 self._start_ready()
-                time.sleep(_PERIOD)
+                _pause()
                 self._running = [entry for entry in self._running if not self._has_ended(entry)]
         finally:
             stop(self._running)
@@ -114,7 +114,7 @@ class _Study:
     def _start_ready(self) -> None:
         ready = [job for job in self._waiting if all(map(folder_is_finished, job.needs))]
         for job in ready[: len(self._free)]:
-            if code_version().sources != self._code.sources:
+            if current_sources() != self._code.sources:
                 raise UserError(
                     f"the package's sources were changed while the study ran ({self._code} began "
                     f"it): {self._code.how_to_return}, and give the same command again"
@@ -137,6 +137,10 @@ class _Study:
             return True
         self._board.finish(entry.job, seconds=_settle(entry.job))
         return True
+
+
+def _pause() -> None:
+    time.sleep(_PERIOD)
 
 
 def _settle(job: Job) -> float | None:

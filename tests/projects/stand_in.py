@@ -3,7 +3,9 @@
     python stand_in.py [--resume] --config-file MODE … OUTPUT_DIR FOLDER
 
 MODE: "good" writes everything; "bad" fails half-way; "slow" writes a checkpoint and then
-waits to be interrupted, unless it is resumed; "silent" ends well without a result.
+waits to be interrupted, unless it is resumed; "silent" ends well without a result;
+"meets NAME" is good once NAME, in the folder beside it, has begun; "waits" once a file `go` lies
+beside its folder.
 """
 
 import json
@@ -29,14 +31,24 @@ def main(words: list[str]) -> int:
     if mode == "slow" and "--resume" not in words:
         (folder / "last_checkpoint").write_text("model_0000019.pth")
         time.sleep(60)
+    if mode.startswith("meets "):
+        wait_for(folder.parent / mode.removeprefix("meets ") / "starts.txt")
+    if mode == "waits":
+        wait_for(folder.parent / "go")
     if mode != "silent":
-        time.sleep(0.3)
         with (folder / "metrics.json").open("a") as metrics:
             metrics.write(json.dumps({"iteration": 39, "bbox/AP50": 41.26}) + "\n")
         (folder / "result.json").write_text("{}")
     with (folder / "starts.txt").open("a") as starts:
         starts.write(f"ended {time.monotonic()}\n")
     return 0
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":

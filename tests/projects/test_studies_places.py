@@ -69,8 +69,8 @@ def test_a_job_on_gpus_sees_its_own_alone_and_has_all_threads(
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     jobs = [
-        Job(name, tmp_path / name, ("--config-file", "good", "O", str(tmp_path / name)), 40, name)
-        for name in ("a", "b", "c")
+        Job(name, tmp_path / name, ("--config-file", mode, "O", str(tmp_path / name)), 40, name)
+        for name, mode in (("a", "meets b"), ("b", "meets a"), ("c", "good"))
     ]
     run_jobs(
         jobs,
