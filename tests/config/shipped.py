@@ -25,6 +25,7 @@ MORE_NETS = ("R_152", "X_101_32x8d", "X_101_64x4d", "X_152_32x4d")
 CARDINALITIES = tuple(f"X_{depth}_{w}" for depth in (50, 101) for w in ("2x40d", "4x24d", "8x14d"))
 TWICE = ("R_200", "R_101_1x100d", "X_101_2x64d")
 CIFAR_NETS = ("R_29_1x64d", "X_29_8x64d", "X_29_16x64d")
+HALF = ("R_26_1x32d", "X_26_30x2d", "R_50_1x32d", "X_50_32x2d")
 # Folder and file name of each detector, without network, its schedules, and its networks.
 DETECTORS = {
     "COCO-Detection/faster_rcnn_{}_C4": ("1x 3x", NETS),
@@ -51,6 +52,8 @@ DETECTORS = {
     "CIFAR/{}_cifar100": ("", CIFAR_NETS),
     "quick_schedules/classification_{}": ("", ("R_26", "X_26")),
     "quick_schedules/faster_rcnn_{}_FPN": ("", ("R_26", "X_26")),
+    "quick_schedules/classification_{}_half": ("", HALF),
+    "quick_schedules/faster_rcnn_{}_half_FPN": ("", HALF),
 }
 EXTRA = "COCO-InstanceSegmentation/mask_rcnn_X_101_32x8d_FPN_3x.yaml"  # Detectron2's zoo has it
 
