@@ -36,9 +36,14 @@ class Place:
 
     def words(self, command: Sequence[str]) -> list[str]:
         """Returns a job's command with the number of its GPUs."""
-        at = command.index("--config-file")
-        gpus = ["--num-gpus", str(self.num_gpus)] if self.num_gpus > 1 else []
-        return [*command[:at], *gpus, *command[at:]]
+        return with_gpus(command, self.num_gpus)
+
+
+def with_gpus(command: Sequence[str], number: int) -> list[str]:
+    """Returns a job's command with the number of its GPUs, where they are several."""
+    at = command.index("--config-file")
+    gpus = ["--num-gpus", str(number)] if number > 1 else []
+    return [*command[:at], *gpus, *command[at:]]
 
 
 def cpu_places(number: int) -> list[Place]:

@@ -18,6 +18,7 @@ from projects.studies.locks import read_holder, try_lock, write_holder
 from projects.studies.places import Place
 from projects.studies.records import (
     CONSOLE,
+    TIMES,
     Record,
     has_checkpoint,
     is_finished,
@@ -115,6 +116,21 @@ def is_held(job: Job) -> bool:
     return False
 
 
+def check_free(job: Job) -> None:
+    """Refuses a job's folder in which a process trains.
+
+    Raises:
+        UserError: one does.
+    """
+    if is_held(job):
+        raise _in_use(job)
+
+
+def _in_use(job: Job) -> UserError:
+    holder = read_holder(job.folder / LOCK) or "another process"
+    return UserError(f"{job.folder} is in use by {holder}: end it first")
+
+
 def start(job: Job, words: list[str], place: Place, code: CodeVersion) -> RunningJob:
     """Starts a job, or goes on with it where it holds a checkpoint.
 
@@ -129,13 +145,13 @@ def start(job: Job, words: list[str], place: Place, code: CodeVersion) -> Runnin
     """
     lock = try_lock(job.folder / LOCK)
     if lock is None:
-        holder = read_holder(job.folder / LOCK)
-        raise UserError(f"{job.folder} is in use by {holder or 'another process'}: end it first")
+        raise _in_use(job)
     try:
         if has_checkpoint(job) and (found := read_record(job.folder)):
-            words, record = resumed(words), settled(job.folder, found)
+            words, record = resumed(words), replace(settled(job.folder, found), slurm_job=None)
         else:
             record = new_record(job, code, place.num_gpus)
+            (job.folder / TIMES).unlink(missing_ok=True)
         record = replace(record, started=time.time(), devices=place.devices)
         write_record(job.folder, record)
         with (job.folder / CONSOLE).open("ab") as console:

@@ -15,6 +15,8 @@ from resnext_det.whole_files import write_text_safe
 RECORD = "study_job.json"
 CONSOLE = "console.txt"
 RESULT = "result.json"
+TIMES = "study_times.txt"
+"""When a job's batch script started and ended: lines of `start` or `end`, seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,33 @@ def settled(folder: Path, record: Record) -> Record:
     """
     if record.started is None:
         return record
-    names = (RESULT, "metrics.json", "last_checkpoint")
-    times = [(folder / name).stat().st_mtime for name in names if (folder / name).exists()]
-    lasted = max([0.0, *(moment - record.started for moment in times)])
+    lasted = max(0.0, _last_written(folder) - record.started)
     return replace(record, seconds=record.seconds + lasted, started=None, cpu_seconds=None)
 
 
 def job_seconds(folder: Path) -> float | None:
     """Returns the seconds a finished job took over all its starts, None where unknown."""
     record = read_record(folder)
-    return record and settled(folder, record).seconds
+    return None if record is None else settled(folder, record).seconds + _batch_seconds(folder)
+
+
+def _last_written(folder: Path) -> float:
+    names = (RESULT, "metrics.json", "last_checkpoint")
+    return max(
+        ((folder / name).stat().st_mtime for name in names if (folder / name).exists()), default=0.0
+    )
+
+
+def _batch_seconds(folder: Path) -> float:
+    """Returns what a job's batch scripts took, all of them."""
+    path = folder / TIMES
+    moments = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+    total, start = 0.0, None
+    for word, moment in (*moments, ["end", str(_last_written(folder))]):
+        if start is not None:  # one without an end was killed; the next start is no end of it
+            total += max(0.0, float(moment) - start) if word == "end" else 0.0
+        start = float(moment) if word == "start" else None
+    return total
 
 
 def folder_is_finished(folder: Path) -> bool:

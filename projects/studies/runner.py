@@ -21,10 +21,12 @@ from projects.studies.records import (
     folder_is_finished,
     is_finished,
     is_started,
+    job_seconds,
     read_record,
     settled,
     write_record,
 )
+from projects.studies.slurm import check_not_in_slurm
 from resnext_det.errors import UserError
 
 _PERIOD = 0.2
@@ -60,6 +62,7 @@ def run_jobs(
     assert places
     code = code_version()
     check_records(jobs, code, places[0].num_gpus)
+    check_not_in_slurm(jobs)
     fresh = not any(is_started(job) or is_held(job) for job in jobs)
     with Board(jobs, console) as board:
         _Study(jobs, places, board, code, make_command).run()
@@ -151,4 +154,4 @@ def _settle(job: Job) -> float | None:
     if record.started is not None:
         record = settled(job.folder, record)
         write_record(job.folder, record)
-    return record.seconds
+    return job_seconds(job.folder)
