@@ -1,97 +1,92 @@
-"""What the quickstart trains, as commands of train_net.py. Engine-neutral."""
+"""What the quickstart trains and compares, as a grid of train_net.py runs. Engine-neutral."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from projects.studies.grid import Cell, Grid, StudyRow, TestSet
 from projects.studies.jobs import Job, make_job
 
 CONFIGS = "resnext_det://quick_schedules"
-SEED = 0
-
-
-@dataclass(frozen=True)
-class Model:
-    """One backbone of the comparison.
-
-    Attributes:
-        name: for tables.
-        tag: as in the config files' names.
-    """
-
-    name: str
-    tag: str
-
-
-MODELS = (
-    Model("ResNet-26", "R_26"),
-    Model("ResNeXt-26 30x4d", "X_26"),
+MAX_FLOPS_DIFFERENCE = 2.0  # percent
+COMPARED = (
+    "MODEL.WEIGHTS",
+    "MODEL.RESNETS.VARIANT",
+    "MODEL.RESNETS.DEPTH",
+    "MODEL.RESNETS.NUM_GROUPS",
+    "MODEL.RESNETS.WIDTH_PER_GROUP",
+)
+PRETRAINED = (
+    StudyRow("ResNet-26", "R_26", pretrained=True, pretraining="digits"),
+    StudyRow("ResNeXt-26 30x4d", "X_26", pretrained=True, pretraining="digits"),
+)
+SCRATCH = (
+    StudyRow("ResNet-26", "R_26", pretrained=False),
+    StudyRow("ResNeXt-26 30x4d", "X_26", pretrained=False),
 )
 
 
 @dataclass(frozen=True)
-class Detector:
-    """One row of the comparison: a model and the job that fine-tunes it.
-
-    Attributes:
-        model: its backbone.
-        job: the run that makes it.
-        pretraining: the run that its weights come from; None from scratch.
-    """
-
-    model: Model
-    job: Job
-    pretraining: Job | None
-
-
-@dataclass(frozen=True)
 class Data:
-    """The four sets as train_net.py takes them: FOLDER, or JSON:IMAGES."""
+    """The four sets as train_net.py takes them, FOLDER or JSON:IMAGES, and words on them."""
 
     classification_train: str
     classification_val: str
     detection_train: str
     detection_val: str
+    description: str = ""
 
 
-def pretraining_job(model: Model, data: Data, output: Path) -> Job:
-    """Returns the run that pretrains a backbone on single digits."""
-    return make_job(
-        f"{model.name}: classification",
-        output / f"classification_{model.tag}",
-        f"{CONFIGS}/classification_{model.tag}.yaml",
-        seed=SEED,
-        sets=(data.classification_train, data.classification_val),
-    )
-
-
-def detectors(data: Data, output: Path, engine: str) -> list[Detector]:
-    """Returns the rows, the pretrained ones first.
+def quickstart_grid(data: Data, output: Path, engine: str, seeds: Sequence[int] = (0,)) -> Grid:
+    """Returns the study: both models pretrained, then both from scratch.
 
     Args:
         data: the sets.
         output: the study's folder.
         engine: "d2" or "portable".
+        seeds: of all runs of a row, one after the other.
     """
-    pretraining = {model: pretraining_job(model, data, output) for model in MODELS}
-    starts = [(model, pretraining[model]) for model in MODELS] + [(model, None) for model in MODELS]
-    return [
-        Detector(model, _detector_job(model, job, data, output, engine), job)
-        for model, job in starts
-    ]
+    cells = tuple(
+        Cell(row, seed, _jobs(row, seed, data, output, engine))
+        for row in (*PRETRAINED, *SCRATCH)
+        for seed in seeds
+    )
+    return Grid(
+        title="Quickstart: ResNet and ResNeXt in Faster R-CNN with FPN",
+        kind="detection",
+        scale="quickstart",
+        output=output,
+        cells=cells,
+        pairs=(PRETRAINED, *zip(SCRATCH, PRETRAINED, strict=True)),
+        test_set=TestSet(data.detection_val, data.description),
+        compared=COMPARED,
+        max_flops_difference=MAX_FLOPS_DIFFERENCE,
+        published=("table8",),
+    )
 
 
-def _detector_job(
-    model: Model, pretraining: Job | None, data: Data, output: Path, engine: str
-) -> Job:
-    start = "pretrained" if pretraining else "scratch"
-    weights = pretraining.folder / "model_final.pth" if pretraining else ""
-    return make_job(
-        f"{model.name}: detection, {'pretrained' if pretraining else 'from scratch'}",
-        output / f"detection_{model.tag}_{start}",
-        f"{CONFIGS}/faster_rcnn_{model.tag}_FPN.yaml",
-        seed=SEED,
+def _jobs(row: StudyRow, seed: int, data: Data, output: Path, engine: str) -> tuple[Job, ...]:
+    ending, words = ("", "") if seed == 0 else (f"_seed{seed}", f", seed {seed}")
+    pretraining = make_job(
+        f"{row.model}: classification{words}",
+        output / f"classification_{row.tag}{ending}",
+        f"{CONFIGS}/classification_{row.tag}.yaml",
+        seed=seed,
+        sets=(data.classification_train, data.classification_val),
+    )
+    before = (pretraining,) if row.pretrained else ()
+    start = "pretrained" if row.pretrained else "scratch"
+    detection = make_job(
+        f"{row.model}: detection, {'pretrained' if row.pretrained else 'from scratch'}{words}",
+        output / f"detection_{row.tag}_{start}{ending}",
+        f"{CONFIGS}/faster_rcnn_{row.tag}_FPN.yaml",
+        seed=seed,
         sets=(data.detection_train, data.detection_val),
         options=("--engine", engine),
-        overrides=("MODEL.WEIGHTS", str(weights)),
-        needs=(pretraining.folder,) if pretraining else (),
+        overrides=(
+            "MODEL.WEIGHTS",
+            str(pretraining.folder / "model_final.pth") if row.pretrained else "",
+        ),
+        needs=tuple(job.folder for job in before),
     )
+    return (*before, detection)

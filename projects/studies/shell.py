@@ -48,11 +48,11 @@ def _portable(text: str, output: Path) -> str:
     for folder, name in ((REPOSITORY, ""), (output.resolve(), "$OUTPUT"), (Path.home(), "~")):
         for known in (path, path.resolve()):
             if known.is_relative_to(folder):
-                return os.path.join(name, known.relative_to(folder))
+                return os.path.normpath(os.path.join(name, known.relative_to(folder)))
     return f"$DATA/{path.name}"
 
 
 def _quote(word: str) -> str:
     """Quotes a word unless all its special letters are those that `_portable` means."""
-    bare = word.replace("$OUTPUT", "").replace("$DATA", "").replace("~/", "")
+    bare = re.sub(r"\$OUTPUT|\$DATA|~/", "x", word)
     return word if shlex.quote(bare) == bare else shlex.quote(word)

@@ -85,13 +85,17 @@ def evaluate_coco_per_class(
 
 
 def evaluate_boxes(
-    ground_truth: GroundTruth, results: Path | list[dict[str, Any]]
+    ground_truth: GroundTruth,
+    results: Path | list[dict[str, Any]],
+    *,
+    backend: Backend = "hotcoco",
 ) -> dict[str, float | None]:
     """Scores detections under the names that a run reports.
 
     Args:
         ground_truth: from `coco_input.ground_truth_of`.
         results: as for `evaluate_coco`.
+        backend: as for `evaluate_coco`.
 
     Returns:
         AP AP50 AP75 APs APm APl, and with several classes AP-CLASS for each, as Detectron2
@@ -102,7 +106,7 @@ def evaluate_boxes(
     """
     if not ground_truth.dataset["annotations"]:
         logger.warning("%s: no annotations, so nothing is scored", ground_truth.path)
-    _, scores = _score(ground_truth, results, "hotcoco")
+    _, scores = _score(ground_truth, results, backend)
     metrics = {name: _percent(scores.stats[index]) for index, name in enumerate(METRICS[:6])}
     if len(ground_truth.class_names) > 1:
         table = _class_table(ground_truth, scores)

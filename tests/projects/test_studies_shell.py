@@ -16,6 +16,7 @@ OUTPUT = Path("/scratch/run7/comparison")
         ("output/quickstart/a", "output/quickstart/a"),
         ("../shared/val", "../shared/val"),
         ("/scratch/run7/comparison/R_50/model_final.pth", "$OUTPUT/R_50/model_final.pth"),
+        ("/scratch/run7/comparison", "$OUTPUT"),
         ("/mnt/disk3/coco/val2017", "$DATA/val2017"),
         (f"{Path.home()}/coco/val.json", "~/coco/val.json"),
         (f"{REPOSITORY}/configs/a.yaml", "configs/a.yaml"),

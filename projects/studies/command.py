@@ -1,0 +1,162 @@
+"""A study's command from the options to the page: run, gather, report. Engine-neutral.
+
+A project's whole `main` is one call, and `make_grid` is its own part of it:
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        parser = argparse.ArgumentParser(prog="comparison", description="…")
+        parser.add_argument("--scale", choices=SCALES, default="mini")
+        return study_main(parser, argv, make_grid, output=Path("output/comparison"))
+
+    def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console) -> Grid: …
+"""
+
+import argparse
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from projects.studies.findings import FindingsOf, difference_findings
+from projects.studies.folder import open_study
+from projects.studies.gather import check_result, gather, unfinished
+from projects.studies.grid import Grid
+from projects.studies.options import StudyOptions, parse_options
+from projects.studies.places import choose_places
+from projects.studies.processes import JobFailedError
+from projects.studies.runner import run_jobs
+from projects.studies.test_sets import find_test_set, keep_test_set
+from resnext_det.errors import UserError
+from resnext_det.reports.html import write_report
+from resnext_det.reports.study import Study, read_study
+from resnext_det.reports.table import rich_table
+
+MakeGrid = Callable[[argparse.Namespace, StudyOptions, Console], Grid]
+_TITLES = {
+    "detection": "Held-out images, box AP in percent",
+    "classification": "Held-out images, accuracy in percent",
+}
+
+
+def study_main(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    make_grid: MakeGrid,
+    *,
+    output: Path,
+    seeds: int = 1,
+    findings: FindingsOf = difference_findings,
+) -> int:
+    """Runs a study's command.
+
+    Args:
+        parser: with the project's own options.
+        argv: the words after the script's name; None takes the process's own.
+        make_grid: the project's part: makes what data it needs, and says what is trained.
+        output: what --output is without being given.
+        seeds: what --seeds is without being given.
+        findings: as in `run_study`.
+
+    Returns:
+        0; 1 where a run failed or a check is not met; 2 after a mistake the user can mend;
+        130 after an interrupt.
+    """
+    args, options = parse_options(parser, argv, output=output, seeds=seeds)
+    console = Console()
+    # Set for Ctrl-C too: a shell's background job, and all it starts, would ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        return run_study(make_grid(args, options, console), options, console, findings=findings)
+    except UserError as error:
+        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        return 2
+    except JobFailedError as error:
+        console.print(str(error), markup=False, highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted. The same command continues.")
+        return 130
+
+
+def run_study(
+    grid: Grid,
+    options: StudyOptions,
+    console: Console,
+    *,
+    findings: FindingsOf = difference_findings,
+) -> int:
+    """Runs what is not finished, gathers result.json, writes report.html and prints the table.
+
+    Args:
+        grid: the study, at every seed of `options`.
+        options: the shared options.
+        console: where progress and the table go.
+        findings: the study's own sentences, from the content of its result.json; they follow the
+            checks that every study makes.
+
+    Returns:
+        0; 1 where a check is not met.
+
+    Raises:
+        UserError: a row that is not there, a folder of another study, an unfinished study that
+            is asked for its table, and whatever `run_jobs` and `gather` refuse.
+        JobFailedError: a run ended with an error.
+    """
+    begin = time.monotonic()
+    grid = chosen(grid, options.rows)
+    check_result(grid)
+    with open_study(grid):
+        test_set = find_test_set(grid)
+        keep_test_set(grid, test_set)
+        fresh = False
+        if unfinished(grid) and not options.gather_only:
+            fresh = _run(grid, options, console)
+        seconds = time.monotonic() - begin if fresh else None
+        result = gather(grid, options, test_set, findings=findings, seconds=seconds)
+        page = write_report(result)
+    study = read_study(result)
+    _print(study, grid, console)
+    console.print(f"{result} and {page} are written.", soft_wrap=True)
+    return 0 if all(f["passed"] is not False for f in study.more["findings"]) else 1
+
+
+def _run(grid: Grid, options: StudyOptions, console: Console) -> bool:
+    places = choose_places(options.jobs, options.gpus, options.gpus_per_run)
+    return run_jobs(grid.jobs, places=places, console=console)
+
+
+def chosen(grid: Grid, tags: Sequence[str]) -> Grid:
+    """Returns a grid of some rows alone.
+
+    Args:
+        grid: the whole study.
+        tags: of the rows wanted; none for all.
+
+    Raises:
+        UserError: a tag that no row has.
+    """
+    if not tags:
+        return grid
+    known = list(dict.fromkeys(row.tag for row in grid.rows))
+    if strange := [tag for tag in tags if tag not in known]:
+        raise UserError(f"--rows {strange[0]}: the rows are {', '.join(known)}")
+    return replace(
+        grid,
+        cells=tuple(cell for cell in grid.cells if cell.row.tag in tags),
+        pairs=tuple(pair for pair in grid.pairs if all(row.tag in tags for row in pair)),
+    )
+
+
+def _print(study: Study, grid: Grid, console: Console) -> None:
+    console.print(rich_table(study.rows, title=_TITLES[grid.kind]))
+    marks = {True: "[green]✓ met[/]", False: "[red]✗ not met[/]", None: "[yellow]note[/]"}
+    for finding in study.more["findings"]:
+        console.print(marks[finding["passed"]], end=" ")
+        console.print(finding["text"], markup=False, highlight=False)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
