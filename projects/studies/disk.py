@@ -12,6 +12,7 @@ from resnext_det.engines.base import resolve_engine
 from resnext_det.modeling.from_config import classifier_from_config
 
 _DETECTION_BYTES = 150  # of one box in coco_instances_results.json
+_PROPOSAL_BYTES = 20  # of one in box_proposals.npz: four corners and a logit, float32
 _LINE_BYTES = 2000  # of one line of metrics.json, with what the log and TensorBoard keep of it
 _LINE_PERIOD = 20  # iterations between lines
 _ENTRY_BYTES = 250  # around each tensor of a file
@@ -26,12 +27,9 @@ def run_bytes(facts: JobFacts) -> int:
     cfg, model = facts.cfg, network(facts)
     count = num_checkpoints(cfg)
     weights = _tensor_bytes(model.state_dict().values()) if cfg.TEST.BEST_METRIC else 0
-    detections = 0
-    if not facts.classifies:
-        boxes = (facts.test_images or 0) * cfg.TEST.DETECTIONS_PER_IMAGE
-        detections = boxes * _DETECTION_BYTES
+    found = 0 if facts.classifies else (facts.test_images or 0) * found_bytes(cfg)
     lines = cfg.SOLVER.MAX_ITER // _LINE_PERIOD * _LINE_BYTES
-    return count * checkpoint_bytes(cfg, model) + weights + detections + lines
+    return count * checkpoint_bytes(cfg, model) + weights + found + lines
 
 
 def network(facts: JobFacts) -> nn.Module:
@@ -69,6 +67,13 @@ def num_checkpoints(cfg: CfgNode) -> int:
 def folder_bytes(folder: Path) -> int:
     """Returns the bytes of the files below a folder; 0 where there is none."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def found_bytes(cfg: CfgNode) -> int:
+    """Returns the bytes of what is kept of a test image, at most."""
+    if cfg.MODEL.META_ARCHITECTURE == "ProposalNetwork":
+        return cfg.MODEL.RPN.POST_NMS_TOPK_TEST * _PROPOSAL_BYTES
+    return cfg.TEST.DETECTIONS_PER_IMAGE * _DETECTION_BYTES
 
 
 def _tensor_bytes(tensors: Iterable[Tensor]) -> int:

@@ -26,8 +26,10 @@ def state_of(job: Job) -> tuple[State, int]:
     newest = latest_checkpoint(job.folder)
     if newest is None:
         return "new", job.max_iter
-    # Its name says the last finished iteration, from 0.
-    done = job.max_iter if newest.stem == FINAL else int(newest.stem.rsplit("_", 1)[-1]) + 1
+    if newest.stem == FINAL:
+        return "started", 0
+    number = newest.stem.rsplit("_", 1)[-1]  # of the last finished iteration, from 0
+    done = int(number) + 1 if number.isdecimal() else 0
     return "started", max(0, job.max_iter - done)
 
 

@@ -62,17 +62,23 @@ def make_plan(
         )
         found = dict(zip(chosen, results, strict=True))
     on_gpu = bool(place.devices)
-    lines = tuple(_planned(one, facts, found.get(one.key), on_gpu=on_gpu) for one in facts)
+    sizes = {key: _run_bytes(one) for key, one in {one.key: one for one in facts}.items()}
+    lines = tuple(
+        _planned(one, facts, found.get(one.key), size=sizes[one.key], on_gpu=on_gpu)
+        for one in facts
+    )
     free = _free_bytes(grid.output)
-    return Plan(grid.title, lines, places_at_a_time, free, is_busy, _memory(on_gpu=on_gpu))
+    return Plan(
+        grid.title, grid.output, lines, places_at_a_time, free, is_busy, _memory(on_gpu=on_gpu)
+    )
 
 
 def _to_measure(facts: Sequence[JobFacts]) -> dict[tuple[str, ...], JobFacts]:
-    """Returns one job of each kind that is left to do and has a finished one beside it nowhere."""
+    """Returns one job of each kind of which none is finished and one can run now."""
     chosen: dict[tuple[str, ...], JobFacts] = {}
     for one in facts:
-        own = proposals_are_here(one)
-        if state_of(one.job)[1] and own and not one.missing and finished_twin(one, facts) is None:
+        can_run = not one.missing and proposals_are_here(one)
+        if can_run and state_of(one.job)[0] != "finished" and finished_twin(one, facts) is None:
             chosen.setdefault(one.key, one)
     return chosen
 
@@ -82,12 +88,16 @@ def _planned(
     others: Sequence[JobFacts],
     found: Measurement | str | None,
     *,
+    size: int | None,
     on_gpu: bool,
 ) -> PlannedJob:
-    job = facts.job
+    job, weights = facts.job, facts.cfg.MODEL.WEIGHTS
     state, left = state_of(job)
     hours, source = hours_of(facts, others, found, state, left, on_gpu=on_gpu)
     measured = found if isinstance(found, Measurement) and state != "finished" else None
+    idle = None
+    if measured and hours is not None and not measured.on_gpu:
+        idle = hours * measured.core_share
     return PlannedJob(
         title=job.title,
         folder=job.folder,
@@ -101,19 +111,22 @@ def _planned(
         source=source,
         memory_bytes=measured.memory_bytes if measured else None,
         on_gpu=bool(measured and measured.on_gpu),
-        idle_hours=hours * measured.core_share
-        if hours and measured and not measured.on_gpu
-        else None,
-        disk_bytes=0 if state == "finished" else _disk(facts),
+        idle_hours=idle,
+        disk_bytes=0 if state == "finished" else _still_to_write(size, job.folder),
         missing=() if state == "finished" else facts.missing,
+        fetches=weights if state == "new" and "://" in weights else "",
     )
 
 
-def _disk(facts: JobFacts) -> int | None:
+def _run_bytes(facts: JobFacts) -> int | None:
     try:
-        return max(0, run_bytes(facts) - folder_bytes(facts.job.folder))
+        return run_bytes(facts)
     except UserError:  # an engine that is not here
         return None
+
+
+def _still_to_write(size: int | None, folder: Path) -> int | None:
+    return None if size is None else max(0, size - folder_bytes(folder))
 
 
 def _free_bytes(folder: Path) -> int:

@@ -1,6 +1,7 @@
 """What a plan says: a line for each job, and what they come to. Engine-neutral."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ class PlannedJob:
             nothing was measured.
         disk_bytes: that its folder will still grow by; None where nobody knows.
         missing: what is not here, a sentence each.
+        fetches: the weights that it names by an address or a library's name; "" for none.
     """
 
     title: str
@@ -46,6 +48,7 @@ class PlannedJob:
     disk_bytes: int | None
     idle_hours: float | None = None
     missing: tuple[str, ...] = ()
+    fetches: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Plan:
 
     Attributes:
         title: of the study.
+        output: its folder.
         jobs: in the order of their start.
         places_at_a_time: how many run side by side.
         free_bytes: of the disk that the study's folder is on.
@@ -63,6 +67,7 @@ class Plan:
     """
 
     title: str
+    output: Path
     jobs: tuple[PlannedJob, ...]
     places_at_a_time: int
     free_bytes: int
@@ -112,20 +117,20 @@ class Plan:
     @property
     def missing(self) -> dict[str, list[str]]:
         """What is not here -> the titles of the jobs that need it."""
-        found: dict[str, list[str]] = {}
-        for job in self.jobs:
-            for sentence in job.missing:
-                found.setdefault(sentence, []).append(job.title)
-        return found
+        return _titles((sentence, job) for job in self.jobs for sentence in job.missing)
+
+    @property
+    def fetches(self) -> dict[str, list[str]]:
+        """Weights that are fetched, unless they are at hand -> the titles of the jobs that do."""
+        return _titles((job.fetches, job) for job in self.jobs if job.fetches)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the plan for a JSON file; folders are relative to where they are all in."""
-        names = {job.folder: job.folder.name for job in self.jobs}
+        """Returns the plan for a JSON file; the jobs' folders are relative to the study's."""
         jobs = [
             {
                 **asdict(job),
-                "folder": job.folder.name,
-                "needs": [names.get(folder, folder.name) for folder in job.needs],
+                "folder": os.path.relpath(job.folder, self.output),
+                "needs": [os.path.relpath(folder, self.output) for folder in job.needs],
                 "missing": list(job.missing),
             }
             for job in self.jobs
@@ -144,6 +149,13 @@ class Plan:
             "disk_suffices": self.disk_suffices,
         }
         return {"title": self.title, "jobs": jobs, "total": total, "missing": self.missing}
+
+
+def _titles(pairs: Iterable[tuple[str, PlannedJob]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, job in pairs:
+        found.setdefault(key, []).append(job.title)
+    return found
 
 
 def makespan(jobs: Sequence[PlannedJob], places: int) -> float:

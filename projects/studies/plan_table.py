@@ -47,6 +47,8 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
     if not plan.disk_suffices:
         lines.append(("The disk does not suffice: free some, or give another --output.", "red"))
     lines += _memory(plan)
+    for name, titles in plan.fetches.items():
+        lines.append((f"Fetched when {_named(titles)} start, if need be: {name}", ""))
     for sentence, titles in plan.missing.items():
         lines.append((f"Missing for {_named(titles)}: {sentence}", "red"))
     return lines
@@ -95,8 +97,9 @@ def _total(plan: Plan) -> str:
     if not left:
         return "Nothing is left to do: every job is finished."
     if plan.num_unknown == len(left):
-        return f"In all: {len(left)} jobs, whose time is not known."
-    text = f"In all: {duration(plan.hours)} for {len(left) - plan.num_unknown} jobs"
+        return f"In all: {_jobs(len(left))}, whose time is not known."
+    known = len(left) - plan.num_unknown
+    text = f"In all: {duration(plan.hours)} for {_jobs(known)}"
     if plan.places_at_a_time > 1:
         together = duration(plan.hours_side_by_side)
         text += f", about {together} with {plan.places_at_a_time} at a time"
@@ -138,6 +141,10 @@ def _named(titles: list[str]) -> str:
     if len(titles) <= _SHOWN:
         return ", ".join(titles)
     return f"{', '.join(titles[:_SHOWN])} and {len(titles) - _SHOWN} more"
+
+
+def _jobs(number: int) -> str:
+    return f"{number} job{'s' if number > 1 else ''}"
 
 
 def _count(number: float) -> str:

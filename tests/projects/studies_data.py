@@ -35,7 +35,7 @@ def coco_set(root: Path, *, images: int = 20) -> str:
              "iscrowd": 0}
             for n in range(images)
         ],
-        "categories": [{"id": 1, "name": "one"}, {"id": 2, "name": "other"}],
+        "categories": [{"id": n, "name": f"class_{n}"} for n in range(10)],
     }  # fmt: skip
     path = root.with_suffix(".json")
     path.write_text(json.dumps(content))

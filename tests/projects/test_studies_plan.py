@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from projects.studies import grid as grids
-from projects.studies.disk import checkpoint_bytes, network, num_checkpoints
+from projects.studies.disk import checkpoint_bytes, found_bytes, network, num_checkpoints
 from projects.studies.hours import state_of
 from projects.studies.job_facts import DataSets, read_job
 from projects.studies.jobs import Job, make_job
@@ -20,7 +20,7 @@ from projects.studies.places import Place
 from projects.studies.plan import make_plan, print_plan
 from projects.studies.plan_lines import Plan, PlannedJob, makespan
 from projects.studies.plan_table import duration, size
-from resnext_det.config import config_root, load_config
+from resnext_det.config import config_root, load_config, with_values
 from resnext_det.training.checkpoint import Checkpointer
 from tests.projects.studies_data import classification_job, coco_set, detection_job, folder_set
 
@@ -102,7 +102,7 @@ def test_durations_and_sizes_read_well() -> None:
 
 def test_the_table_fits_and_the_sums_are_said() -> None:
     jobs = (line("a long title " * 6), line("b", 2.0), line("c", None))
-    plan = Plan("A study", jobs, 2, free_bytes=4_000_000, memory_bytes_here=3_000_000_000)
+    plan = Plan("A study", Path(), jobs, 2, free_bytes=4_000_000, memory_bytes_here=3_000_000_000)
     shown = printed(plan)
     assert max(map(len, shown.splitlines())) <= 100
     assert "In all: 3.0 h for 2 jobs, about 2.0 h with 2 at a time; 1 more" in shown
@@ -114,7 +114,7 @@ def test_the_table_fits_and_the_sums_are_said() -> None:
 
 def test_a_plan_as_json() -> None:
     jobs = (line("a"), line("b", 2.0, needs="a"), replace(line("c", None), missing=("x: gone",)))
-    found = json.loads(json.dumps(Plan("A study", jobs, 1, free_bytes=10**12).as_dict()))
+    found = json.loads(json.dumps(Plan("A study", Path(), jobs, 1, free_bytes=10**12).as_dict()))
     assert found["jobs"][1]["needs"] == ["a"]
     assert found["total"]["hours"] == 3.0
     assert found["total"]["hours_side_by_side"] == 3.0
@@ -191,6 +191,19 @@ def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     assert "whose time is not known" in shown
 
 
+def test_weights_with_a_name_are_said_to_be_fetched(tmp_path: Path) -> None:
+    scenes = coco_set(tmp_path / "scenes")
+    name = "torchvision://resnet50/IMAGENET1K_V1"
+    jobs = [
+        detection_job(tmp_path / tag, scenes, scenes, weights=name, seed=seed)
+        for seed, tag in enumerate("ab")
+    ]
+    plan = plan_of(tmp_path, *jobs)
+    assert plan.missing == {}
+    assert plan.fetches == {name: ["a", "b"]}
+    assert f"Fetched when a, b start, if need be: {name}" in printed(plan)
+
+
 def test_without_images_a_published_recipe_costs_what_the_file_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,7 +232,7 @@ def test_what_is_finished_costs_nothing_and_tells_its_twins(tmp_path: Path) -> N
     assert (plan.jobs[0].state, plan.jobs[0].hours, plan.jobs[0].disk_bytes) == ("finished", 0.0, 0)
     assert plan.jobs[1].hours == pytest.approx(0.2)
     assert plan.jobs[1].source == "a finished run of this study"
-    assert "In all: 12 min for 1 jobs" in printed(plan)
+    assert "In all: 12 min for 1 job" in printed(plan)
 
 
 def test_nothing_is_measured_where_none_is_asked(tmp_path: Path) -> None:
@@ -277,3 +290,9 @@ def test_a_checkpoint_is_as_large_as_planned(tmp_path: Path, averaged: bool) -> 
         training_state={"optimizer": optimizer.state_dict()},
     )
     assert planned == pytest.approx(path.stat().st_size, rel=0.01)
+
+
+def test_proposals_take_more_room_than_detections() -> None:
+    cfg = load_config("resnext_det://Paper/rpn_R_50_C4_paper.yaml").cfg
+    assert found_bytes(cfg) == 2000 * 5 * 4  # four corners and a logit, float32
+    assert found_bytes(with_values(cfg, {"MODEL.META_ARCHITECTURE": "GeneralizedRCNN"})) < 20_000
