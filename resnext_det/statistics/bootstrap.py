@@ -8,6 +8,7 @@ Bootstrap, 1993, chapter 13: the percentile interval.)
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -53,46 +54,64 @@ class PairedDifference:
 
 
 @dataclass(frozen=True)
-class Samples:
-    """What the bootstrap drew.
+class Draws:
+    """The bootstrap's samples; they depend on nothing but these three numbers.
 
     Attributes:
-        image_counts: (S + 1, I) int64, how often each image was drawn; the first row, all 1, is
-            the data set itself.
-        seed_counts: (S, N) int64, how often each seed was drawn.
+        num_images: I, drawn from.
+        num_seeds: N, drawn from.
+        num_samples: S.
     """
 
-    image_counts: np.ndarray
-    seed_counts: np.ndarray
+    num_images: int
+    num_seeds: int
+    num_samples: int
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 1:
+            raise UserError(f"num_samples {self.num_samples}: the bootstrap takes at least one")
+
+    @cached_property
+    def seed_counts(self) -> np.ndarray:
+        """(S, N) int64, how often each sample drew each seed."""
+        drawn = [_counts(_generator(n), self.num_seeds) for n in range(self.num_samples)]
+        return np.stack(drawn)
+
+    def image_counts(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Returns how often images were drawn in the samples `start` … `stop` - 1.
+
+        Args:
+            start: 0 for the data set itself, each image once; n for the n-th sample.
+            stop: at most S + 1; None for S + 1.
+
+        Returns:
+            (stop - start, I) int32.
+        """
+        stop = self.num_samples + 1 if stop is None else stop
+        counts = np.ones((stop - start, self.num_images), dtype=np.int32)
+        for row, sample in enumerate(range(start, stop)):
+            if sample:
+                generator = _generator(sample - 1)
+                _counts(generator, self.num_seeds)
+                counts[row] = _counts(generator, self.num_images)
+        return counts
 
 
-def draw_samples(num_images: int, num_seeds: int, num_samples: int) -> Samples:
-    """Draws images and seeds; the draws depend on nothing but the three numbers.
-
-    Raises:
-        UserError: `num_samples` is below 1.
-    """
-    if num_samples < 1:
-        raise UserError(f"num_samples {num_samples}: the bootstrap takes at least one sample")
-    generator = np.random.default_rng(_GENERATOR_SEED)
-    images = np.ones((num_samples + 1, num_images), dtype=np.int64)
-    seeds = np.zeros((num_samples, num_seeds), dtype=np.int64)
-    for sample in range(num_samples):
-        seeds[sample] = _counts(generator, num_seeds)
-        images[sample + 1] = _counts(generator, num_images)
-    return Samples(images, seeds)
+def _generator(sample: int) -> np.random.Generator:
+    return np.random.default_rng([_GENERATOR_SEED, sample])
 
 
 def _counts(generator: np.random.Generator, number: int) -> np.ndarray:
     """Draws `number` of as many things; returns (number,) how often each was drawn."""
-    return np.bincount(generator.integers(number, size=number), minlength=number)
+    drawn = generator.integers(max(number, 1), size=number)
+    return np.bincount(drawn, minlength=number)
 
 
 def differences_of(
     metrics: tuple[str, ...],
     first: np.ndarray,
     second: np.ndarray,
-    samples: Samples,
+    draws: Draws,
     confidence: float,
 ) -> list[PairedDifference]:
     """Turns both networks' scores on the samples into differences with their intervals.
@@ -103,9 +122,9 @@ def differences_of(
     Args:
         metrics: the M names.
         first: (N, S + 1, M) float64 scores in percent of N seeds on each row of
-            `samples.image_counts`; NaN where undefined, for both networks alike.
+            `draws.image_counts()`; NaN where undefined, for both networks alike.
         second: the same of the second network.
-        samples: what was drawn.
+        draws: what was drawn.
         confidence: of the intervals, 0 … 1, both excluded.
 
     Returns:
@@ -117,7 +136,7 @@ def differences_of(
     if not 0 < confidence < 1:
         raise UserError(f"confidence {confidence}: it lies between 0 and 1, for example 0.95")
     gaps = second - first  # (N, S + 1, M)
-    shares = samples.seed_counts / samples.seed_counts.shape[1]  # (S, N)
+    shares = draws.seed_counts / draws.num_seeds  # (S, N)
     drawn = np.einsum("sn,nsm->sm", shares, gaps[:, 1:])
     found = []
     for index, metric in enumerate(metrics):
@@ -135,8 +154,8 @@ def differences_of(
                 low=bootstrap[0],
                 high=bootstrap[1],
                 confidence=confidence,
-                num_images=samples.image_counts.shape[1],
-                num_seeds=len(per_seed),
+                num_images=draws.num_images,
+                num_seeds=draws.num_seeds,
                 per_seed=tuple(per_seed.tolist()),
                 t_low=student[0] if student else None,
                 t_high=student[1] if student else None,

@@ -8,7 +8,7 @@ import numpy as np
 from resnext_det.errors import UserError
 from resnext_det.evaluation.coco_input import GroundTruth, read_ground_truth, result_rows
 from resnext_det.evaluation.results_json import read_results
-from resnext_det.statistics.bootstrap import PairedDifference, differences_of, draw_samples
+from resnext_det.statistics.bootstrap import Draws, PairedDifference, differences_of
 from resnext_det.statistics.matches import match_detections
 from resnext_det.statistics.pairing import check_pairs
 from resnext_det.statistics.weighted_ap import average_precision, metric_names
@@ -50,12 +50,12 @@ def paired_differences(
     for metric in metrics or ():
         if metric not in names:
             raise UserError(f"metric {metric!r}: {annotations} has {', '.join(names)}")
-    samples = draw_samples(len(truth.image_rank), len(first), num_samples)
+    draws = Draws(len(truth.image_rank), len(first), num_samples)
+    weights = draws.image_counts()
     scores = [
-        np.stack([_scores(truth, path, samples.image_counts) for path in paths])
-        for paths in (first, second)
+        np.stack([_scores(truth, path, weights) for path in paths]) for paths in (first, second)
     ]
-    found = differences_of(names, scores[0], scores[1], samples, confidence)
+    found = differences_of(names, scores[0], scores[1], draws, confidence)
     wanted = names if metrics is None else metrics
     return [difference for name in wanted for difference in found if difference.metric == name]
 

@@ -23,16 +23,41 @@ _BUDGET = 2**21
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """What one precision-recall curve is made of, up to its last true positive.
+class _Columns:
+    """One class's detections in the order of the data set in which images stand several times.
 
     Attributes:
-        columns: (R,) int64, the columns of those detections that count.
-        found: (H,) int64, which of them are true positives, rising.
+        images: (C,) int64, each column's image.
+        copies: (C,) int64, the copy it stands for, from 1; 0 where it stands for all copies.
+        detections: (C,) int64, the index of its detection.
     """
 
-    columns: np.ndarray
+    images: np.ndarray
+    copies: np.ndarray
+    detections: np.ndarray
+
+    def drawn(self, weights: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Returns (S, R), how often the chosen (R,) columns count under (S, I) weights."""
+        counts = weights.take(self.images[chosen], axis=1)
+        copies = self.copies[chosen]
+        return np.where(copies > 0, counts >= copies, counts) if copies.any() else counts
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """What one IoU's precision-recall curve is made of.
+
+    Attributes:
+        found: (H,) int64, the columns of the true positives, rising.
+        shared: (H,) int64, how many columns that count at every IoU stand up to each of them.
+        extra: (E,) int64, the columns that count at this IoU and not at every one.
+        extra_before: (H,) int64, how many of these stand up to each true positive.
+    """
+
     found: np.ndarray
+    shared: np.ndarray
+    extra: np.ndarray
+    extra_before: np.ndarray
 
 
 def metric_names(class_names: Sequence[str]) -> tuple[str, ...]:
@@ -77,28 +102,33 @@ def _mean_of_defined(scores: np.ndarray) -> np.ndarray:
 
 def _class_precision(matches: ClassMatches, area: int, weights: np.ndarray) -> np.ndarray:
     """Returns (S, 10 IoUs) float64, one class's AP in 0 … 1; NaN without objects."""
-    num_objects = weights @ matches.num_objects[area]  # (S,)
+    holders = np.flatnonzero(matches.num_objects[area])
+    num_objects = weights[:, holders] @ matches.num_objects[area, holders]  # (S,)
     precision = np.where(num_objects[:, None] > 0, np.zeros(NUM_IOUS), np.nan)
-    order, copies = _columns(matches, int(weights.max(initial=0)))
-    images = matches.images[order]
-    curves = [
-        _curve(matches.found[area, iou, order], matches.ignored[area, iou, order])
-        for iou in range(NUM_IOUS)
-    ]
-    longest = max(len(curve.columns) for curve in curves)
-    for rows in _row_chunks(np.flatnonzero(num_objects > 0), longest):
+    columns = _columns(matches, int(weights.max(initial=0)))
+    counting = ~matches.ignored[area][:, columns.detections]  # (10, C)
+    found = matches.found[area][:, columns.detections]
+    always = counting.all(axis=0)
+    curves = [_curve(found[iou], counting[iou], always) for iou in range(NUM_IOUS)]
+    shared = np.flatnonzero(always)
+    for rows in _row_chunks(np.flatnonzero(num_objects > 0), len(always)):
+        counts = weights[rows]
         reached, starts = _reached_recalls(num_objects[rows])
+        running = _running_sum(columns.drawn(counts, shared))
         for iou, curve in enumerate(curves):
             if len(curve.found):
-                drawn = weights[rows][:, images[curve.columns]]  # (rows, R)
-                copy = copies[curve.columns]
-                drawn = np.where(copy > 0, drawn >= copy, drawn) if copy.any() else drawn
-                precision[rows, iou] = _curve_precision(drawn, curve.found, reached, starts)
+                positives = _running_sum(columns.drawn(counts, curve.found))[:, 1:]
+                detections = running.take(curve.shared, axis=1)  # (S, H)
+                if len(curve.extra):
+                    extra = _running_sum(columns.drawn(counts, curve.extra))
+                    detections += extra.take(curve.extra_before, axis=1)
+                steps = np.diff(reached[starts + positives], axis=1, prepend=0)
+                precision[rows, iou] = _mean_precision(positives, detections, steps)
     return precision
 
 
-def _columns(matches: ClassMatches, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Puts the detections in the order of the data set in which images stand several times.
+def _columns(matches: ClassMatches, most: int) -> _Columns:
+    """Puts a class's detections in the order in which pycocotools would meet their copies.
 
     Copies of an untied detection follow each other, so one column with its image's weight is
     enough. Of detections with one score in one image the copies alternate (a b a b), so each gets
@@ -107,28 +137,38 @@ def _columns(matches: ClassMatches, most: int) -> tuple[np.ndarray, np.ndarray]:
     Args:
         matches: of one class.
         most: the largest weight.
-
-    Returns:
-        (C,) int64 index of each column's detection, and (C,) int64 its copy from 1, or 0 where the
-        column stands for all copies.
     """
+    number = len(matches.images)
     same = (np.diff(matches.scores) == 0) & (np.diff(matches.images) == 0)
-    group = np.cumsum(np.concatenate([[True], ~same])[: len(matches.images)])
-    tied = np.bincount(group, minlength=1)[group] > 1
+    group = np.cumsum(np.concatenate([[True], ~same])[:number])
+    tied = np.bincount(group)[group] > 1
     if most < 2 or not tied.any():
-        return np.arange(len(group)), np.zeros(len(group), dtype=np.int64)
+        return _Columns(matches.images, np.zeros(number, np.int64), np.arange(number))
     repeats = np.where(tied, most, 1)
-    order = np.repeat(np.arange(len(group)), repeats)
-    copies = np.arange(len(order)) - np.repeat(np.cumsum(repeats) - repeats, repeats) + 1
-    copies[~tied[order]] = 0
-    sorted_ = np.lexsort((order, copies, group[order]))
-    return order[sorted_], copies[sorted_]
+    detections = np.repeat(np.arange(number), repeats)
+    copies = np.arange(len(detections)) - np.repeat(np.cumsum(repeats) - repeats, repeats) + 1
+    copies[~tied[detections]] = 0
+    order = np.lexsort((detections, copies, group[detections]))
+    detections = detections[order]
+    return _Columns(matches.images[detections], copies[order], detections)
 
 
-def _curve(found: np.ndarray, ignored: np.ndarray) -> _Curve:
-    columns = np.flatnonzero(~ignored)
-    hits = np.flatnonzero(found[columns])
-    return _Curve(columns[: hits[-1] + 1] if len(hits) else columns[:0], hits)
+def _curve(found: np.ndarray, counting: np.ndarray, always: np.ndarray) -> _Curve:
+    columns = np.flatnonzero(found)
+    extra = counting & ~always
+    return _Curve(
+        found=columns,
+        shared=np.cumsum(always)[columns],
+        extra=np.flatnonzero(extra),
+        extra_before=np.cumsum(extra)[columns],
+    )
+
+
+def _running_sum(counts: np.ndarray) -> np.ndarray:
+    """Returns (S, R + 1) int32, the sum of the first 0 … R of (S, R) counts."""
+    sums = np.zeros((counts.shape[0], counts.shape[1] + 1), dtype=np.int32)
+    np.cumsum(counts, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def _row_chunks(rows: np.ndarray, columns: int) -> Iterator[np.ndarray]:
@@ -154,20 +194,14 @@ def _reached_recalls(num_objects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.searchsorted(_RECALLS, recalls, side="right"), starts[:, None]
 
 
-def _curve_precision(
-    drawn: np.ndarray, found: np.ndarray, reached: np.ndarray, starts: np.ndarray
-) -> np.ndarray:
+def _mean_precision(positives: np.ndarray, detections: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Returns (S,) float64, the mean over 101 recalls of the best precision from there on.
 
     Args:
-        drawn: (S, R) integers, how often each detection counts.
-        found: (H,) int64, the columns of true positives.
-        reached: from `_reached_recalls`.
-        starts: from `_reached_recalls`.
+        positives: (S, H) int32, true positives up to each of them.
+        detections: (S, H) int32, all detections up to there.
+        steps: (S, H) int64, how many recall thresholds each true positive is the first to reach.
     """
-    positives = np.cumsum(drawn[:, found], axis=1)  # (S, H)
-    detections = np.cumsum(drawn, axis=1)[:, found]
     precision = positives / (detections + np.spacing(1))
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    steps = np.diff(reached[starts + positives], axis=1, prepend=0)
     return (best * steps).sum(axis=1) / len(_RECALLS)
