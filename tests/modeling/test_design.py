@@ -156,6 +156,23 @@ def test_half_width_networks():
     assert [d.network.variant for d in designed.designs] == [None, None]
 
 
+def test_half_of_tables_2_and_4():
+    """What projects/Cardinality trains in small: Eq. 4 gives the paper's widths, halved."""
+    half = reference_network(depth=26, stem_channels=32, res2_channels=128)
+    halved = {c: width // 2 for c, width in TABLE_2.items()}
+    assert widths(design_widths(half, tuple(halved))) == halved
+    assert widths(design_widths(half, (1, 2, 64), times=2)) == {1: 50, 2: 32, 64: 2}
+
+
+def test_half_width_pair_of_equal_multiply_adds():
+    """What projects/DetectionComparison trains: configs/quick_schedules, 30x2d beside 32x2d."""
+    half = reference_network(depth=26, stem_channels=32, res2_channels=128)
+    designed = design_widths(half, (30, 32), match="flops")
+    assert widths(designed) == {30: 2, 32: 2}
+    assert [f"{d.differences.flops:+.1f}" for d in designed.designs] == ["+0.2", "+5.2"]
+    assert [d.within for d in designed.designs] == [True, False]
+
+
 @pytest.mark.parametrize("match", ["params", "flops"])
 def test_the_whole_networks_cost_is_kept(match):
     reference = reference_network(like="resnet26")
