@@ -21,7 +21,7 @@ DATA = "data"
 
 @contextmanager
 def open_study(grid: Grid) -> Iterator[None]:
-    """Holds a study's folder, new or begun, for this process.
+    """Holds a study's folder, new or begun, for this process, and marks it as the study's.
 
     More rows or seeds of the same study are welcome; nothing that lies there is changed.
 
@@ -32,24 +32,44 @@ def open_study(grid: Grid) -> Iterator[None]:
         UserError: the folder is another study's or nobody's, or another process holds it.
     """
     _check_marker(grid)
-    path = grid.output / LOCK
+    with hold_folder(grid.output):
+        _check_marker(grid)  # another may have begun a study there meanwhile
+        write_text_safe(grid.output / MARKER, json.dumps(_marker(grid), indent=1) + "\n")
+        yield
+
+
+@contextmanager
+def hold_folder(output: Path) -> Iterator[None]:
+    """Holds a study's folder for this process, before it is known which study it will be.
+
+    `open_study` may follow inside it.
+
+    Args:
+        output: the study's folder, which is made where it is absent.
+
+    Raises:
+        UserError: it is no study's, or another process holds it.
+    """
+    _check_ours(output)
+    path = output / LOCK
     descriptor = try_lock(path)
     holder = read_holder(path)
+    if descriptor is None and holder and holder.is_this_process:
+        yield
+        return
     if descriptor is None:
         raise UserError(
-            f"{grid.output} is in use by {holder or 'another process'}: wait for it, end it, or "
-            "give another --output"
+            f"{output} is in use by {holder or 'another process'}: wait for it, end it, or give "
+            "another --output"
         )
     if holder and not holder.is_here:  # a lock may not be seen from one machine to the next
         os.close(descriptor)
         raise UserError(
-            f"{grid.output} is in use by {holder}: wait for it or end it; where it is gone, "
-            f"remove {path}"
+            f"{output} is in use by {holder}: wait for it or end it; where it is gone, remove "
+            f"{path}"
         )
     write_holder(descriptor, os.getpid())
     try:
-        _check_marker(grid)  # another may have begun a study there meanwhile
-        write_text_safe(grid.output / MARKER, json.dumps(_marker(grid), indent=1) + "\n")
         yield
     finally:
         release(descriptor)
@@ -76,10 +96,9 @@ def _marker(grid: Grid) -> dict[str, str]:
 
 def _check_marker(grid: Grid) -> None:
     """Refuses a folder that is not this study's, before anything is written there."""
-    path = grid.output / MARKER
-    found = _read(path)
+    found = _read(grid.output / MARKER)
     if found is None:
-        _check_empty(grid.output)
+        _check_ours(grid.output)
         return
     wanted = _marker(grid)
     if found.get("digest") == wanted["digest"]:
@@ -93,7 +112,10 @@ def _check_marker(grid: Grid) -> None:
     raise UserError(f"{grid.output} holds the study {there}, not {here}: give another --output")
 
 
-def _check_empty(output: Path) -> None:
+def _check_ours(output: Path) -> None:
+    """Refuses a folder with anything in it but a study, before anything is written there."""
+    if (output / MARKER).is_file():
+        return
     try:
         names = sorted(p.name for p in output.iterdir() if p.name not in (DATA, LOCK))
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from projects.studies import grid as grids
-from projects.studies.folder import open_study
+from projects.studies.folder import hold_folder, open_study
 from projects.studies.locks import read_holder, release, try_lock
 from resnext_det.errors import UserError
 
@@ -140,3 +140,18 @@ def test_a_failed_study_gives_its_folder_back(tmp_path: Path) -> None:
     lock = try_lock(tmp_path / "study.lock")
     assert lock is not None
     release(lock)
+
+
+def test_a_folder_is_held_before_it_is_known_whose_it_is(tmp_path: Path) -> None:
+    output = tmp_path / "new"
+    with hold_folder(output):
+        (output / "data").mkdir()
+        with open_study(grid(output)):
+            pass
+        assert read_holder(output / "study.lock").pid == os.getpid()
+    assert read_holder(output / "study.lock") is None
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match="is no study's folder"), hold_folder(tmp_path):
+        pass
+    with another_process(output), pytest.raises(UserError, match="is in use by process"):
+        hold_folder(output).__enter__()
