@@ -133,7 +133,7 @@ def _memory(plan: Plan) -> list[tuple[str, str]]:
     text = f"Memory: {size(needed)} with {at_a_time} at a time, of {where}'s {size(here)}"
     if needed <= here:
         return [(f"{text}.", "")]
-    mend = "smaller SOLVER.IMS_PER_BATCH" if on_gpu else "fewer --jobs"
+    mend = "a smaller SOLVER.IMS_PER_BATCH" if on_gpu else "fewer --jobs"
     return [(f"{text}: too little; give {mend}.", "red")]
 
 

@@ -1,6 +1,8 @@
 """A few iterations of a job, timed."""
 
+import os
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -123,10 +125,10 @@ def test_weights_are_made_up_only_where_training_refuses_to_do_without(tmp_path:
 
 def test_a_measurement_fails_by_itself(tmp_path: Path) -> None:
     good, unlucky = folder_set(tmp_path / "good"), folder_set(tmp_path / "unlucky")
-    silent = folder_set(tmp_path / "silent")
+    silent, greedy = folder_set(tmp_path / "silent"), folder_set(tmp_path / "greedy")
     jobs = [
         facts_of(classification_job(tmp_path / place.name, str(place), str(place)))
-        for place in (Path(unlucky), Path(good), Path(silent))
+        for place in map(Path, (unlucky, good, silent, greedy))
     ]
     said: list[str] = []
     found = measure_jobs(jobs, side_by_side=2, say=said.append, words=STAND_IN)
@@ -134,7 +136,49 @@ def test_a_measurement_fails_by_itself(tmp_path: Path) -> None:
     assert isinstance(found[1], Measurement)
     assert found[1].seconds_per_iteration == pytest.approx(2.0)
     assert found[2] == "the run ended with status 0: it said nothing"
-    assert said[0] == "Measuring 1 of 3: unlucky"
+    assert found[3] == "the run was killed: too little memory?"
+    assert said[0] == "Measuring 1 of 4: unlucky"
+
+
+def endless_job(tmp_path: Path) -> tuple[JobFacts, Path]:
+    data = folder_set(tmp_path / "endless")
+    return facts_of(classification_job(tmp_path / "job", data, data)), tmp_path / "number.txt"
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_run_that_takes_too_long_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, number = endless_job(tmp_path)
+    monkeypatch.setattr("projects.studies.measure.LIMIT_SECONDS", 6.0)
+    assert measure_jobs([facts], words=STAND_IN) == ["no iterations within 0 minutes"]
+    assert not number.exists() or not is_alive(int(number.read_text()))
+
+
+def test_an_interrupted_plan_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, number = endless_job(tmp_path)
+
+    def interrupt_once_it_runs(_: float) -> None:
+        threading.Event().wait(0.05)
+        if number.exists() and number.read_text():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("projects.studies.measure.time.sleep", interrupt_once_it_runs)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        measure_jobs([facts], words=STAND_IN)
+    assert not is_alive(int(number.read_text()))
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_no_jobs_are_measured_at_once() -> None:

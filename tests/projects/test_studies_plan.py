@@ -112,6 +112,13 @@ def test_the_table_fits_and_the_sums_are_said() -> None:
     assert "Not measured: c." in shown
 
 
+def test_a_gpu_holds_one_job_at_a_time() -> None:
+    jobs = tuple(replace(line(name), on_gpu=True) for name in "abc")
+    plan = Plan("A study", Path(), jobs, 3, free_bytes=10**12, memory_bytes_here=10**9)
+    assert plan.memory_bytes == 2_000_000_000  # of one of them
+    assert "of a GPU's 1 GB: too little; give a smaller SOLVER.IMS_PER_BATCH" in printed(plan)
+
+
 def test_a_plan_as_json() -> None:
     jobs = (line("a"), line("b", 2.0, needs="a"), replace(line("c", None), missing=("x: gone",)))
     found = json.loads(json.dumps(Plan("A study", Path(), jobs, 1, free_bytes=10**12).as_dict()))

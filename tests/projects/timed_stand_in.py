@@ -3,12 +3,15 @@
     python timed_stand_in.py RECORD …
 
 A command that names an "unlucky" data set fails as train_net.py would, a "silent" one without a
-word.
+word, a "greedy" one is killed, and an "endless" one does not end; it leaves its number beside the
+data.
 """
 
 import json
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 
@@ -16,6 +19,11 @@ def main(words: list[str]) -> int:
     assert os.environ["OMP_NUM_THREADS"] == "1"
     if any("silent" in word for word in words):
         return 0
+    if any("greedy" in word for word in words):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if endless := [word for word in words if "endless" in word]:
+        Path(endless[0].partition("=")[2]).with_name("number.txt").write_text(str(os.getpid()))
+        time.sleep(600)
     if any("unlucky" in word for word in words):
         print("Traceback, not for you")
         print("error: the reason", file=sys.stderr)
