@@ -1,13 +1,14 @@
 """The mini scale: small networks trained in full, in minutes each. Engine-neutral."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from projects.DetectionComparison.rows import SCRATCH
 from projects.studies.grid import Cell, StudyRow
 from projects.studies.jobs import Job, make_job
 from resnext_det.data.quickstart import QuickstartParams, build_quickstart_data
+from resnext_det.errors import UserError
 
 CONFIGS = "resnext_det://quick_schedules"
 DATA_SEED = 0  # all seeds of the study train and are scored on the same pictures
@@ -21,6 +22,7 @@ class MiniData:
         classification: folders of class folders, for training and validation.
         detection: JSON:IMAGES, for training and for the test.
         description: words for the page.
+        pretraining: what tables call the classification set.
         classification_overrides: KEY VALUE pairs of every pretraining.
         detection_overrides: KEY VALUE pairs of every fine-tuning.
     """
@@ -28,6 +30,7 @@ class MiniData:
     classification: tuple[str, str]
     detection: tuple[str, str]
     description: str = ""
+    pretraining: str = ""
     classification_overrides: tuple[str, ...] = ()
     detection_overrides: tuple[str, ...] = ()
 
@@ -52,6 +55,40 @@ def built_in_data(folder: Path, params: QuickstartParams | None = None) -> MiniD
             f"{scenes[1].json_file}:{scenes[1].image_root}",
         ),
         description=built.description,
+        pretraining="digits",
+    )
+
+
+def with_lengths(data: MiniData, pretraining: int | None, fine_tuning: int | None) -> MiniData:
+    """Returns the data with other numbers of iterations than the configs'.
+
+    Args:
+        data: the sets.
+        pretraining: iterations of each pretraining; None leaves the config's.
+        fine_tuning: iterations of each fine-tuning; None leaves the config's.
+
+    Raises:
+        UserError: fewer than one.
+    """
+    for option, number in (("--pretrain-iterations", pretraining), ("--iterations", fine_tuning)):
+        if number is not None and number < 1:
+            raise UserError(f"{option} {number}: at least 1")
+    return replace(
+        data,
+        classification_overrides=(*data.classification_overrides, *_length(pretraining)),
+        detection_overrides=(*data.detection_overrides, *_length(fine_tuning)),
+    )
+
+
+def _length(iterations: int | None) -> tuple[str, ...]:
+    """The schedule of the configs, stretched: steps at 80 % and 95 %, warm-up at most a sixth."""
+    if iterations is None:
+        return ()
+    steps = sorted({iterations * 4 // 5, iterations * 19 // 20} - {0})
+    return (
+        *("SOLVER.MAX_ITER", str(iterations)),
+        *("SOLVER.STEPS", str(steps)),
+        *("SOLVER.WARMUP_ITERS", str(min(50, iterations // 6))),
     )
 
 

@@ -25,6 +25,7 @@ MORE_NETS = ("R_152", "X_101_32x8d", "X_101_64x4d", "X_152_32x4d")
 CARDINALITIES = tuple(f"X_{depth}_{w}" for depth in (50, 101) for w in ("2x40d", "4x24d", "8x14d"))
 TWICE = ("R_200", "R_101_1x100d", "X_101_2x64d")
 CIFAR_NETS = ("R_29_1x64d", "X_29_8x64d", "X_29_16x64d")
+PAPER_MORE = ("X_101_64x4d", "X_152_32x4d")  # of projects/DetectionComparison
 HALF = ("R_26_1x32d", "X_26_30x2d", "R_50_1x32d", "X_50_32x2d")
 # Folder and file name of each detector, without network, its schedules, and its networks.
 DETECTORS = {
@@ -43,8 +44,8 @@ DETECTORS = {
     "COCO-InstanceSegmentation/pointrend_rcnn_{}_FPN": ("1x 3x", NETS),
     "COCO-Keypoints/keypoint_rcnn_{}_FPN": ("1x 3x", NETS),
     "COCO-PanopticSegmentation/panoptic_fpn_{}": ("1x 3x", NETS),
-    "Paper/rpn_{}_C4": ("paper", NETS),
-    "Paper/fast_rcnn_{}_C4": ("paper", NETS),
+    "Paper/rpn_{}_C4": ("paper", (*NETS, *PAPER_MORE)),
+    "Paper/fast_rcnn_{}_C4": ("paper", (*NETS, *PAPER_MORE)),
     "ImageNet-Classification/{}": (" paper modern", NETS + MORE_NETS + CARDINALITIES + TWICE),
     "ImageNet-Classification/{}_no_shortcuts": ("paper", ("R_50", "X_50_32x4d")),
     "ImageNet-5K/{}": ("", NETS),
