@@ -11,6 +11,7 @@ A project's whole `main` is one call, and `make_grid` is its own part of it:
 """
 
 import argparse
+import json
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -24,14 +25,17 @@ from projects.studies.folder import open_study
 from projects.studies.gather import check_result, gather, unfinished
 from projects.studies.grid import Grid
 from projects.studies.options import StudyOptions, parse_options
-from projects.studies.places import choose_places
+from projects.studies.places import Place, choose_places
+from projects.studies.plan import make_plan, print_plan
 from projects.studies.processes import JobFailedError
 from projects.studies.runner import run_jobs
+from projects.studies.slurm import submit_jobs
 from projects.studies.test_sets import find_test_set, keep_test_set
 from resnext_det.errors import UserError
 from resnext_det.reports.html import write_report
 from resnext_det.reports.study import Study, read_study
 from resnext_det.reports.table import rich_table
+from resnext_det.whole_files import write_text_safe
 
 MakeGrid = Callable[[argparse.Namespace, StudyOptions, Console], Grid]
 _TITLES = {
@@ -90,6 +94,9 @@ def run_study(
 ) -> int:
     """Runs what is not finished, gathers result.json, writes report.html and prints the table.
 
+    With --plan it only says what it would run. With --slurm it submits what is not finished, and
+    makes the table when called after all are.
+
     Args:
         grid: the study, at every seed of `options`.
         options: the shared options.
@@ -107,13 +114,19 @@ def run_study(
     """
     begin = time.monotonic()
     grid = chosen(grid, options.rows)
+    if options.plan:
+        return _plan(grid, options, console)
     check_result(grid)
     with open_study(grid):
         test_set = find_test_set(grid)
         keep_test_set(grid, test_set)
         fresh = False
         if unfinished(grid) and not options.gather_only:
-            fresh = _run(grid, options, console)
+            if options.slurm is not None:
+                if not _submit(grid, options, options.slurm, console):
+                    return 0
+            else:
+                fresh = run_jobs(grid.jobs, places=_places(options), console=console)
         seconds = time.monotonic() - begin if fresh else None
         result = gather(grid, options, test_set, findings=findings, seconds=seconds)
         page = write_report(result)
@@ -123,9 +136,25 @@ def run_study(
     return 0 if all(f["passed"] is not False for f in study.more["findings"]) else 1
 
 
-def _run(grid: Grid, options: StudyOptions, console: Console) -> bool:
-    places = choose_places(options.jobs, options.gpus, options.gpus_per_run)
-    return run_jobs(grid.jobs, places=places, console=console)
+def _places(options: StudyOptions) -> list[Place]:
+    return choose_places(options.jobs, options.gpus, options.gpus_per_run)
+
+
+def _submit(grid: Grid, options: StudyOptions, slurm: str, console: Console) -> bool:
+    return submit_jobs(grid.jobs, options=slurm, console=console, num_gpus=options.gpus_per_run)
+
+
+def _plan(grid: Grid, options: StudyOptions, console: Console) -> int:
+    """Prints what is left to do, and writes it where it was asked for; returns 0."""
+    if options.slurm is None:
+        places = _places(options)
+        plan = make_plan(grid, places_at_a_time=len(places), place=places[0], console=console)
+    else:  # a queue may start all rows at once
+        plan = make_plan(grid, places_at_a_time=len(grid.cells), console=console)
+    print_plan(plan, console)
+    if options.plan_json is not None:
+        write_text_safe(options.plan_json, json.dumps(plan.as_dict(), indent=1) + "\n")
+    return 0
 
 
 def chosen(grid: Grid, tags: Sequence[str]) -> Grid:

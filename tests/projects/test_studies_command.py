@@ -13,6 +13,7 @@ from projects.studies.command import chosen, study_main
 from projects.studies.findings import Finding, difference_findings, finding
 from projects.studies.grid import Grid
 from projects.studies.jobs import Job
+from projects.studies.plan import Plan
 from projects.studies.processes import JobFailedError
 from resnext_det.errors import UserError
 from tests.projects.finished_study import detection_grid, finish, read, write_test_set
@@ -152,3 +153,50 @@ def test_one_row_has_a_table_too(study: Study, tmp_path: Path) -> None:
     content = read(tmp_path / "study" / "result.json")
     assert [row["model"] for row in content["rows"]] == ["ResNeXt-26 30x4d"]
     assert content["differences"] == content["pictures"] == []
+
+
+def test_a_plan_is_printed_and_written_and_nothing_else(
+    study: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def make_plan(grid: Grid, **given: Any) -> Plan:
+        asked.update(given)
+        return Plan(grid.title, (), given["places_at_a_time"], free_bytes=10**9)
+
+    monkeypatch.setattr(command, "make_plan", make_plan)
+    path = tmp_path / "plan.json"
+    words = ("--plan", "--json", str(path), "--jobs", "3", "--gpus", "none")
+    assert study(*words, error=AssertionError("trained")) == 0
+    assert asked["places_at_a_time"] == 3
+    assert "Two of equal cost: the plan" in capsys.readouterr().out
+    assert read(path)["title"] == "Two of equal cost"
+    assert not (tmp_path / "study").exists()
+    assert study("--plan", "--slurm", "-p gpu", "--seeds", "2") == 0
+    assert asked["places_at_a_time"] == 4
+
+
+def test_with_slurm_the_table_comes_when_all_are_finished(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def submit_jobs(jobs: Sequence[Job], **given: Any) -> bool:
+        asked.update(given)
+        return False
+
+    monkeypatch.setattr(command, "submit_jobs", submit_jobs)
+    words = ("--slurm", "-p gpu --gres=gpu:2", "--gpus-per-run", "2", "--pictures", "0")
+    assert study(*words, error=AssertionError("run here")) == 0
+    assert (asked["options"], asked["num_gpus"]) == ("-p gpu --gres=gpu:2", 2)
+    assert not (tmp_path / "study" / "result.json").exists()
+    finish(detection_grid(tmp_path / "study", _test_set(tmp_path), seeds=(0,)))
+    assert study(*words) == 0
+    assert (tmp_path / "study" / "result.json").exists()
+
+
+def _test_set(tmp_path: Path) -> str:
+    return f"{tmp_path / 'data' / 'val.json'}:{tmp_path / 'data' / 'val'}"
