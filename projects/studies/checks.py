@@ -1,5 +1,7 @@
 """What every study states of its own runs, and what can fail. Engine-neutral."""
 
+import contextlib
+import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -131,7 +133,8 @@ def pycocotools_finding(cells: Sequence[FinishedCell], test_set: ScoredSet) -> F
     largest, number, wrong = 0.0, 0, []
     for cell in cells:
         folder, metrics = cell.last.job.folder, cell.last.result["metrics"]
-        recomputed = evaluate_boxes(truth, folder / RESULTS_FILE, backend="pycocotools")
+        with contextlib.redirect_stdout(io.StringIO()):  # it tells what it does
+            recomputed = evaluate_boxes(truth, folder / RESULTS_FILE, backend="pycocotools")
         for name in recomputed.keys() | {key for key in metrics if key.startswith("AP")}:
             ours, theirs = metrics.get(name), recomputed.get(name)
             number += 1

@@ -1,5 +1,6 @@
 """A study's rows from its runs' own files: metrics, cost, curves, commands. Engine-neutral."""
 
+import functools
 import json
 import os
 import statistics
@@ -23,6 +24,7 @@ from resnext_det.reports.curves import read_metrics
 from resnext_det.training.result import RESULT
 
 MAX_POINTS = 200
+_NETWORK = ("BACKBONE", "RESNETS", "CLASSIFIER")  # all that the models read of a config
 _STAGES = ("res2", "res3", "res4", "res5")
 _CURVES = {
     "classification": ("total_loss", "top1", "top5", "val/total_loss"),
@@ -47,7 +49,7 @@ class Run:
         """What it trained: "classification" or "detection"."""
         return task_of(self.cfg)
 
-    @property
+    @functools.cached_property
     def cfg(self) -> CfgNode:
         """Its configuration."""
         return CfgNode(self.result["config"])
@@ -140,13 +142,21 @@ def row_entry(finished: FinishedCell, output: Path) -> dict[str, Any]:
 
 def complexity(finished: FinishedCell) -> Complexity:
     """Counts a detector's backbone, or the whole classifier, as the config describes it."""
-    cfg = finished.last.cfg
+    last = finished.last
+    model = {key: last.result["config"]["MODEL"][key] for key in _NETWORK}
+    return _complexity(json.dumps(model), last.kind, finished.image_size)
+
+
+@functools.cache
+def _complexity(model: str, kind: str, image_size: int) -> Complexity:
+    """Counts once what all seeds of a row share."""
+    cfg = CfgNode({"MODEL": json.loads(model)})
     with torch.device("meta"):
-        if finished.last.kind == "classification":
+        if kind == "classification":
             network = classifier_from_config(cfg)
         else:
             network = backbone_from_config(cfg, out_features=_STAGES)
-    return measure_complexity(network, finished.image_size)
+    return measure_complexity(network, image_size)
 
 
 def _pretraining(words: str, run: Run | None) -> str:
