@@ -15,13 +15,14 @@ import json
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from projects.studies.findings import FindingsOf, difference_findings
-from projects.studies.folder import open_study
+from projects.studies.folder import hold_folder, open_study
 from projects.studies.gather import check_result, gather, unfinished
 from projects.studies.grid import Grid
 from projects.studies.options import StudyOptions, parse_options
@@ -73,7 +74,10 @@ def study_main(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        return run_study(make_grid(args, options, console), options, console, findings=findings)
+        # Held while the data are made, too; a plan leaves no trace but what it needs measured.
+        with nullcontext() if options.plan else hold_folder(options.output):
+            grid = make_grid(args, options, console)
+            return run_study(grid, options, console, findings=findings)
     except UserError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 2

@@ -61,6 +61,8 @@ class TestSet:
         description: words for the page.
     """
 
+    __test__ = False  # pytest would take it for tests
+
     source: str
     description: str = ""
 

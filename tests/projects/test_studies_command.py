@@ -165,7 +165,7 @@ def test_a_plan_is_printed_and_written_and_nothing_else(
 
     def make_plan(grid: Grid, **given: Any) -> Plan:
         asked.update(given)
-        return Plan(grid.title, (), given["places_at_a_time"], free_bytes=10**9)
+        return Plan(grid.title, grid.output, (), given["places_at_a_time"], free_bytes=10**9)
 
     monkeypatch.setattr(command, "make_plan", make_plan)
     path = tmp_path / "plan.json"
