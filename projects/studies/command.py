@@ -69,7 +69,7 @@ def study_main(
         130 after an interrupt.
     """
     args, options = parse_options(parser, argv, output=output, seeds=seeds)
-    console = Console()
+    console = Console(emoji=False)  # a path may have :b: in it
     # Set for Ctrl-C too: a shell's background job, and all it starts, would ignore it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)

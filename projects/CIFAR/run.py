@@ -1,0 +1,108 @@
+#!/usr/bin/env python
+"""ResNeXt-29 on CIFAR: the paper's Table 7. Engine-neutral.
+
+    python projects/CIFAR/run.py [--scale mini|paper] [--data cifar10|cifar100] [--seeds N]
+
+Trains the networks ten times each as the paper does, evaluates them, writes result.json and
+report.html, and prints the errors beside the paper's. Run again, it continues where it was;
+finished runs are kept.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from projects.CIFAR.rows import (
+    DATA_SETS,
+    mini_rows,
+    mini_table,
+    paper_rows,
+    paper_tables,
+    row_tags,
+)
+from projects.studies.classifiers import (
+    MINI,
+    NETWORK_KEYS,
+    add_mini_options,
+    check_mini_options,
+    classifier_cells,
+    mini_data,
+    row_pairs,
+    schedule,
+)
+from projects.studies.command import study_main
+from projects.studies.grid import Grid, TestSet
+from projects.studies.options import StudyOptions
+from projects.studies.paper_tables import PrintedErrors
+from resnext_det.errors import UserError
+
+PAPER = "paper"
+SEEDS = 10  # Table 7: the mean of ten runs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the study; the exit status is `study_main`'s."""
+    parser = argparse.ArgumentParser(prog="cifar", description="Table 7 of the paper.")
+    parser.add_argument("--scale", choices=(MINI, PAPER), default=MINI)
+    parser.add_argument("--data", choices=DATA_SETS, help="paper: the data set (cifar10)")
+    add_mini_options(parser)
+    printed = PrintedErrors([])
+
+    def grid(args: argparse.Namespace, options: StudyOptions, console: Console) -> Grid:
+        made = make_grid(args, options, console)
+        printed.tables = [mini_table() if args.scale == MINI else paper_tables()[data_set(args)]]
+        return made
+
+    output = Path("output/cifar")
+    status = study_main(parser, argv, grid, output=output, seeds=SEEDS, findings=printed)
+    printed.print(Console())
+    return status
+
+
+def data_set(args: argparse.Namespace) -> str:
+    """Returns cifar10 or cifar100."""
+    return args.data or "cifar10"
+
+
+def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console) -> Grid:
+    """Returns the study at the scale asked for; at the mini scale it makes the data.
+
+    Raises:
+        UserError: --data at the mini scale; see `mini_data`.
+    """
+    if args.scale == MINI:
+        if args.data:
+            raise UserError(
+                "--data is the paper scale's: the mini scale takes --train-data and --test-data "
+                f"or the digits; leave it out, or give --scale {PAPER}"
+            )
+        console.print("Looking for the data …")
+        data = mini_data(args, options.output)
+        title, rows = "ResNeXt-29 in small", mini_rows()
+        test_set = TestSet(data.test, data.description)
+        sets, overrides = (data.train, data.test), (*data.overrides, *schedule(args.iterations))
+    else:
+        check_mini_options(args)
+        name = data_set(args)
+        title, rows = f"ResNeXt-29 on {DATA_SETS[name]}", paper_rows(name)
+        test_set = TestSet(f"{name}_test", f"{DATA_SETS[name]}, its 10,000 test images")
+        sets, overrides = None, ()
+    cells = classifier_cells(rows, options.seeds, options.output, sets=sets, overrides=overrides)
+    return Grid(
+        title=title,
+        kind="classification",
+        scale=args.scale,
+        output=options.output,
+        cells=cells,
+        pairs=row_pairs(rows, row_tags(rows)),
+        test_set=test_set,
+        compared=NETWORK_KEYS,
+        published=("table7",),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

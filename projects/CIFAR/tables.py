@@ -1,0 +1,33 @@
+"""The tables of README.md, from the result JSON of studies in results/. Engine-neutral.
+
+python projects/CIFAR/tables.py            prints them
+python projects/CIFAR/tables.py --write    puts them into README.md
+"""
+
+import sys
+from pathlib import Path
+
+from projects.CIFAR.rows import mini_table, paper_tables
+from projects.studies.paper_tables import markdown_errors, read_content
+from resnext_det.reports.page_tables import run_tables_command
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
+
+
+def tables(results: Path = RESULTS) -> dict[str, str]:
+    """Returns table name -> Markdown; a study that is not there leaves its figures out."""
+    made = {**paper_tables(), "mini": mini_table()}
+    return {
+        name: markdown_errors(table, read_content(results / f"{name}.json"))
+        for name, table in made.items()
+    }
+
+
+def main() -> int:
+    """Runs the command; returns 0."""
+    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
