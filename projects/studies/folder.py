@@ -48,11 +48,16 @@ def hold_folder(output: Path) -> Iterator[None]:
         output: the study's folder, which is made where it is absent.
 
     Raises:
-        UserError: it is no study's, or another process holds it.
+        UserError: it is no study's, or another process holds it, or it cannot be written to.
     """
     _check_ours(output)
     path = output / LOCK
-    descriptor = try_lock(path)
+    try:
+        descriptor = try_lock(path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}): give another --output"
+        ) from error
     holder = read_holder(path)
     if descriptor is None and holder and holder.is_this_process:
         yield

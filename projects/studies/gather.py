@@ -13,7 +13,7 @@ from projects.studies.grid import Grid
 from projects.studies.jobs import Job
 from projects.studies.options import StudyOptions
 from projects.studies.pictures import picture_entries
-from projects.studies.records import check_same_sources, is_finished, read_record
+from projects.studies.records import check_finished, is_finished, read_record
 from projects.studies.rows import FinishedCell, Run, read_cell, row_entry
 from projects.studies.shell import shell_command
 from projects.studies.test_sets import ScoredSet, dataset_entry
@@ -57,9 +57,9 @@ def gather(
             f"{grid.output}: {len(missing)} of {len(grid.jobs)} runs are not finished: "
             f"{few(names, 6)}; the same command without --gather-only finishes them"
         )
-    check_same_sources(grid.jobs)
     cells = [read_cell(cell) for cell in grid.cells]
     _check_same(cells)
+    check_finished(grid.jobs)
     content = _content(grid, options, test_set, cells)
     content["seconds"] = before.get("seconds") if seconds is None else seconds
     content["findings"] = [*checks(grid, cells, test_set), *findings(content)]

@@ -154,11 +154,11 @@ def check_records(jobs: Sequence[Job], code: CodeVersion, num_gpus: int = 1) -> 
         UserError: a folder holds the run of another command, of other sources, or on another
             number of GPUs.
     """
+    if all(map(is_finished, jobs)):
+        check_finished(jobs)
+        return
     for job in jobs:
         _check_same_command(job)
-    if all(map(is_finished, jobs)):
-        check_same_sources(jobs)
-        return
     for job in filter(is_started, jobs):
         record = _record_of(job)
         _check_sources(job, record, code)
@@ -167,6 +167,21 @@ def check_records(jobs: Sequence[Job], code: CodeVersion, num_gpus: int = 1) -> 
                 f"{job.folder} was started on {record.num_gpus} GPUs a run, and now it would be "
                 f"{num_gpus}: give --gpus-per-run {record.num_gpus}, or another --output"
             )
+
+
+def check_finished(jobs: Sequence[Job]) -> None:
+    """Refuses to gather runs that are not those of this study, or not of one code.
+
+    Args:
+        jobs: finished ones.
+
+    Raises:
+        UserError: a folder holds the run of another command, or two runs were made by different
+            sources.
+    """
+    for job in jobs:
+        _check_same_command(job)
+    check_same_sources(jobs)
 
 
 def check_same_sources(jobs: Sequence[Job]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from projects.studies.code_version import CodeVersion, code_version, current_sources
+from projects.studies.interrupts import interrupts_wait
 from projects.studies.jobs import Job, command
 from projects.studies.places import Place
 from projects.studies.processes import RunningJob, adopt, is_held, start, stop
@@ -124,7 +125,8 @@ class _Study:
                 )
             self._waiting.remove(job)
             place = self._free.pop(0)
-            self._running.append(start(job, self._command(job), place, self._code))
+            with interrupts_wait():  # else it might run on, unknown
+                self._running.append(start(job, self._command(job), place, self._code))
             self._board.start(job)
 
     def _has_ended(self, entry: RunningJob) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from projects.studies.code_version import CodeVersion, code_version
+from projects.studies.interrupts import interrupts_wait
 from projects.studies.jobs import Job, command
 from projects.studies.places import with_gpus
 from projects.studies.processes import check_free, last_lines, resumed
@@ -146,12 +147,13 @@ class _Submission:
         script = _write_script(job, self._command(job), self._code, self._num_gpus)
         after = [self._numbers[need] for need in job.needs if need in self._numbers]
         last = (last_lines(job.folder / CONSOLE, 1) or [""])[0].strip()
-        number = submit(
-            script, self._options, name=job.title, output=job.folder / CONSOLE, after=after
-        )
-        old = read_record(job.folder) if has_checkpoint(job) else None
-        record = old or new_record(job, self._code, self._num_gpus)
-        write_record(job.folder, replace(record, slurm_job=number))
+        with interrupts_wait():  # else it would be submitted twice
+            number = submit(
+                script, self._options, name=job.title, output=job.folder / CONSOLE, after=after
+            )
+            old = read_record(job.folder) if has_checkpoint(job) else None
+            record = old or new_record(job, self._code, self._num_gpus)
+            write_record(job.folder, replace(record, slurm_job=number))
         self._numbers[job.folder] = number
         self._new.add(job.folder)
         words = "submitted again as" if before else "submitted as"

@@ -76,7 +76,13 @@ def cancel(number: str) -> None:
 
 def _call(program: str, *words: str, about: str = "") -> str:
     try:
-        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=_SECONDS)
+        done = subprocess.run(
+            [program, *words],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            start_new_session=True,  # Ctrl-C must not leave it half-way
+        )
     except FileNotFoundError:
         raise UserError(
             f"--slurm: there is no {program} on this machine's PATH: give the command where SLURM "

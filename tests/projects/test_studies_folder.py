@@ -155,3 +155,13 @@ def test_a_folder_is_held_before_it_is_known_whose_it_is(tmp_path: Path) -> None
         pass
     with another_process(output), pytest.raises(UserError, match="is in use by process"):
         hold_folder(output).__enter__()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(UserError, match=r"study.lock: cannot be written \(Permission denied"):
+            hold_folder(tmp_path).__enter__()
+    finally:
+        tmp_path.chmod(0o700)

@@ -9,6 +9,7 @@ import pytest
 from projects.studies.code_version import CodeVersion
 from projects.studies.jobs import Job, make_job
 from projects.studies.records import (
+    check_finished,
     check_records,
     check_same_sources,
     job_seconds,
@@ -90,6 +91,13 @@ def test_a_finished_study_needs_no_more_than_one_code(tmp_path: Path) -> None:
         check_records(jobs, NEW)
     with pytest.raises(UserError, match="cannot be compared"):
         check_same_sources(jobs)
+
+
+def test_a_finished_run_of_other_settings_is_not_gathered(tmp_path: Path) -> None:
+    job = begun(tmp_path / "a", finished=True)
+    check_finished([job])
+    with pytest.raises(UserError, match="a holds a run with other settings: remove the folder"):
+        check_finished([replace(job, digest="another")])
 
 
 def test_a_run_goes_on_with_the_gpus_that_it_began_with(tmp_path: Path) -> None:

@@ -258,3 +258,15 @@ def test_a_failing_squeue_submits_nothing(tmp_path: Path, cluster) -> None:
 def test_a_folder_s_percent_sign_is_no_pattern(tmp_path: Path, cluster) -> None:
     submit(tmp_path / "script", [], name="a", output=tmp_path / "90%j" / "console.txt")
     assert cluster.jobs[0]["output"].endswith("90%%j/console.txt")
+
+
+def test_an_interrupt_waits_until_a_submitted_job_s_number_is_written(
+    tmp_path: Path, cluster
+) -> None:
+    path = cluster.commands / "sbatch"
+    path.write_text(path.read_text().replace("exec", "kill -INT $PPID; exec"))
+    jobs = study(tmp_path / "study")
+    with pytest.raises(KeyboardInterrupt):
+        give(*jobs)
+    assert [job["name"] for job in cluster.jobs] == ["first one"]
+    assert read_record(jobs[0].folder).slurm_job == "100"
