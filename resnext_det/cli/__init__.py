@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Sequence
 
-from resnext_det.cli import complexity, dataset, design, train, weights
+from resnext_det.cli import complexity, dataset, design, report, train, weights
 from resnext_det.cli.errors import report_errors
 
 DESCRIPTION = "ResNeXt: classifiers, detectors and the data they are trained on."
-VERBS = (complexity, dataset, design, train, weights)
+VERBS = (complexity, dataset, design, report, train, weights)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,20 +1,21 @@
-"""Loss and AP over iterations as SVG, from each run's metrics.json. Engine-neutral."""
+"""Loss and AP over iterations as SVG, a line per network. Engine-neutral."""
 
-import io
 import json
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resnext_det.errors import UserError
+import numpy as np
+from markupsafe import Markup
 
-# Okabe and Ito's colours: told apart by colour-blind readers, on light and on dark ground.
-_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
-_STYLES = ("-", "-", "--", "--", ":", ":")
-# Drawn in this colour, then replaced by the page's own text colour.
-_INK = "#010203"
+from resnext_det.errors import UserError
+from resnext_det.reports.seeds import RowGroup
+from resnext_det.reports.study import CLASSIFICATION, Row
+from resnext_det.reports.svg import figure_svg, legend_above, line_style
+
+Points = tuple[Sequence[float], Sequence[float]]
+"""Iterations counted from 1, and as many values."""
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
@@ -57,60 +58,91 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def curves_svg(
-    runs: Mapping[str, Path], key: str, *, ylabel: str, from_zero: bool = True
-) -> str | None:
-    """Draws one curve per run.
+def row_curve(row: Row, part: str, key: str) -> Points:
+    """Returns one curve of a row, without points where it has none.
 
     Args:
-        runs: legend label -> output folder.
+        row: of a study. Studies that hold their curves need no file; of older ones the runs'
+            metrics.json is read.
+        part: "classification" or "detection".
         key: entry of metrics.json, for example "total_loss" or "bbox/AP50".
+    """
+    if row.curves:
+        return row.curves.get(part, {}).get(key, ((), ()))
+    # A classifier's own row has the run itself, a detector's the run that came before it.
+    run = row.run
+    if part == CLASSIFICATION and "top1" not in row.metrics:
+        run = row.pretraining_run
+    return ((), ()) if run is None else series(run, key)
+
+
+def group_curves(groups: Sequence[RowGroup], part: str, key: str) -> dict[str, list[Points]]:
+    """Returns legend label -> each seed's curve, of the groups that have any.
+
+    Detectors of one network that started from the same classifiers share those curves; they are
+    drawn once.
+    """
+    found: dict[str, list[Points]] = {}
+    drawn: list[tuple[str, list[Points]]] = []
+    for group in groups:
+        curves = [row_curve(row, part, key) for row in group.rows]
+        curves = [curve for curve in curves if curve[0]]
+        shared = part == CLASSIFICATION and (group.first.model, curves) in drawn
+        if curves and not shared:
+            drawn.append((group.first.model, curves))
+            found[group.label] = curves
+    return found
+
+
+def curves_svg(
+    curves: Mapping[str, Sequence[Points]],
+    *,
+    ylabel: str,
+    from_zero: bool = True,
+    salt: str = "",
+) -> Markup | None:
+    """Draws a line per label: the mean over its curves, and the band from lowest to highest.
+
+    Args:
+        curves: legend label -> curves, one of each seed.
         ylabel: name of the vertical axis.
         from_zero: whether the vertical axis starts at 0.
+        salt: tells this figure from others of the page.
 
     Returns:
-        An <svg> element whose text takes the page's colour, or None where no run wrote `key`.
+        An <svg> element, or None where no curve has a point.
     """
-    data = {label: series(run, key) for label, run in runs.items()}
-    if not any(iterations for iterations, _ in data.values()):
+    bands = {label: band(found) for label, found in curves.items() if any(x for x, _ in found)}
+    if not bands:
         return None
-    # Import here: matplotlib takes a second, and only pages need it.
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
 
-    settings: dict[Any, Any] = {
-        "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and scaled
-        "svg.hashsalt": f"{key} {ylabel}",  # ids that are the same each time and differ per figure
-        "text.parse_math": False,
-        "font.size": 11,
-        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), _INK),
-        **dict.fromkeys(("xtick.color", "ytick.color"), _INK),
-    }
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(5.2, 3.6), layout="constrained")
-        axes = figure.subplots()
-        for index, (label, (iterations, values)) in enumerate(data.items()):
-            style: dict[str, Any] = {
-                "color": _COLORS[index % 6],
-                "linestyle": _STYLES[index % 6],
-            }
-            marker = "o" if len(values) <= 12 else None
-            axes.plot(iterations, values, label=label, linewidth=2, marker=marker, **style)
+    def draw(figure: Any, axes: Any) -> None:
+        for index, (label, (x, mean, low, high)) in enumerate(bands.items()):
+            dots = "o" if len(x) <= 12 else None
+            axes.plot(x, mean, label=label, linewidth=2, marker=dots, **line_style(index))
+            if len(curves[label]) > 1:
+                axes.fill_between(x, low, high, alpha=0.2, linewidth=0, **_fill(index))
         axes.set(xlabel="iteration", ylabel=ylabel)
         axes.set_xlim(left=0)
         if from_zero:
             axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(file.getvalue())
+        axes.grid(alpha=0.15)
+        legend_above(figure, axes)
+
+    return figure_svg(draw, salt=f"curves {salt} {ylabel}", height=3.4 + 0.2 * len(bands))
 
 
-def _inline(document: str) -> str:
-    """Cuts a stand-alone SVG document down to an element that scales with the page."""
-    tag, rest = document[document.index("<svg") :].split(">", 1)
-    tag = re.sub(r'\s(width|height|version|xmlns(:xlink)?)="[^"]*"', "", tag)
-    svg = tag + ">" + re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
-    return svg.replace(_INK, "currentColor").strip()
+def band(curves: Sequence[Points]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns iterations and, of the curves at each, mean, lowest and highest, (N,) float64 each.
+
+    Between its points a curve is straight. Only iterations that every curve spans are kept.
+    """
+    curves = [curve for curve in curves if curve[0]]
+    x = np.unique(np.concatenate([np.asarray(x, np.float64) for x, _ in curves]))
+    x = x[(x >= max(min(c[0]) for c in curves)) & (x <= min(max(c[0]) for c in curves))]
+    values = np.stack([np.interp(x, *curve) for curve in curves])  # (seeds, N)
+    return x, values.mean(axis=0), values.min(axis=0), values.max(axis=0)
+
+
+def _fill(index: int) -> dict[str, Any]:
+    return {"color": line_style(index)["color"]}

@@ -1,21 +1,43 @@
 """One self-contained report.html from a study's result JSON. Engine-neutral."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from resnext_det.reports.curves import curves_svg
+from resnext_det.errors import UserError
+from resnext_det.reports.box_panels import Panel, panels
+from resnext_det.reports.page_figures import (
+    class_figures,
+    difference_figures,
+    precision_figures,
+    size_figures,
+    training_figures,
+)
+from resnext_det.reports.page_lists import (
+    classes_table,
+    cost_table,
+    main_metric,
+    pairs_of,
+    published_page_table,
+    seeds_table,
+    summary_table,
+)
+from resnext_det.reports.page_words import caption_of, commands_of, intro, provenance
 from resnext_det.reports.pictures import Picture, sample_pictures
 from resnext_det.reports.published import published_tables
-from resnext_det.reports.study import Row, Study, read_study
-from resnext_det.reports.table import PAPER, columns_for, percent
+from resnext_det.reports.seeds import group_rows
+from resnext_det.reports.study import DETECTION, Study, read_study
 from resnext_det.whole_files import write_text_safe
 
 _RESULTS = Path("inference") / "coco_instances_results.json"
+# By this a page is known as one that may be replaced.
+_MARK = '<meta name="generator" content="resnext-det report">'
+_HEAD = 2000  # bytes of a page, in which the mark stands
 
 
 def write_report(result: Path, output: Path | None = None, *, num_pictures: int = 4) -> Path:
@@ -26,16 +48,18 @@ def write_report(result: Path, output: Path | None = None, *, num_pictures: int 
     Args:
         result: result.json of a study or a run.
         output: the page; by default report.html beside `result`.
-        num_pictures: how many sample images it shows.
+        num_pictures: how many sample images the page of a study without "pictures" shows.
 
     Returns:
         The page's path.
 
     Raises:
-        UserError: the JSON is missing or malformed.
+        UserError: the JSON is missing or malformed, the page cannot be written, or another file
+            stands in its place.
     """
     study = read_study(result)
     output = output or result.with_name("report.html")
+    _check_ours(output)
     environment = Environment(
         loader=PackageLoader("resnext_det.reports", "."),
         autoescape=True,
@@ -43,54 +67,72 @@ def write_report(result: Path, output: Path | None = None, *, num_pictures: int 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
     page = environment.get_template("report.html.j2").render(**_content(study, num_pictures))
     write_text_safe(output, page)
     return output
 
 
+def _check_ours(output: Path) -> None:
+    """Refuses to write over anything but a page of ours."""
+    if output.is_dir():
+        raise UserError(f"{output}: is a folder; give the page's file name")
+    if not output.exists():
+        return
+    with output.open("rb") as file:
+        ours = _MARK.encode() in file.read(_HEAD)
+    if not ours:
+        raise UserError(
+            f"{output}: exists and is no page of this command; move it, or name another page"
+        )
+
+
 def _content(study: Study, num_pictures: int) -> dict[str, Any]:
     """Returns what the template names."""
-    more = study.more
+    groups = group_rows(study.rows)
+    default = ("table8",) if study.kind == DETECTION and len(study.rows) != 1 else ()
+    tables = published_tables(study.published or default)
+    style = resources.files("resnext_det.reports").joinpath("report.css").read_text("utf-8")
+    pairs = pairs_of(study)
+    metric = main_metric(study)
     return {
-        "title": more.get("title", "Detection results"),
-        "engine": more.get("engine"),
-        "versions": more.get("versions", {}),
-        "seconds": more.get("seconds"),
-        "settings": more.get("settings", {}),
-        "description": more.get("dataset", {}).get("description", ""),
-        "findings": more.get("findings", []),
-        "columns": columns_for(study.rows),
-        "rows": study.rows,
-        "published": published_tables(PAPER),
-        "figures": _figures(study.rows),
-        "pictures": _pictures(study, num_pictures),
+        "mark": Markup(_MARK),
+        "style": Markup(style),  # the package's own file
+        "title": study.more.get("title") or f"{study.kind.capitalize()} results",
         "source": study.path.name,
+        "intro": intro(study, groups),
+        "verdicts": [d for d in study.differences if d.metric == metric],
+        "findings": study.more.get("findings") or [],
+        "summary": summary_table(study, groups, caption_of(study, groups)),
+        "pairs": [(pair, *difference_figures(pair)) for pair in pairs],
+        "seeds": seeds_table(study, groups) if any(len(g.rows) > 1 for g in groups) else None,
+        "training": training_figures(groups),
+        "precision": precision_figures(study, groups),
+        "sizes": size_figures(study, groups),
+        "class_figures": class_figures(study, groups),
+        "classes": classes_table(groups, study.rows),
+        "pictures": _panels(study),
+        "samples": [] if study.pictures else _samples(study, num_pictures),
+        "cost": cost_table(groups),
+        "published": [(table.title, published_page_table(table)) for table in tables],
+        "commands": commands_of(study, groups),
+        "provenance": provenance(study),
     }
 
 
-def _figures(rows: Sequence[Row]) -> list[tuple[str, Markup]]:
-    """Returns (caption, svg) of each figure that some run has numbers for."""
-    runs = {row.label: row.run for row in rows if row.run is not None}
-    first = {row.model: row.pretraining_run for row in rows if row.pretraining_run is not None}
-    wanted = (
-        ("Classification before it: training loss", first, "total_loss", "loss"),
-        ("Detection: training loss", runs, "total_loss", "total loss"),
-        ("Detection: AP@0.5 on the held-out images", runs, "bbox/AP50", "AP@0.5 (%)"),
-        ("Detection: AP on the held-out images", runs, "bbox/AP", "AP (%)"),
-    )
-    drawn = [(text, curves_svg(of, key, ylabel=label)) for text, of, key, label in wanted]
-    # Safe to mark: matplotlib wrote the element and escaped every label in it.
-    return [(caption, Markup(svg)) for caption, svg in drawn if svg is not None]
+def _panels(study: Study) -> list[tuple[str, list[Panel]]]:
+    return [(p.file_name, panels(p, number)) for number, p in enumerate(study.pictures)]
 
 
-def _pictures(study: Study, count: int) -> list[list[Picture]]:
+def _samples(study: Study, count: int) -> list[list[Picture]]:
+    """Draws sample images of a study older than "pictures", whose files lie beside it."""
     annotations, images = study.file("annotations"), study.file("images")
-    if annotations is None or images is None or not annotations.exists():
+    if any(row.curves for row in study.rows) or annotations is None or images is None:
         return []
     results: Mapping[str, Any] = {
         row.label: json.loads((row.run / _RESULTS).read_text())
         for row in study.rows
         if row.run is not None and (row.run / _RESULTS).exists()
     }
+    if not results or not annotations.exists():
+        return []
     return sample_pictures(json.loads(annotations.read_text()), images, results, count=count)

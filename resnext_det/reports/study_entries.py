@@ -53,15 +53,17 @@ class PrecisionCurve:
     Attributes:
         model: of the row.
         pretrained: of the row.
+        note: of the row.
         iou: "0.5", "0.75", or "mean" over IoU 0.5 … 0.95.
-        recall: in percent.
-        precision: as many, in percent.
+        recall: 0 … 1.
+        precision: as many, 0 … 1.
         low: the seeds' lowest; empty with one seed.
         high: the seeds' highest.
     """
 
     model: str
     pretrained: bool | None
+    note: str
     iou: str
     recall: tuple[float, ...]
     precision: tuple[float, ...]
@@ -177,10 +179,13 @@ def _precision_curve(entry: Entry, recall: tuple[float, ...]) -> PrecisionCurve:
             raise MalformedError(
                 f"{entry.place(key)} has {len(values)} values, recall has {len(recall)}"
             )
+        if any(not 0 <= value <= 1 for value in values):
+            raise MalformedError(f"{entry.place(key)} is not within 0 … 1")
     iou = entry.required("iou")
     return PrecisionCurve(
         model=entry.text("model"),
         pretrained=maybe_bool(entry, "pretrained"),
+        note=entry.text("note", ""),
         iou=iou if isinstance(iou, str) else f"{number(iou, entry.place('iou')):g}",
         recall=recall,
         **lines,

@@ -1,10 +1,14 @@
-"""The comparison in the form of the paper's Table 8, in three forms. Engine-neutral."""
+"""The comparison in the form of the paper's tables, for any medium. Engine-neutral.
+
+The seeds of a network are one line: mean ± sample standard deviation.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
 
+from resnext_det.reports.metric_columns import MetricColumn, kind_of, metric_columns
 from resnext_det.reports.page_tables import pipe_table
 from resnext_det.reports.published import (
     MISSING,
@@ -12,9 +16,10 @@ from resnext_det.reports.published import (
     PublishedTable,
     published_tables,
 )
-from resnext_det.reports.study import Row
+from resnext_det.reports.seeds import RowGroup, group_rows
+from resnext_det.reports.study import DETECTION, Row
 
-PAPER = ("table8",)
+_DEFAULT = {DETECTION: ("table8",)}
 
 
 @dataclass(frozen=True)
@@ -32,80 +37,111 @@ class Column:
     number: bool = True
 
 
-def columns_for(rows: Sequence[Row]) -> list[Column]:
-    """Returns Table 8's columns, and those further ones that some row can fill.
+@dataclass(frozen=True)
+class GroupColumn:
+    """One column of a table whose lines are networks; see `Column`."""
 
-    Always: model, pretraining, AP@0.5, AP, APs, APm, APl. Where known: parameters and
-    multiply-adds of the backbone, seeds that differ, and the paper's figures for models
-    that its table has.
+    title: str
+    text: Callable[[RowGroup], str]
+    number: bool = True
+
+
+def columns_for(
+    rows: Sequence[Row], published: Sequence[str] | None = None, *, cost: bool = True
+) -> list[GroupColumn]:
+    """Returns the columns of a table of `rows`, and those further ones that some row can fill.
+
+    Always: model, pretraining where it is known, and the metrics (`metric_columns`). Where known:
+    published figures for models that such a table has, parameters and multiply-adds, and how many
+    seeds there are, or which.
+
+    Args:
+        rows: of the table, every seed.
+        published: names of tables to stand beside; the paper's Table 8 by default for detectors.
+        cost: whether parameters and multiply-adds are among them.
     """
-    columns = [
-        Column("Model", lambda row: row.model, number=False),
-        Column("Pretrained", _pretraining, number=False),
-        _metric("AP@0.5", "AP50"),
-        *(_metric(name, name) for name in ("AP", "APs", "APm", "APl")),
-    ]
-    columns += _published(rows, PAPER)
-    if any(row.flops is not None for row in rows):
-        columns.append(Column("GFLOPs", lambda row: _scaled(row.flops, 1e9)))
-    if any(row.params is not None for row in rows):
-        columns.append(Column("Params (M)", lambda row: _scaled(row.params, 1e6)))
-    if len({row.seed for row in rows}) > 1:
-        columns.append(Column("Seed", lambda row: MISSING if row.seed is None else str(row.seed)))
+    groups = group_rows(rows)
+    tables = published_tables(_DEFAULT.get(kind_of(rows), ()) if published is None else published)
+    tables = [table for table in tables if any(table.find(row.model) for row in rows)]
+    columns = [GroupColumn("Model", _name, number=False)]
+    if kind_of(rows) == DETECTION or any(group.pretraining for group in groups):
+        columns.append(GroupColumn("Pretrained", lambda g: g.pretraining or MISSING, number=False))
+    columns += [GroupColumn(m.title, _metric(m)) for m in metric_columns(rows, tables)]
+    columns += [column for table in tables for column in _published(table)]
+    if cost and any(row.flops is not None for row in rows):
+        columns.append(GroupColumn("GFLOPs", lambda g: scaled(g.first.flops, 1e9)))
+    if cost and any(row.params is not None for row in rows):
+        columns.append(GroupColumn("Params (M)", lambda g: scaled(g.first.params, 1e6)))
+    if any(len(group.rows) > 1 for group in groups):
+        columns.append(GroupColumn("Seeds", lambda g: str(len(g.rows))))
+    elif len({row.seed for row in rows}) > 1:
+        columns.append(GroupColumn("Seed", lambda g: _seed(g.first)))
     return columns
 
 
-def markdown_table(rows: Sequence[Row], further: Sequence[Column] = ()) -> str:
+def markdown_table(
+    rows: Sequence[Row], further: Sequence[Column] = (), published: Sequence[str] | None = None
+) -> str:
     """Returns the table as GitHub Markdown, ending with a newline.
 
     Args:
-        rows: its lines.
-        further: columns to put after the usual ones.
+        rows: of the table, every seed.
+        further: columns to put after the usual ones; what the seeds differ in stands side by side.
+        published: see `columns_for`.
     """
-    columns = [*columns_for(rows), *further]
+    columns = [*columns_for(rows, published), *map(_of_groups, further)]
     lines = [[column.title for column in columns]]
     lines.append(["---:" if column.number else "---" for column in columns])
-    lines.extend([column.text(row).replace("|", "\\|") for column in columns] for row in rows)
+    for group in group_rows(rows):
+        lines.append([column.text(group).replace("|", "\\|") for column in columns])
     return pipe_table(lines)
 
 
-def rich_table(rows: Sequence[Row], title: str | None = None) -> Table:
-    """Returns the table for a terminal."""
+def rich_table(
+    rows: Sequence[Row], title: str | None = None, published: Sequence[str] | None = None
+) -> Table:
+    """Returns the table for a terminal; see `columns_for`."""
     table = Table(title=title)
-    for column in columns_for(rows):
-        table.add_column(column.title, justify="right" if column.number else "left")
-    for row in rows:
-        table.add_row(*(column.text(row) for column in columns_for(rows)))
+    columns = columns_for(rows, published)
+    for column in columns:
+        justify = "right" if column.number else "left"
+        table.add_column(column.title, justify=justify, overflow="fold")
+    for group in group_rows(rows):
+        # Without spaces no number breaks in two, and more fit.
+        table.add_row(*(column.text(group).replace(" ± ", "±") for column in columns))
     return table
 
 
-def percent(value: float | None) -> str:
-    """Returns a metric with one decimal, as the paper prints it, or a dash."""
-    return MISSING if value is None else f"{value:.1f}"
-
-
-def _metric(title: str, key: str) -> Column:
-    return Column(title, lambda row: percent(row.metrics.get(key)))
-
-
-def _published(rows: Sequence[Row], names: Sequence[str]) -> list[Column]:
-    """Returns the columns of published tables that have some of the rows' models."""
-    found = []
-    for table in published_tables(names):
-        if any(table.find(row.model) for row in rows):
-            for column in table.columns:
-                if column.key in table.beside:
-                    found.append(Column(f"{table.short} {column.title}", _cell_of(table, column)))
-    return found
-
-
-def _cell_of(table: PublishedTable, column: PublishedColumn) -> Callable[[Row], str]:
-    return lambda row: table.cell(table.find(row.model) or {}, column)
-
-
-def _pretraining(row: Row) -> str:
-    return row.pretraining or {True: "yes", False: "no", None: MISSING}[row.pretrained]
-
-
-def _scaled(value: float | None, unit: float) -> str:
+def scaled(value: float | None, unit: float) -> str:
+    """Returns a count in a unit with two decimals, or a dash."""
     return MISSING if value is None else f"{value / unit:.2f}"
+
+
+def _of_groups(column: Column) -> GroupColumn:
+    def text(group: RowGroup) -> str:
+        return ", ".join(dict.fromkeys(map(column.text, group.rows)))
+
+    return GroupColumn(column.title, text, column.number)
+
+
+def _name(group: RowGroup) -> str:
+    row = group.first
+    return ", ".join(part for part in (row.model, row.note) if part)
+
+
+def _metric(metric: MetricColumn) -> Callable[[RowGroup], str]:
+    return lambda group: metric.spread(group)
+
+
+def _published(table: PublishedTable) -> list[GroupColumn]:
+    """Returns the columns of a published table that can stand beside ours."""
+    columns = [column for column in table.columns if column.key in table.beside]
+    return [GroupColumn(f"{table.short} {c.title}", _cell_of(table, c)) for c in columns]
+
+
+def _cell_of(table: PublishedTable, column: PublishedColumn) -> Callable[[RowGroup], str]:
+    return lambda group: table.cell(table.find(group.first.model) or {}, column)
+
+
+def _seed(row: Row) -> str:
+    return MISSING if row.seed is None else str(row.seed)

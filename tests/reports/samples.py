@@ -49,7 +49,7 @@ def detection(
         },
         "differences": [_difference(rows, *pair, metric) for pair in pairs for metric in metrics],
         "precision_recall": {
-            "recall": list(range(101)),
+            "recall": [i / 100 for i in range(101)],
             "curves": [
                 _precision(model, number, iou, num_seeds)
                 for iou in (0.5, 0.75, "mean")
@@ -228,15 +228,15 @@ def _sentence(first: str, second: str, metric: str, value: float, verdict: str |
 
 def _precision(model: str, number: int, iou: float | str, num_seeds: int) -> dict[str, Any]:
     power = {0.5: 6.0, 0.75: 2.5, "mean": 3.0}[iou] + number
-    line = [100 * (1 - (recall / 100) ** power) for recall in range(101)]
+    line = [1 - (i / 100) ** power for i in range(101)]
     several = num_seeds > 1
     return {
         "model": model,
         "pretrained": True,
         "iou": iou,
         "precision": line,
-        "low": [max(0.0, value - 4) for value in line] if several else None,
-        "high": [min(100.0, value + 4) for value in line] if several else None,
+        "low": [max(0.0, value - 0.04) for value in line] if several else None,
+        "high": [min(1.0, value + 0.04) for value in line] if several else None,
     }
 
 

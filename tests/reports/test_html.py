@@ -2,14 +2,18 @@
 
 import json
 import re
+import statistics
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resnext_det.errors import UserError
 from resnext_det.reports.html import write_report
+from tests.reports.samples import FOUR, classification, detection, one_run, samples
 
+QUICKSTART = Path(__file__).parents[2] / "projects" / "Quickstart" / "results"
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -22,6 +26,7 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.addresses: list[str] = []
         self.words: list[str] = []
+        self.idents: list[str] = []
         self.feed(text)
         assert self.open == []
 
@@ -30,9 +35,12 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "data")]
+        self.idents += [value or "" for name, value in attrs if name == "id"]
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -56,7 +64,7 @@ def test_the_page_holds_everything_and_needs_nothing(study_file: Path) -> None:
         assert word in page.words
     assert "The whole took 9 min 01 s." in text
     assert page.tags.count("img") == 4 * 4
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == 4 + 1  # curves, and AP by size
     assert not list(study_file.parent.glob("*.partial"))
     assert not list(study_file.parent.glob(".report.html.*"))
 
@@ -93,3 +101,103 @@ def test_a_single_runs_result_has_a_page(study_file: Path) -> None:
 def test_a_missing_result_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such result file"):
         write_report(tmp_path / "result.json")
+
+
+def written(folder: Path, content: Any) -> Page:
+    result = folder / "result.json"
+    result.write_text(json.dumps(content))
+    return Page(write_report(result).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", samples())
+def test_every_sample_has_a_page_that_needs_nothing(name: str, tmp_path: Path) -> None:
+    page = written(tmp_path, samples()[name])
+    assert "script" not in page.tags
+    assert all(address.startswith(("data:image/", "#")) for address in page.addresses)
+    assert len(set(page.idents)) == len(page.idents)
+    assert {address[1:] for address in page.addresses if address[0] == "#"} <= set(page.idents)
+
+
+def test_a_study_over_seeds_says_what_it_found_first(tmp_path: Path) -> None:
+    content = detection()
+    page = written(tmp_path, content)
+    assert "ResNeXt-50 32x4d has a larger AP than ResNet-50: +2.0." in page.words
+    first = page.words.index("ResNeXt-50 32x4d has a larger AP than ResNet-50: +2.0.")
+    assert first < page.words.index("Results") < page.words.index("Published figures")
+    values = [row["metrics"]["AP"] for row in content["rows"][:5]]
+    spread = f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+    assert spread in page.words
+    assert page.words.count("stand-in things") == 4  # one line for each network
+    for row in content["rows"]:  # and in another table each seed's own
+        assert f"{row['metrics']['AP']:.1f}" in page.words
+        assert row["commands"][0] in page.words
+    for words in (content["command"], "4f" * 32, "ab" * 20, "0, 1, 2, 3, 4", "47.6"):
+        assert words in page.words
+    # curves, 3 of precision, sizes, classes, 2 pairs with their classes, 3 rows of 3 pictures
+    assert page.tags.count("svg") == 5 + 3 + 1 + 1 + 2 * 2 + 3 * 3
+    assert page.tags.count("image") == 3
+    assert page.tags.count("use") >= 6
+
+
+def test_no_file_beside_the_json_is_read(tmp_path: Path) -> None:
+    content = detection(models=FOUR[:1], num_seeds=2, num_pictures=0)
+    for row in content["rows"]:
+        (tmp_path / row["run"]).mkdir()
+        (tmp_path / row["run"] / "metrics.json").write_text("not a line\nof metrics\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "val.json").write_text("{")
+    assert "img" not in written(tmp_path, content).tags
+
+
+def test_classifiers_have_errors_and_accuracies_beside_what_others_print(tmp_path: Path) -> None:
+    page = written(tmp_path, classification())
+    for words in ("top-1 err", "Table 3 top-1 err", "published top-1", "22.2", "77.90"):
+        assert words in page.words
+    assert "AP by size and by class" not in page.words
+    assert "ResNeXt-50 32x4d has a larger top1 than ResNet-50: +2.1." in page.words
+
+
+def test_one_run_needs_no_published_table(tmp_path: Path) -> None:
+    page = written(tmp_path, one_run())
+    assert f"{tmp_path.name}, at one seed." in page.words
+    assert one_run()["command"] in page.words
+    assert "Published figures" not in page.words
+    assert "The whole study" not in page.words
+
+
+@pytest.mark.parametrize("name", ["result.json", "result_d2.json"])
+def test_results_older_than_curves_still_have_a_page(name: str, tmp_path: Path) -> None:
+    page = Page(write_report(QUICKSTART / name, tmp_path / "page.html").read_text())
+    assert "ResNeXt-26 30x4d, from scratch" in page.words
+    assert "47.6" in page.words
+
+
+def test_pictures_that_must_not_be_passed_on_keep_their_boxes(tmp_path: Path) -> None:
+    page = written(
+        tmp_path, detection(models=FOUR[:1], num_seeds=1, num_pictures=1, addresses=False)
+    )
+    assert "image" not in page.tags
+    assert "RBC 95" in page.words
+
+
+def test_an_unknown_published_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no table is named 'table99'"):
+        written(tmp_path, {"rows": [], "published": ["table99"]})
+
+
+def test_a_page_of_ours_is_replaced(tmp_path: Path) -> None:
+    written(tmp_path, {"rows": []})
+    assert "Cardinality" in written(tmp_path, classification(num_seeds=1)).words
+
+
+def test_what_is_not_ours_is_not_overwritten(study_file: Path) -> None:
+    page = study_file.with_name("report.html")
+    page.write_text("<!doctype html><title>mine</title>")
+    words = r"report\.html: exists and is no page of this command; move it, or name another page$"
+    with pytest.raises(UserError, match=words):
+        write_report(study_file)
+    assert "mine" in page.read_text()
+    with pytest.raises(UserError, match=r"result\.json: exists and is no page"):
+        write_report(study_file, study_file)
+    with pytest.raises(UserError, match="is a folder; give the page's file name"):
+        write_report(study_file, study_file.parent)

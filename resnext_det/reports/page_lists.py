@@ -1,0 +1,194 @@
+"""The tables of a study's page, as headings and cells. Engine-neutral."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resnext_det.reports.metric_columns import class_names, metric_columns, metric_name
+from resnext_det.reports.published import MISSING, PublishedTable
+from resnext_det.reports.seeds import RowGroup, spread
+from resnext_det.reports.study import DETECTION, Row, Study
+from resnext_det.reports.study_entries import StudyDifference
+from resnext_det.reports.table import columns_for, scaled
+
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table of a page.
+
+    Attributes:
+        headings: words and whether the column is of numbers; the first names the line.
+        lines: as many cells each.
+        caption: what stands below it.
+    """
+
+    headings: tuple[tuple[str, bool], ...]
+    lines: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+    @property
+    def roomy(self) -> bool:
+        """Whether some number is too long for three on a phone's line."""
+        numbers = [i for i, (_, number) in enumerate(self.headings) if number]
+        return any(11 < len(line[i]) <= 22 for line in self.lines for i in numbers)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The differences of two networks.
+
+    Attributes:
+        title: of the pair.
+        differences: of its metrics, in the order of the file.
+        table: of all metrics but the classes.
+        classes: of the classes, or None where there are none.
+    """
+
+    title: str
+    differences: tuple[StudyDifference, ...]
+    table: PageTable
+    classes: PageTable | None
+
+
+def summary_table(study: Study, groups: Sequence[RowGroup], caption: str) -> PageTable:
+    """Returns ours beside the published, a line per network."""
+    columns = columns_for(study.rows, study.published or None, cost=False)
+    return PageTable(
+        tuple((column.title, column.number) for column in columns),
+        tuple(tuple(column.text(group) for column in columns) for group in groups),
+        caption,
+    )
+
+
+def seeds_table(study: Study, groups: Sequence[RowGroup]) -> PageTable:
+    """Returns every seed's own figures."""
+    metrics = metric_columns(study.rows, ap75=True)
+    before = any("top1" in row.pretraining_metrics for row in study.rows)
+    timed = any(row.seconds is not None for row in study.rows)
+    titles = [*(metric.title for metric in metrics)]
+    headings = [("Model", False), ("Seed", True)]
+    headings += [("pretraining top-1", True)] * before
+    headings += [(title, True) for title in titles] + [("hours", True)] * timed
+    lines = []
+    for group in groups:
+        for row in group.rows:
+            cells = [group.label, MISSING if row.seed is None else str(row.seed)]
+            if before:
+                cells.append(_decimal(row.pretraining_metrics.get("top1"), 1))
+            cells += [metric.cell(row) for metric in metrics]
+            if timed:
+                cells.append(_hours(row.seconds))
+            lines.append(tuple(cells))
+    return PageTable(tuple(headings), tuple(lines))
+
+
+def classes_table(groups: Sequence[RowGroup], rows: Sequence[Row]) -> PageTable | None:
+    """Returns each class's AP of every network, or None where there is none."""
+    names = class_names(rows)
+    if not names:
+        return None
+    headings = (("Class", False), *((group.label, True) for group in groups))
+    lines = [(name, *(spread(g.metric(f"AP-{name}")) for g in groups)) for name in names]
+    return PageTable(headings, tuple(lines), "AP in percent, mean ± standard deviation over seeds.")
+
+
+def cost_table(groups: Sequence[RowGroup]) -> PageTable | None:
+    """Returns parameters, multiply-adds and times, or None where nothing is known."""
+    columns = (
+        ("Params (M)", [scaled(group.first.params, 1e6) for group in groups]),
+        ("GFLOPs", [scaled(group.first.flops, 1e9) for group in groups]),
+        ("s / iteration", [spread(g.summary(lambda r: r.train_seconds), 3) for g in groups]),
+        ("hours a run", [spread(g.summary(_in_hours), 2) for g in groups]),
+        ("Device", [", ".join(dict.fromkeys(r.device for r in g.rows)) for g in groups]),
+    )
+    known = [(title, cells) for title, cells in columns if set(cells) - {MISSING, ""}]
+    if not known:
+        return None
+    headings = (("Model", False), *((title, title != "Device") for title, _ in known))
+    lines = zip([group.label for group in groups], *(cells for _, cells in known), strict=True)
+    caption = "GFLOPs are multiply-adds of convolutions and linear layers for one image."
+    return PageTable(headings, tuple(lines), caption)
+
+
+def published_page_table(table: PublishedTable) -> PageTable:
+    """Returns a published table as its source prints it."""
+    words = {c.key for c in table.columns if any(isinstance(r.get(c.key), str) for r in table.rows)}
+    return PageTable(
+        (("Model", False), *((c.title, c.key not in words) for c in table.columns)),
+        tuple((row["model"], *(table.cell(row, c) for c in table.columns)) for row in table.rows),
+        f"{table.source}.",
+    )
+
+
+def pairs_of(study: Study) -> list[Pair]:
+    """Returns the differences of each pair of networks, in the order of the file."""
+    found: dict[tuple[str, str], list[StudyDifference]] = {}
+    for difference in study.differences:
+        found.setdefault((difference.first, difference.second), []).append(difference)
+    return [_pair(f"{second} minus {first}", of) for (first, second), of in found.items()]
+
+
+def main_metric(study: Study) -> str:
+    """Returns the metric that the page's first sentences speak of."""
+    return "AP" if study.kind == DETECTION else "top1"
+
+
+def _pair(title: str, differences: Sequence[StudyDifference]) -> Pair:
+    classes = [d for d in differences if d.metric.startswith("AP-")]
+    others = [d for d in differences if d not in classes]
+    return Pair(
+        title,
+        tuple(differences),
+        _differences_table(others, "Metric"),
+        _differences_table(classes, "Class") if classes else None,
+    )
+
+
+def _differences_table(differences: Sequence[StudyDifference], first: str) -> PageTable:
+    widths = dict.fromkeys(f"{100 * d.confidence:g} %" for d in differences)
+    width = " or ".join(widths)
+    headings = (
+        (first, False),
+        ("Difference", True),
+        (f"{width}, images and seeds", True),
+        (f"{width}, seeds alone", True),
+        ("Each seed", True),
+        ("Verdict", False),
+    )
+    lines = tuple(
+        (
+            metric_name(d.metric),
+            signed(d.value),
+            _interval(d.low, d.high),
+            _interval(d.t_low, d.t_high),
+            " ".join(signed(value) for value in d.per_seed) or MISSING,
+            d.verdict or MISSING,
+        )
+        for d in differences
+    )
+    return PageTable(headings, lines)
+
+
+def signed(value: float | None) -> str:
+    """Returns percent points with one decimal and their sign, which 0.0 has not; or a dash."""
+    if value is None:
+        return MISSING
+    text = f"{value:+.1f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return MISSING if low is None or high is None else f"{signed(low)} to {signed(high)}"
+
+
+def _decimal(value: float | None, decimals: int) -> str:
+    return MISSING if value is None else f"{value:.{decimals}f}"
+
+
+def _hours(seconds: float | None) -> str:
+    return MISSING if seconds is None else f"{seconds / _HOUR:.2f}"
+
+
+def _in_hours(row: Row) -> float | None:
+    return None if row.seconds is None else row.seconds / _HOUR
