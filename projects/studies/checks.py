@@ -2,13 +2,14 @@
 
 import contextlib
 import io
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from projects.studies.findings import Finding, finding
 from projects.studies.grid import Grid, StudyRow
-from projects.studies.rows import FinishedCell, complexity
+from projects.studies.rows import FinishedCell, Run, complexity
 from projects.studies.test_sets import ScoredSet
 from resnext_det.evaluation.coco_ap import evaluate_boxes
 from resnext_det.evaluation.coco_input import read_ground_truth
@@ -16,6 +17,7 @@ from resnext_det.evaluation.results_json import RESULTS_FILE
 
 Flat = Mapping[str, Any]
 _ALWAYS = ("OUTPUT_DIR",)
+_KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
 _DIGITS = 4  # more than any table prints
 # Named in the sentence, and kept as the study's settings.
 _NAMED = {
@@ -115,11 +117,29 @@ def shared_settings(grid: Grid, cells: Sequence[FinishedCell]) -> dict[str, Any]
     """Returns "settings" of a study's result.json: what all rows and seeds have in common."""
     apart = "INPUT.MIN_SIZE" if grid.kind == "classification" else "INPUT.CLASSIFICATION"
     also = [key for key in _ALSO_KEPT if not key.startswith(apart)]
-    return _shared(cells, [*_NAMED[grid.kind], *also])
+    given = [key for cell in cells[:1] for key in _given(cell.last, grid)]
+    shared = _shared(cells, [*_NAMED[grid.kind], *also, *given])
+    if not (cells and all(cell.pretraining for cell in cells)):
+        return shared
+    before = [key for cell in cells[:1] for key in _given(cell.pretraining, grid)]
+    pretraining = _shared(cells, ["SOLVER.MAX_ITER", *before], of_pretraining=True)
+    return shared | {f"{key} (pretraining)": value for key, value in pretraining.items()}
 
 
-def _shared(cells: Sequence[FinishedCell], keys: Sequence[str]) -> dict[str, Any]:
-    configs = [flat_config(cell.last.result["config"]) for cell in cells]
+def _given(run: Run | None, grid: Grid) -> list[str]:
+    """Returns the config keys that a run's command sets, and that the rows have in common."""
+    words, keys = list(run.job.arguments if run else ()), []
+    while len(words) > 1 and _KEY.fullmatch(words[-2]):
+        keys.append(words[-2])
+        del words[-2:]
+    return [key for key in reversed(keys) if key not in (*grid.compared, *_ALWAYS)]
+
+
+def _shared(
+    cells: Sequence[FinishedCell], keys: Sequence[str], *, of_pretraining: bool = False
+) -> dict[str, Any]:
+    runs = [cell.pretraining if of_pretraining else cell.last for cell in cells]
+    configs = [flat_config(run.result["config"]) for run in runs if run]
     return {
         key: configs[0][key]
         for key in keys

@@ -101,6 +101,11 @@ def test_the_smallest_whole_study(
     assert all(row.metrics["AP"] is not None for row in study.rows)
     content = json.loads((output / "result.json").read_text())
     assert content["scale"] == "mini"
+    settings = content["settings"]  # what own data need set differently stands there, too
+    assert settings["MODEL.ANCHOR_GENERATOR.SIZES"] == [[8], [16], [32], [64], [128]]
+    assert settings["INPUT.MIN_SIZE_TRAIN"] == [96]
+    assert settings["SOLVER.MAX_ITER (pretraining)"] == 2
+    assert settings["INPUT.CLASSIFICATION.TRAIN_CROP (pretraining)"] == 32
     assert {d["num_seeds"] for d in content["differences"]} == {2}
     assert {(d["first"], d["second"]) for d in content["differences"]}
     assert all(finding["passed"] is not False for finding in content["findings"])
