@@ -173,6 +173,15 @@ def test_runs_of_different_sources_are_refused(grid: Grid) -> None:
         gathered(grid)
 
 
+def test_a_finished_run_of_other_settings_is_refused(grid: Grid) -> None:
+    folder = grid.jobs[-1].folder
+    record = read_record(folder)
+    assert record
+    write_record(folder, replace(record, digest="another"))
+    with pytest.raises(UserError, match="X_26_1/detection holds a run with other settings"):
+        gathered(grid)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
@@ -193,6 +202,7 @@ def test_rows_that_cannot_stand_in_one_table(grid: Grid, key: str, value: Any, w
 
 def test_rows_of_different_test_sets_are_refused(grid: Grid, tmp_path: Path) -> None:
     other = detection_grid(grid.output, write_test_set(tmp_path / "other"))
+    finish(replace(other, cells=other.cells[-1:]))
     mixed = replace(grid, cells=(*grid.cells[:-1], other.cells[-1]))
     with pytest.raises(UserError, match="different test sets"):
         gathered(mixed)
