@@ -184,7 +184,7 @@ def chosen(grid: Grid, tags: Sequence[str]) -> Grid:
 
 
 def _print(study: Study, grid: Grid, console: Console) -> None:
-    console.print(rich_table(study.rows, title=_TITLES[grid.kind]))
+    console.print(rich_table(study.rows, _TITLES[grid.kind], study.published))
     marks = {True: "[green]✓ met[/]", False: "[red]✗ not met[/]", None: "[yellow]note[/]"}
     for finding in study.more["findings"]:
         console.print(marks[finding["passed"]], end=" ")

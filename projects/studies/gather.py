@@ -46,8 +46,8 @@ def gather(
         Path of result.json.
 
     Raises:
-        UserError: runs are missing, of different code versions, engines, classes or test sets, or
-            a file there is another study's.
+        UserError: runs are missing, of other settings than the grid's, or of different code
+            versions, engines, classes or test sets, or a file there is another study's.
     """
     path = grid.output / RESULT
     before = check_result(grid)
