@@ -93,15 +93,16 @@ def _content(study: Study, num_pictures: int) -> dict[str, Any]:
     tables = published_tables(study.published or default)
     style = resources.files("resnext_det.reports").joinpath("report.css").read_text("utf-8")
     pairs = pairs_of(study)
-    metric = main_metric(study)
+    verdicts = [d for d in study.differences if d.metric == main_metric(study)]
+    said = {difference.text for difference in verdicts}  # a finding may say the same once more
     return {
         "mark": Markup(_MARK),
         "style": Markup(style),  # the package's own file
         "title": study.more.get("title") or f"{study.kind.capitalize()} results",
         "source": study.path.name,
         "intro": intro(study, groups),
-        "verdicts": [d for d in study.differences if d.metric == metric],
-        "findings": study.more.get("findings") or [],
+        "verdicts": verdicts,
+        "findings": [f for f in study.more.get("findings") or [] if f["text"] not in said],
         "summary": summary_table(study, groups, caption_of(study, groups)),
         "pairs": [(pair, *difference_figures(pair)) for pair in pairs],
         "seeds": seeds_table(study, groups) if any(len(g.rows) > 1 for g in groups) else None,

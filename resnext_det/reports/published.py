@@ -14,11 +14,19 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class PublishedColumn:
-    """One column: the key of its values, its heading, and the decimals they are printed with."""
+    """One column of a published table.
+
+    Attributes:
+        key: of its values.
+        title: its heading.
+        decimals: that its values are printed with.
+        note: of the rows that they can stand beside, for example "without shortcuts".
+    """
 
     key: str
     title: str
     decimals: int = 1
+    note: str = ""
 
 
 @dataclass(frozen=True)

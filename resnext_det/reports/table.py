@@ -62,12 +62,12 @@ def columns_for(
     """
     groups = group_rows(rows)
     tables = published_tables(_DEFAULT.get(kind_of(rows), ()) if published is None else published)
-    tables = [table for table in tables if any(table.find(row.model) for row in rows)]
+    tables = [table for table in tables if _published(table, groups)]
     columns = [GroupColumn("Model", _name, number=False)]
     if kind_of(rows) == DETECTION or any(group.pretraining for group in groups):
         columns.append(GroupColumn("Pretrained", lambda g: g.pretraining or MISSING, number=False))
     columns += [GroupColumn(m.title, _metric(m)) for m in metric_columns(rows, tables)]
-    columns += [column for table in tables for column in _published(table)]
+    columns += [column for table in tables for column in _published(table, groups)]
     if cost and any(row.flops is not None for row in rows):
         columns.append(GroupColumn("GFLOPs", lambda g: scaled(g.first.flops, 1e9)))
     if cost and any(row.params is not None for row in rows):
@@ -133,14 +133,24 @@ def _metric(metric: MetricColumn) -> Callable[[RowGroup], str]:
     return lambda group: metric.spread(group)
 
 
-def _published(table: PublishedTable) -> list[GroupColumn]:
-    """Returns the columns of a published table that can stand beside ours."""
-    columns = [column for column in table.columns if column.key in table.beside]
-    return [GroupColumn(f"{table.short} {c.title}", _cell_of(table, c)) for c in columns]
+def _published(table: PublishedTable, groups: Sequence[RowGroup]) -> list[GroupColumn]:
+    """Returns the columns of a published table that stand beside some of the rows."""
+    found = []
+    for column in table.columns:
+        cell = _cell_of(table, column)
+        if column.key in table.beside and any(cell(group) != MISSING for group in groups):
+            found.append(GroupColumn(f"{table.short} {column.title}", cell))
+    return found
 
 
 def _cell_of(table: PublishedTable, column: PublishedColumn) -> Callable[[RowGroup], str]:
-    return lambda group: table.cell(table.find(group.first.model) or {}, column)
+    def cell(group: RowGroup) -> str:
+        # What sets a row apart sets it apart from the published one of that name, too.
+        if group.first.note != column.note:
+            return MISSING
+        return table.cell(table.find(group.first.model) or {}, column)
+
+    return cell
 
 
 def _seed(row: Row) -> str:

@@ -120,7 +120,9 @@ def test_every_sample_has_a_page_that_needs_nothing(name: str, tmp_path: Path) -
 
 def test_a_study_over_seeds_says_what_it_found_first(tmp_path: Path) -> None:
     content = detection()
+    content["findings"].append({"text": content["differences"][0]["text"], "passed": None})
     page = written(tmp_path, content)
+    assert page.words.count(content["differences"][0]["text"]) == 1
     assert "ResNeXt-50 32x4d has a larger AP than ResNet-50: +2.0." in page.words
     first = page.words.index("ResNeXt-50 32x4d has a larger AP than ResNet-50: +2.0.")
     assert first < page.words.index("Results") < page.words.index("Published figures")
