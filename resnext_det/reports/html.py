@@ -29,7 +29,7 @@ from resnext_det.reports.page_lists import (
 )
 from resnext_det.reports.page_words import caption_of, commands_of, intro, provenance
 from resnext_det.reports.pictures import Picture, sample_pictures
-from resnext_det.reports.published import published_tables
+from resnext_det.reports.published import PublishedTable, published_tables
 from resnext_det.reports.seeds import group_rows
 from resnext_det.reports.study import DETECTION, Study, read_study
 from resnext_det.whole_files import write_text_safe
@@ -114,10 +114,14 @@ def _content(study: Study, num_pictures: int) -> dict[str, Any]:
         "pictures": _panels(study),
         "samples": [] if study.pictures else _samples(study, num_pictures),
         "cost": cost_table(groups),
-        "published": [(table.title, published_page_table(table)) for table in tables],
+        "published": [(_heading(table), published_page_table(table)) for table in tables],
         "commands": commands_of(study, groups),
         "provenance": provenance(study),
     }
+
+
+def _heading(table: PublishedTable) -> str:
+    return f"{table.short[0].upper()}{table.short[1:]}: {table.title}"
 
 
 def _panels(study: Study) -> list[tuple[str, list[Panel]]]:

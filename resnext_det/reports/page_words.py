@@ -87,7 +87,10 @@ def provenance(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _compared(groups: Sequence[RowGroup]) -> str:
     names = [group.label for group in groups]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    # "ResNet-50, from scratch" has a comma of its own.
+    comma = "; " if any("," in name for name in names) else ", "
+    *others, last = names
+    listed = f"{comma.join(others)}{';' * (comma == '; ')} and {last}" if others else last
     counts = {len(group.rows) for group in groups}
     if counts == {1}:
         seeds = "at one seed each" if len(names) > 1 else "at one seed"

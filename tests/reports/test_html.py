@@ -170,7 +170,11 @@ def test_one_run_needs_no_published_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["result.json", "result_d2.json"])
 def test_results_older_than_curves_still_have_a_page(name: str, tmp_path: Path) -> None:
     page = Page(write_report(QUICKSTART / name, tmp_path / "page.html").read_text())
-    assert "ResNeXt-26 30x4d, from scratch" in page.words
+    assert (
+        "ResNet-26, pretrained; ResNeXt-26 30x4d, pretrained; ResNet-26, from scratch; and "
+        "ResNeXt-26 30x4d, from scratch, at one seed each."
+    ) in page.words
+    assert "Paper: COCO minival, Faster R-CNN" in page.words
     assert "47.6" in page.words
 
 
