@@ -13,7 +13,7 @@ from projects.DetectionComparison.rows import FULL, MINI
 from projects.DetectionComparison.starts import Starts, read_weights
 from projects.studies.grid import Cell, Grid, StudyRow, TestSet
 from projects.studies.options import StudyOptions
-from resnext_det.engines.base import resolve_engine
+from resnext_det.engines.base import detectron2_is_installed, resolve_engine
 from resnext_det.errors import UserError
 
 SCALES = ("mini", "coco", "paper-c4")
@@ -85,7 +85,7 @@ def build_grid(asked: Asked, options: StudyOptions, console: Console) -> Grid:
 
 def _mini(asked: Asked, options: StudyOptions, console: Console) -> Grid:
     rows = MINI.choose(options.rows or None)
-    resolve_engine(options.engine)
+    _check_engine(options)
     data = own_data(*asked.sets, asked.sizes)
     if data is None:
         console.print("The built-in digits are made, or found …")
@@ -112,7 +112,7 @@ def _mini(asked: Asked, options: StudyOptions, console: Console) -> Grid:
 
 def _coco(asked: Asked, options: StudyOptions) -> Grid:
     rows, starts = _full(asked, options, full.FPN)
-    resolve_engine(options.engine)
+    _check_engine(options)
     cells = full.coco_cells(rows, options.seeds, starts, options.output, options.engine)
     _check(asked, options, rows, cells, starts, full.FPN)
     return Grid(
@@ -135,7 +135,7 @@ def _paper_c4(asked: Asked, options: StudyOptions) -> Grid:
             "--scale paper-c4: only the d2 engine has RPN and Fast R-CNN as two runs: install "
             "Detectron2 (make detectron2) and leave --engine out, or take --scale coco"
         )
-    resolve_engine(options.engine)
+    _check_engine(options)
     rows, starts = _full(asked, options, full.FAST_RCNN)
     cells = full.paper_cells(rows, options.seeds, starts, options.output)
     _check(asked, options, rows, cells, starts, full.FAST_RCNN)
@@ -153,6 +153,12 @@ def _paper_c4(asked: Asked, options: StudyOptions) -> Grid:
         max_flops_difference=MAX_FLOPS_DIFFERENCE,
         published=("table8",),
     )
+
+
+def _check_engine(options: StudyOptions) -> None:
+    """Refuses an engine that is not here; importing one that is takes seconds."""
+    if options.engine == "d2" and not detectron2_is_installed():
+        resolve_engine(options.engine)
 
 
 def _full(asked: Asked, options: StudyOptions, pattern: str) -> tuple[tuple[StudyRow, ...], Starts]:

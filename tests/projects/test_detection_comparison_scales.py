@@ -25,7 +25,7 @@ def no_coco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def with_d2(monkeypatch: pytest.MonkeyPatch) -> None:
     """Detectron2 is not needed to say what would be trained."""
-    monkeypatch.setattr(scales, "resolve_engine", lambda name: None)
+    monkeypatch.setattr(scales, "detectron2_is_installed", lambda: True)
 
 
 def options(output: Path, *rows: str, engine: str = "portable", **more) -> StudyOptions:
@@ -195,6 +195,14 @@ def test_the_papers_layout_is_refused_without_detectron2(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"^--scale paper-c4: only the d2 engine has RPN") as caught:
         grid(Asked("paper-c4"), options(tmp_path / "out", engine="portable"))
     assert "\n" not in str(caught.value)
+
+
+def test_an_engine_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("projects.DetectionComparison.scales", "resnext_det.engines.base"):
+        monkeypatch.setattr(f"{module}.detectron2_is_installed", lambda: False)
+    for scale in scales.SCALES:
+        with pytest.raises(UserError, match="--engine d2 needs Detectron2, which is not inst"):
+            grid(Asked(scale), options(tmp_path / "out", engine="d2"))
 
 
 def test_the_papers_layout(tmp_path: Path, with_d2: None) -> None:
