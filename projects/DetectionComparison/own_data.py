@@ -10,6 +10,7 @@ from pathlib import Path
 from projects.DetectionComparison.mini import MiniData
 from resnext_det.errors import UserError
 
+PRETRAIN_ITERATIONS = 800  # photographs take longer than digits, which have 600
 _OPTIONS = ("--classification", "--train-data", "--test-data")
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from projects.DetectionComparison import full, mini
 from projects.DetectionComparison.inputs import check_sets, check_weights, sets_of
-from projects.DetectionComparison.own_data import Sizes, own_data
+from projects.DetectionComparison.own_data import PRETRAIN_ITERATIONS, Sizes, own_data
 from projects.DetectionComparison.rows import FULL, MINI
 from projects.DetectionComparison.starts import Starts, read_weights
 from projects.studies.grid import Cell, Grid, StudyRow, TestSet
@@ -92,7 +92,10 @@ def _mini(asked: Asked, options: StudyOptions, console: Console) -> Grid:
         data = mini.built_in_data(options.output / "data")
     elif not (options.plan or options.gather_only):
         check_sets((*data.classification, *data.detection))
-    data = mini.with_lengths(data, *asked.lengths)
+    pretraining, fine_tuning = asked.lengths
+    if pretraining is None and any(asked.sets):
+        pretraining = PRETRAIN_ITERATIONS
+    data = mini.with_lengths(data, pretraining, fine_tuning)
     rows = tuple(
         replace(row, pretraining=data.pretraining) if row.pretrained else row for row in rows
     )

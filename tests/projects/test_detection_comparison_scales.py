@@ -71,6 +71,11 @@ def test_mini_on_own_data(tmp_path: Path) -> None:
         assert f"INPUT.{key}" in job.arguments
 
 
+def test_own_data_have_a_length_of_their_own(tmp_path: Path) -> None:
+    study = grid(Asked("mini", own(tmp_path)), options(tmp_path / "out", plan=True))
+    assert [job.max_iter for job in study.cells[0].jobs] == [800, 300]
+
+
 def test_own_data_are_seen_as_asked() -> None:
     sizes = Sizes(crop=64, shortest=320, longest=480, anchors=(8, 16, 32, 64, 128))
     data = own_data(*SETS, sizes)
