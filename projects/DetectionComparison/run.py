@@ -83,14 +83,17 @@ def check_options(args: argparse.Namespace) -> None:
         UserError: one is given.
     """
     foreign = ("weights", "pretrain") if args.scale == "mini" else (*_MINI, *_LENGTHS)
-    given = [f"--{name.replace('_', '-')}" for name in foreign if getattr(args, name)]
-    if given:
-        raise UserError(f"{', '.join(given)}: --scale {args.scale} has no such option")
-    sizes = [
-        f"--{n.replace('_', '-')}" for n in ("crop", "image_size", "anchors") if getattr(args, n)
-    ]
+    if given := _given(args, foreign):
+        raise UserError(f"{given}: --scale {args.scale} has no such option")
+    sizes = _given(args, ("crop", "image_size", "anchors"))
     if sizes and not args.classification:
-        raise UserError(f"{', '.join(sizes)}: of own data; give --classification, too")
+        raise UserError(f"{sizes}: of own data; give --classification, too")
+
+
+def _given(args: argparse.Namespace, names: Sequence[str]) -> str:
+    """Returns those of some options that were given, as they are typed; 0 is given, too."""
+    found = [name for name in names if getattr(args, name) not in (None, False, [])]
+    return ", ".join(f"--{name.replace('_', '-')}" for name in found)
 
 
 def _scale(words: Sequence[str]) -> str:

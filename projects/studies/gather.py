@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def gather(
         test_set: what its rows are scored on, as it is now.
         findings: the study's own sentences, after those of the checks.
         seconds: what the whole took; None where parts had been finished before, which keeps what
-            an earlier file says.
+            an earlier file of the same rows says.
 
     Returns:
         Path of result.json.
@@ -61,7 +61,8 @@ def gather(
     _check_same(cells)
     check_finished(grid.jobs)
     content = _content(grid, options, test_set, cells)
-    content["seconds"] = before.get("seconds") if seconds is None else seconds
+    same_rows = _runs_of(before) == _runs_of(content)
+    content["seconds"] = before.get("seconds") if seconds is None and same_rows else seconds
     content["findings"] = [*checks(grid, cells, test_set), *findings(content)]
     write_text_safe(path, json.dumps(content, indent=1) + "\n")
     return path
@@ -79,7 +80,7 @@ def check_result(grid: Grid) -> dict[str, Any]:
         What it holds; {} where there is none yet.
 
     Raises:
-        UserError: it is another study's, or a run's.
+        UserError: it is another study's, or a run's, or holds more than this command asks for.
     """
     path = grid.output / RESULT
     try:
@@ -97,7 +98,18 @@ def check_result(grid: Grid) -> dict[str, Any]:
             f"{path} is of {named}{scale}, not of {grid.title} at scale {grid.scale}, and is not "
             "overwritten: give another --output"
         )
+    asked = {os.path.relpath(cell.jobs[-1].folder, grid.output) for cell in grid.cells}
+    if lost := sorted(_runs_of(content) - asked):
+        raise UserError(
+            f"{path} has {len(lost)} runs that this command leaves out ({few(lost, 3)}), and is "
+            "not overwritten by less: ask for these --rows and --seeds too, or move it away"
+        )
     return content
+
+
+def _runs_of(content: Mapping[str, Any]) -> set[str]:
+    """Returns the folders of a table's runs."""
+    return {str(row.get("run")) for row in content.get("rows", []) if isinstance(row, dict)}
 
 
 def _content(

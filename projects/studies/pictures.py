@@ -55,7 +55,7 @@ def picture_entries(
         pictures.append(
             {
                 "file_name": image["file_name"],
-                **_reduced(test_set.entry.image_root / image["file_name"]),
+                **_reduced(test_set.entry.image_root / image["file_name"], image),
                 "truth": _boxes(content["annotations"], found.image_id, names),
                 "sides": [
                     {"model": label, "seed": seed, "score": round(score, 1), "boxes": shown}
@@ -79,8 +79,14 @@ def _boxes(records: Records, image_id: Hashable, names: Mapping[Any, str]) -> li
     ]
 
 
-def _reduced(path: Path) -> dict[str, Any]:
-    """Returns an image's width and height, and a smaller copy of it as a data: address."""
+def _reduced(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an image's width and height, and a smaller copy of it as a data: address.
+
+    Of an image that is no longer there the boxes alone can be drawn, in the size that its `entry`
+    of the annotation file states.
+    """
+    if not path.is_file():
+        return {"width": entry["width"], "height": entry["height"], "address": None}
     with Image.open(path) as opened:
         image = ImageOps.exif_transpose(opened).convert("RGB")
     size = {"width": image.width, "height": image.height}

@@ -69,13 +69,18 @@ class RunningJob:
         return True
 
     def kill(self, number: signal.Signals) -> None:
-        """Sends it a signal, if it is a process of this machine."""
+        """Sends it a signal, if it is a process of this machine.
+
+        An interrupt goes to the process alone, which ends those that it started; a kill, which
+        it cannot pass on, goes to all of its group.
+        """
+        send = os.killpg if number == signal.SIGKILL else os.kill  # each job leads its own group
         if self.process is not None:
-            os.kill(self.process.pid, number)
+            send(self.process.pid, number)
             return
         holder = read_holder(self.job.folder / LOCK)
         if holder and holder.is_alive and is_held(self.job):
-            os.kill(holder.pid, number)
+            send(holder.pid, number)
 
     def check(self) -> None:
         """Makes sure that it ended well.

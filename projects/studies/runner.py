@@ -61,6 +61,8 @@ def run_jobs(
         KeyboardInterrupt: after the running jobs were stopped.
     """
     assert places
+    made = {job.folder for job in jobs}
+    assert all(made.issuperset(job.needs) for job in jobs), "a job waits for what no job makes"
     code = code_version()
     check_records(jobs, code, places[0].num_gpus)
     check_not_in_slurm(jobs)

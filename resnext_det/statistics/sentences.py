@@ -6,15 +6,19 @@ from resnext_det.statistics.bootstrap import PairedDifference
 def difference_sentence(difference: PairedDifference, first: str, second: str) -> str:
     """Says whether the second network scores more, less, or is not told apart.
 
+    One decimal; two where an end of an interval would be printed as 0.0 and is not.
+
     Args:
         difference: of the two.
         first: the first one's name.
         second: the second one's name.
     """
-    value, metric = signed(difference.value), difference.metric
+    ends = [difference.low, difference.high, difference.t_low, difference.t_high]
+    digits = 2 if any(end and abs(end) < 0.05 for end in ends) else 1
+    value, metric = signed(difference.value, digits), difference.metric
     images = f"{difference.num_images} image{'s' if difference.num_images > 1 else ''}"
     width = f"{100 * difference.confidence:g} %"
-    over = f"{signed(difference.low)} to {signed(difference.high)}"
+    over = f"{signed(difference.low, digits)} to {signed(difference.high, digits)}"
     if difference.t_low is None or difference.t_high is None:
         return (
             f"{second} minus {first}: {metric} {value} ({width} interval over {images}: {over}); "
@@ -22,7 +26,8 @@ def difference_sentence(difference: PairedDifference, first: str, second: str) -
         )
     intervals = (
         f"{value} ({width} intervals: {over} over {images} and {difference.num_seeds} seeds, "
-        f"{signed(difference.t_low)} to {signed(difference.t_high)} over the seeds alone)"
+        f"{signed(difference.t_low, digits)} to {signed(difference.t_high, digits)} over the seeds "
+        "alone)"
     )
     if difference.verdict == "not told apart":
         return (
@@ -31,7 +36,12 @@ def difference_sentence(difference: PairedDifference, first: str, second: str) -
     return f"{second} has a {difference.verdict} {metric} than {first}: {intervals}."
 
 
-def signed(value: float) -> str:
-    """Returns percent points with one decimal and their sign, which 0.0 has not."""
-    text = f"{value:+.1f}"
+def signed(value: float, digits: int = 1) -> str:
+    """Returns percent points with their sign, which 0.0 has not.
+
+    Args:
+        value: the points.
+        digits: decimals.
+    """
+    text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text

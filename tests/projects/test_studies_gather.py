@@ -149,10 +149,42 @@ def test_one_seed_gives_no_verdict_and_pictures_may_be_left_out(tmp_path: Path) 
 
 
 def test_an_earlier_time_stays_where_nothing_was_trained(grid: Grid) -> None:
-    earlier = {"title": grid.title, "kind": grid.kind, "scale": grid.scale, "seconds": 7.0}
-    (grid.output / "result.json").write_text(json.dumps(earlier))
-    again = gather(grid, options_for(grid), find_test_set(grid), findings=difference_findings)
-    assert read(again)["seconds"] == 7.0
+    def gathered() -> dict[str, Any]:
+        test_set = find_test_set(grid)
+        return read(gather(grid, options_for(grid), test_set, findings=difference_findings))
+
+    path = grid.output / "result.json"
+    earlier = {**gathered(), "seconds": 7.0}
+    path.write_text(json.dumps(earlier))
+    assert gathered()["seconds"] == 7.0
+    path.write_text(json.dumps({**earlier, "rows": earlier["rows"][1:]}))
+    assert gathered()["seconds"] is None  # that was the time of fewer
+
+
+def test_a_table_is_not_overwritten_by_one_of_fewer_runs(grid: Grid) -> None:
+    path = gather(grid, options_for(grid), find_test_set(grid), findings=difference_findings)
+    before = path.read_text()
+    fewer = replace(grid, cells=grid.cells[:-1])
+    with pytest.raises(UserError) as caught:
+        check_result(fewer)
+    lost = grid.cells[-1].jobs[-1].folder.relative_to(grid.output)
+    assert f"has 1 runs that this command leaves out ({lost})" in str(caught.value)
+    assert "ask for these --rows and --seeds too, or move it away" in str(caught.value)
+    assert path.read_text() == before
+
+
+def test_of_an_image_that_is_gone_the_boxes_stay(grid: Grid) -> None:
+    test_set = find_test_set(grid)
+    for image in Path(test_set.entry.image_root).iterdir():
+        if image.suffix in (".jpg", ".png"):
+            image.unlink()
+    gone = find_test_set(grid)
+    content = read(gather(grid, options_for(grid), gone, findings=difference_findings))
+    assert content["pictures"]
+    for picture in content["pictures"]:
+        assert picture["address"] is None
+        assert picture["width"] > 0
+        assert picture["sides"][0]["boxes"] or picture["truth"]
 
 
 def test_missing_runs_are_listed(grid: Grid) -> None:

@@ -36,9 +36,15 @@ def test_larger_and_smaller() -> None:
 def test_not_told_apart() -> None:
     found = replace(LARGER, low=-0.04, verdict="not told apart")
     assert difference_sentence(found, "A", "B") == (
-        "B and A are not told apart in AP50 by this much data: +1.2 (95 % intervals: 0.0 to +2.0 "
-        "over 73 images and 5 seeds, +1.0 to +1.5 over the seeds alone)."
+        "B and A are not told apart in AP50 by this much data: +1.24 (95 % intervals: -0.04 to "
+        "+2.00 over 73 images and 5 seeds, +0.97 to +1.50 over the seeds alone)."
     )
+
+
+def test_no_end_is_printed_as_0_that_is_not() -> None:
+    close = replace(LARGER, low=0.03)
+    assert "+0.03 to +2.00" in difference_sentence(close, "A", "B")
+    assert "0.0 to +2.0 " in difference_sentence(replace(LARGER, low=0.0), "A", "B")
 
 
 def test_one_seed_speaks_of_two_networks() -> None:
