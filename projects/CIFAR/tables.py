@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from projects.CIFAR.rows import mini_table, paper_tables
-from projects.studies.paper_tables import markdown_errors, read_content
+from projects.studies.paper_tables import markdown_of_results
 from resnext_det.reports.page_tables import run_tables_command
 
 FOLDER = Path(__file__).parent
@@ -17,11 +17,7 @@ RESULTS = FOLDER / "results"
 
 def tables(results: Path = RESULTS) -> dict[str, str]:
     """Returns table name -> Markdown; a study that is not there leaves its figures out."""
-    made = {**paper_tables(), "mini": mini_table()}
-    return {
-        name: markdown_errors(table, read_content(results / f"{name}.json"))
-        for name, table in made.items()
-    }
+    return markdown_of_results({**paper_tables(), "mini": mini_table()}, results)
 
 
 def main() -> int:

@@ -140,6 +140,19 @@ def read_content(path: Path) -> Content | None:
     return content
 
 
+def markdown_of_results(made: Mapping[str, PaperTable], results: Path) -> dict[str, str]:
+    """Returns tables as GitHub Markdown, each from the study in `results` that is named like it.
+
+    Args:
+        made: table name -> table.
+        results: folder of NAME.json; a study that is not there leaves its figures out.
+    """
+    return {
+        name: markdown_errors(table, read_content(results / f"{name}.json"))
+        for name, table in made.items()
+    }
+
+
 class PrintedErrors:
     """Keeps what a study gathered, so that its tables can be printed after it.
 

@@ -9,6 +9,7 @@ from resnext_det.reports.seeds import RowGroup, spread
 from resnext_det.reports.study import DETECTION, Row, Study
 from resnext_det.reports.study_entries import StudyDifference
 from resnext_det.reports.table import columns_for, scaled
+from resnext_det.statistics import sentences
 
 _HOUR = 3600.0
 
@@ -172,10 +173,7 @@ def _differences_table(differences: Sequence[StudyDifference], first: str) -> Pa
 
 def signed(value: float | None) -> str:
     """Returns percent points with one decimal and their sign, which 0.0 has not; or a dash."""
-    if value is None:
-        return MISSING
-    text = f"{value:+.1f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")
+    return MISSING if value is None else sentences.signed(value).replace("-", "−")
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -124,6 +124,13 @@ def _jobs(row: StudyRow, seed: int, output: Path, test_set: str, train: str) -> 
     return first, second
 
 
+def finished_grid(folder: Path) -> Grid:
+    """A detection study below a folder, all of whose runs are finished."""
+    grid = detection_grid(folder / "study", write_test_set(folder / "data"))
+    finish(grid)
+    return grid
+
+
 def options_for(grid: Grid, **changes: Any) -> StudyOptions:
     words = ("python", "projects/Two/run.py", "--output", str(grid.output))
     return replace(StudyOptions(grid.output, "portable", words=words, pictures=2), **changes)

@@ -23,6 +23,7 @@ from tests.projects.finished_study import (
     detection_grid,
     finish,
     finish_job,
+    finished_grid,
     read,
     write_test_set,
 )
@@ -30,9 +31,7 @@ from tests.projects.finished_study import (
 
 @pytest.fixture
 def grid(tmp_path: Path) -> Grid:
-    grid = detection_grid(tmp_path / "study", write_test_set(tmp_path / "data"))
-    finish(grid)
-    return grid
+    return finished_grid(tmp_path)
 
 
 def cells(grid: Grid) -> list[FinishedCell]:

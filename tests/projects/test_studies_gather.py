@@ -19,6 +19,7 @@ from tests.projects.finished_study import (
     NUM_IMAGES,
     detection_grid,
     finish,
+    finished_grid,
     options_for,
     read,
     write_test_set,
@@ -27,17 +28,14 @@ from tests.projects.finished_study import (
 
 @pytest.fixture
 def grid(tmp_path: Path) -> Grid:
-    grid = detection_grid(tmp_path / "study", write_test_set(tmp_path / "data"))
-    finish(grid)
-    return grid
+    return finished_grid(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A whole result.json, for the tests that only read it."""
     folder = tmp_path_factory.mktemp("gathered")
-    grid = detection_grid(folder / "study", write_test_set(folder / "data"))
-    finish(grid)
+    grid = finished_grid(folder)
     content = gathered(grid)
     assert read_study(grid.output / "result.json").rows[0].run == grid.jobs[1].folder
     text = (grid.output / "result.json").read_text()
