@@ -79,7 +79,8 @@ def _mean(content: Content, row: StudyRow, metric: str) -> float | None:
 def _difference(
     content: Content, first: StudyRow, second: StudyRow, metric: str
 ) -> dict[str, Any] | None:
-    wanted = (first.label, second.label, metric)
+    starts = {row["pretrained"] for row in content["rows"]}
+    wanted = (first.label_among(starts), second.label_among(starts), metric)
     found = [d for d in content["differences"] if (d["first"], d["second"], d["metric"]) == wanted]
     return found[0] if found else None
 

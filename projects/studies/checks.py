@@ -169,7 +169,7 @@ def pycocotools_finding(cells: Sequence[FinishedCell], test_set: ScoredSet) -> F
     text = (
         f"All {number} APs of the {len(cells)} runs equal pycocotools', recomputed from their "
         f"detections, to the digit {10**-_DIGITS:.{_DIGITS}f}; the largest difference is "
-        f"{largest:.0e}."
+        f"{f'{largest:.0e}' if largest else 0}."
     )
     return finding(text, True)
 

@@ -38,10 +38,10 @@ def differences(
         sides = [files_of(cells, row, _PAIRED[grid.kind]) for row in (first, second)]
         seeds = sorted(sides[0].keys() & sides[1].keys())
         paths = [[side[seed] for seed in seeds] for side in sides]
-        names = {"first": first.label, "second": second.label}
+        names = {"first": grid.label_of(first), "second": grid.label_of(second)}
         compared = _compare(grid, test_set)(*paths)
         found += [
-            {**names, **asdict(d), "text": difference_sentence(d, first.label, second.label)}
+            {**names, **asdict(d), "text": difference_sentence(d, *names.values())}
             for d in compared
         ]
     return found

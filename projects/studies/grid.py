@@ -1,7 +1,7 @@
 """What a study is: rows times seeds, each a chain of runs, and what is compared. Engine-neutral."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,9 +31,17 @@ class StudyRow:
 
     @property
     def label(self) -> str:
-        """What differences, curves and messages call it."""
+        """What messages call it, with where it started."""
         start = {True: "pretrained", False: "from scratch", None: ""}[self.pretrained]
         return ", ".join(part for part in (self.model, start, self.note) if part)
+
+    def label_among(self, starts: Iterable[bool | None]) -> str:
+        """Returns its name in a study: where it started is left out where all started alike.
+
+        Args:
+            starts: `pretrained` of the study's rows.
+        """
+        return self.label if len(set(starts)) > 1 else replace(self, pretrained=None).label
 
 
 @dataclass(frozen=True)
@@ -108,3 +116,7 @@ class Grid:
     def rows(self) -> list[StudyRow]:
         """Every row once, in the order of the table."""
         return list(dict.fromkeys(cell.row for cell in self.cells))
+
+    def label_of(self, row: StudyRow) -> str:
+        """Returns what differences and pictures call one of the rows."""
+        return row.label_among(other.pretrained for other in self.rows)

@@ -45,7 +45,7 @@ def picture_entries(
     names = {category["id"]: str(category["name"]) for category in content["categories"]}
     images = {image["id"]: image for image in content["images"]}
     results = [read_results(file) for file in (first, second)]
-    labels = [row.label for row in grid.pairs[0]]
+    labels = [grid.label_of(row) for row in grid.pairs[0]]
     pictures = []
     compared = largest_differences(test_set.annotations, first, second, count, score_thresh=_SCORE)
     for found in compared:

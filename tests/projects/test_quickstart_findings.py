@@ -19,9 +19,10 @@ def row(of: StudyRow, ap50: float | None, seed: int = 0) -> dict[str, Any]:
 def difference(
     first: StudyRow, second: StudyRow, metric: str, value: float, seeds: int = 1
 ) -> dict[str, Any]:
+    starts = {first.pretrained, second.pretrained}
     return {
-        "first": first.label,
-        "second": second.label,
+        "first": first.label_among(starts),
+        "second": second.label_among(starts),
         "metric": metric,
         "value": value,
         "low": value - 2.0,
@@ -94,6 +95,14 @@ def test_the_comparison_of_several_seeds_is_the_statistics_own() -> None:
     compared = difference(FIRST, SECOND, "AP", 4.0, seeds=3)
     found = findings(content(row(FIRST, 40.0), row(SECOND, 41.0), differences=(compared,)))[-1]
     assert found == {"text": "what the statistics say", "passed": None}
+
+
+def test_rows_beside_some_from_scratch_are_named_with_their_start() -> None:
+    compared = difference(FIRST, SECOND, "AP", 4.0, seeds=3)
+    compared |= {"first": "ResNet-26, pretrained", "second": "ResNeXt-26 30x4d, pretrained"}
+    rows = row(SCRATCH[0], 10.0), row(FIRST, 40.0), row(SECOND, 41.0)
+    found = findings(content(*rows, differences=(compared,)))[-1]
+    assert found["text"] == "what the statistics say"
 
 
 def test_an_undefined_comparison_is_said() -> None:

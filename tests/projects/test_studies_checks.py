@@ -110,6 +110,17 @@ def test_every_ap_is_recomputed_with_pycocotools(grid: Grid) -> None:
     assert found["passed"]
     # AP AP50 AP75 APs APm APl and two classes, of two rows at two seeds.
     assert found["text"].startswith("All 32 APs of the 4 runs equal pycocotools'")
+    assert found["text"].endswith("; the largest difference is 0.")
+
+
+def test_a_difference_below_the_printed_digits_is_said(grid: Grid) -> None:
+    job = grid.cells[-1].jobs[-1]
+    metrics = read(job.folder / "result.json")["metrics"]
+    towards = 1e-5 if round(metrics["AP"], 4) >= metrics["AP"] else -1e-5
+    finish_job(job, {**metrics, "AP": metrics["AP"] + towards}, "portable")
+    found = pycocotools_finding(cells(grid), find_test_set(grid))
+    assert found["passed"]
+    assert found["text"].endswith("; the largest difference is 1e-05.")
 
 
 def test_an_ap_that_is_off_in_the_last_digit_is_found(grid: Grid) -> None:
