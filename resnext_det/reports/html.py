@@ -82,7 +82,9 @@ def _check_ours(output: Path) -> None:
         ours = _MARK.encode() in file.read(_HEAD)
     if not ours:
         raise UserError(
-            f"{output}: exists and is no page of this command; move it, or name another page"
+            f"{output}: exists and bears no mark of a page that this command wrote (those of older "
+            "versions have none): move it away, or name another page: resnext-det report "
+            "RESULT.json -o PAGE"
         )
 
 
@@ -113,7 +115,7 @@ def _content(study: Study, num_pictures: int) -> dict[str, Any]:
         "classes": classes_table(groups, study.rows),
         "pictures": _panels(study),
         "samples": [] if study.pictures else _samples(study, num_pictures),
-        "cost": cost_table(groups),
+        "cost": cost_table(groups, study.kind),
         "published": [(_heading(table), published_page_table(table)) for table in tables],
         "commands": commands_of(study, groups),
         "provenance": provenance(study),

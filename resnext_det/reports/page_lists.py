@@ -5,13 +5,23 @@ from dataclasses import dataclass
 
 from resnext_det.reports.metric_columns import class_names, metric_columns, metric_name
 from resnext_det.reports.published import MISSING, PublishedTable
-from resnext_det.reports.seeds import RowGroup, spread
-from resnext_det.reports.study import DETECTION, Row, Study
+from resnext_det.reports.seeds import RowGroup, group_rows, spread
+from resnext_det.reports.study import CLASSIFICATION, DETECTION, Row, Study
 from resnext_det.reports.study_entries import StudyDifference
 from resnext_det.reports.table import columns_for, scaled
 from resnext_det.statistics import sentences
 
 _HOUR = 3600.0
+_COUNTED = {  # as projects/studies counts them
+    DETECTION: (
+        "Params and GFLOPs are the backbone’s, without the detector’s other parts. GFLOPs are "
+        "multiply-adds of its convolutions for one square image of 224 pixels, or of the test "
+        "images’ shorter side where that is less."
+    ),
+    CLASSIFICATION: (
+        "GFLOPs are multiply-adds of convolutions and linear layers for one test crop."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ def classes_table(groups: Sequence[RowGroup], rows: Sequence[Row]) -> PageTable 
     return PageTable(headings, tuple(lines), "AP in percent, mean ± standard deviation over seeds.")
 
 
-def cost_table(groups: Sequence[RowGroup]) -> PageTable | None:
+def cost_table(groups: Sequence[RowGroup], kind: str) -> PageTable | None:
     """Returns parameters, multiply-adds and times, or None where nothing is known."""
     columns = (
         ("Params (M)", [scaled(group.first.params, 1e6) for group in groups]),
@@ -108,8 +118,8 @@ def cost_table(groups: Sequence[RowGroup]) -> PageTable | None:
         return None
     headings = (("Model", False), *((title, title != "Device") for title, _ in known))
     lines = zip([group.label for group in groups], *(cells for _, cells in known), strict=True)
-    caption = "GFLOPs are multiply-adds of convolutions and linear layers for one image."
-    return PageTable(headings, tuple(lines), caption)
+    counted = {"Params (M)", "GFLOPs"} & {title for title, _ in known}
+    return PageTable(headings, tuple(lines), _COUNTED[kind] if counted else "")
 
 
 def published_page_table(table: PublishedTable) -> PageTable:
@@ -127,7 +137,10 @@ def pairs_of(study: Study) -> list[Pair]:
     found: dict[tuple[str, str], list[StudyDifference]] = {}
     for difference in study.differences:
         found.setdefault((difference.first, difference.second), []).append(difference)
-    return [_pair(f"{second} minus {first}", of) for (first, second), of in found.items()]
+    return [
+        _pair(f"{second} minus {first}", of, _left_out(study, of))
+        for (first, second), of in found.items()
+    ]
 
 
 def main_metric(study: Study) -> str:
@@ -135,18 +148,34 @@ def main_metric(study: Study) -> str:
     return "AP" if study.kind == DETECTION else "top1"
 
 
-def _pair(title: str, differences: Sequence[StudyDifference]) -> Pair:
+def _left_out(study: Study, differences: Sequence[StudyDifference]) -> str:
+    """Says which of a pair's metrics have no difference, as both networks are always right."""
+    names = differences[0].first, differences[0].second
+    rows = [row for g in group_rows(study.rows) if g.label in names for row in g.rows]
+    compared = {d.metric for d in differences}
+    always = [
+        metric_name(key)
+        for key in dict.fromkeys(key for row in rows for key in row.metrics)
+        if key.endswith("top5") and key not in compared
+        if all(row.metrics.get(key) == 100.0 for row in rows)
+    ]
+    return f"No line for {', '.join(always)}: both have 100 % at every seed." if always else ""
+
+
+def _pair(title: str, differences: Sequence[StudyDifference], caption: str) -> Pair:
     classes = [d for d in differences if d.metric.startswith("AP-")]
     others = [d for d in differences if d not in classes]
     return Pair(
         title,
         tuple(differences),
-        _differences_table(others, "Metric"),
+        _differences_table(others, "Metric", caption),
         _differences_table(classes, "Class") if classes else None,
     )
 
 
-def _differences_table(differences: Sequence[StudyDifference], first: str) -> PageTable:
+def _differences_table(
+    differences: Sequence[StudyDifference], first: str, caption: str = ""
+) -> PageTable:
     widths = dict.fromkeys(f"{100 * d.confidence:g} %" for d in differences)
     width = " or ".join(widths)
     headings = (
@@ -168,7 +197,7 @@ def _differences_table(differences: Sequence[StudyDifference], first: str) -> Pa
         )
         for d in differences
     )
-    return PageTable(headings, lines)
+    return PageTable(headings, lines, caption)
 
 
 def signed(value: float | None) -> str:

@@ -40,6 +40,8 @@ def caption_of(study: Study, groups: Sequence[RowGroup]) -> str:
     if study.kind == CLASSIFICATION:
         errors = any(metric.error for metric in metric_columns(study.rows))
         words = "Percent of the test images; err: error, lower is better." if errors else ""
+        if any(row.metrics.get("top5", 0.0) is None for row in study.rows):
+            words += " “–”: among fewer than five classes there is no top-5."
     else:
         words = (
             "Box AP in percent, COCO’s definition; s, m, l: objects below 32², below 96², and "

@@ -61,5 +61,5 @@ def test_mistakes_are_one_line_and_status_2(
 def test_another_file_is_not_overwritten(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = result.read_bytes()
     assert main(["report", str(result), "-o", str(result)]) == 2
-    assert "exists and is no page of this command" in capsys.readouterr().err
+    assert "exists and bears no mark of a page that this command wrote" in capsys.readouterr().err
     assert result.read_bytes() == before

@@ -159,6 +159,31 @@ def test_classifiers_have_errors_and_accuracies_beside_what_others_print(tmp_pat
     assert "ResNeXt-50 32x4d has a larger top1 than ResNet-50: +2.1." in page.words
 
 
+def test_a_top_5_without_difference_is_said(tmp_path: Path) -> None:
+    content = classification()
+    for row in content["rows"]:
+        row["metrics"]["top5"] = 100.0
+    said = "No line for top-5 accuracy: both have 100 % at every seed."
+    assert said not in written(tmp_path, content).words  # there are lines
+    content["differences"] = [d for d in content["differences"] if d["metric"] == "top1"]
+    assert written(tmp_path, content).words.count(said) == 2  # pairs
+    content["rows"][0]["metrics"]["top5"] = 99.0
+    assert said not in written(tmp_path, content).words
+    none = "“–”: among fewer than five classes there is no top-5."
+    assert none not in " ".join(written(tmp_path, content).words)
+    for row in content["rows"]:
+        row["metrics"]["top5"] = None
+    assert none in " ".join(written(tmp_path, content).words)
+
+
+def test_the_cost_says_what_is_counted(tmp_path: Path) -> None:
+    words = " ".join(written(tmp_path, detection(num_seeds=1)).words)
+    assert "Params and GFLOPs are the backbone’s, without the detector’s other parts." in words
+    assert "square image of 224 pixels, or of the test images’ shorter side" in words
+    words = " ".join(written(tmp_path, classification(num_seeds=1)).words)
+    assert "multiply-adds of convolutions and linear layers for one test crop." in words
+
+
 def test_one_run_needs_no_published_table(tmp_path: Path) -> None:
     page = written(tmp_path, one_run())
     assert f"{tmp_path.name}, at one seed." in page.words
@@ -199,11 +224,15 @@ def test_a_page_of_ours_is_replaced(tmp_path: Path) -> None:
 def test_what_is_not_ours_is_not_overwritten(study_file: Path) -> None:
     page = study_file.with_name("report.html")
     page.write_text("<!doctype html><title>mine</title>")
-    words = r"report\.html: exists and is no page of this command; move it, or name another page$"
+    words = (
+        r"report\.html: exists and bears no mark of a page that this command wrote \(those of "
+        r"older versions have none\): move it away, or name another page: resnext-det report "
+        r"RESULT\.json -o PAGE$"
+    )
     with pytest.raises(UserError, match=words):
         write_report(study_file)
     assert "mine" in page.read_text()
-    with pytest.raises(UserError, match=r"result\.json: exists and is no page"):
+    with pytest.raises(UserError, match=r"result\.json: exists and bears no mark"):
         write_report(study_file, study_file)
     with pytest.raises(UserError, match="is a folder; give the page's file name"):
         write_report(study_file, study_file.parent)
