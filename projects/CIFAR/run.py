@@ -80,7 +80,7 @@ def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console)
                 f"or the digits; leave it out, or give --scale {PAPER}"
             )
         console.print("Looking for the data …")
-        data = mini_data(args, options.output)
+        data = mini_data(args, options.data)
         title, rows = "ResNeXt-29 in small", mini_rows()
         test_set = TestSet(data.test, data.description)
         sets, overrides = (data.train, data.test), (*data.overrides, *schedule(args.iterations))

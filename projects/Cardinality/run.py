@@ -71,7 +71,7 @@ def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console)
     """
     if args.scale == MINI:
         console.print("Looking for the data …")
-        data = mini_data(args, options.output)
+        data = mini_data(args, options.data)
         rows, pairs = mini_rows(), MINI_PAIRS
         test_set = TestSet(data.test, data.description)
         sets, overrides = (data.train, data.test), (*data.overrides, *schedule(args.iterations))

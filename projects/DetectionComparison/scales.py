@@ -89,7 +89,7 @@ def _mini(asked: Asked, options: StudyOptions, console: Console) -> Grid:
     data = own_data(*asked.sets, asked.sizes)
     if data is None:
         console.print("The built-in digits are made, or found …")
-        data = mini.built_in_data(options.output / "data")
+        data = mini.built_in_data(options.data)
     elif not (options.plan or options.gather_only):
         check_sets((*data.classification, *data.detection))
     pretraining, fine_tuning = asked.lengths

@@ -65,9 +65,9 @@ def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console)
     """
     if args.scale == MINI:
         console.print("Looking for the data …")
-        data = mini_data(args, options.output)
+        data = mini_data(args, options.data)
         if args.test_data is None:
-            data = some_classes(data, options.output / "data" / "six_classes")
+            data = some_classes(data, options.data / "six_classes")
         check_superset(data)
         rows, pairs = mini_rows(), MINI_PAIRS
         test_set = TestSet(data.test, data.description)

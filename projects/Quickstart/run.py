@@ -40,7 +40,7 @@ def make_grid(_: argparse.Namespace, options: StudyOptions, console: Console) ->
         UserError: the data's folder holds other files.
     """
     console.print("Building the data …")
-    built = build_quickstart_data(options.output / "data", seed=0)
+    built = build_quickstart_data(options.data, seed=0)
     scenes = [f"{e.json_file}:{e.image_root}" for e in (built.scenes_train, built.scenes_val)]
     crops = [str(e.image_root) for e in (built.crops_train, built.crops_val)]
     data = Data(*crops, *scenes, description=built.description)

@@ -14,15 +14,16 @@ import argparse
 import json
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from projects.studies.findings import FindingsOf, difference_findings
-from projects.studies.folder import hold_folder, open_study
+from projects.studies.folder import MARKER, hold_folder, open_study
 from projects.studies.gather import check_result, gather, unfinished
 from projects.studies.grid import Grid
 from projects.studies.options import StudyOptions, parse_options
@@ -59,7 +60,8 @@ def study_main(
     Args:
         parser: with the project's own options.
         argv: the words after the script's name; None takes the process's own.
-        make_grid: the project's part: makes what data it needs, and says what is trained.
+        make_grid: the project's part: makes what data it needs, in `options.data`, and says what
+            is trained.
         output: what --output is without being given.
         seeds: what --seeds is without being given.
         findings: as in `run_study`.
@@ -74,10 +76,9 @@ def study_main(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        # Held while the data are made, too; a plan leaves no trace but what it needs measured.
-        with nullcontext() if options.plan else hold_folder(options.output):
-            grid = make_grid(args, options, console)
-            return run_study(grid, options, console, findings=findings)
+        with _prepared(options) as prepared:
+            grid = make_grid(args, prepared, console)
+            return run_study(grid, prepared, console, findings=findings)
     except UserError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 2
@@ -87,6 +88,22 @@ def study_main(
     except KeyboardInterrupt:
         console.print("Interrupted. The same command continues.")
         return 130
+
+
+@contextmanager
+def _prepared(options: StudyOptions) -> Iterator[StudyOptions]:
+    """Holds the study's folder while the data are made, too.
+
+    A plan leaves it alone: what it needs to measure and is not there is made aside, and removed.
+    """
+    if not options.plan:
+        with hold_folder(options.output):
+            yield options
+    elif (options.output / MARKER).is_file() and options.data.is_dir():
+        yield options
+    else:
+        with TemporaryDirectory(prefix="plan-") as folder:
+            yield replace(options, aside=Path(folder))
 
 
 def run_study(

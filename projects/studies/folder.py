@@ -1,15 +1,19 @@
 """A study's folder: whose it is, and one process at a time in it. Engine-neutral."""
 
+import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from projects.studies.grid import Grid
 from projects.studies.locks import read_holder, release, try_lock, write_holder
+from projects.studies.test_sets import TEST_SET
 from resnext_det.errors import UserError, few
 from resnext_det.whole_files import write_text_safe
 
@@ -42,7 +46,8 @@ def open_study(grid: Grid) -> Iterator[None]:
 def hold_folder(output: Path) -> Iterator[None]:
     """Holds a study's folder for this process, before it is known which study it will be.
 
-    `open_study` may follow inside it.
+    `open_study` may follow inside it. What ends in a `UserError` before a run has begun leaves
+    nothing that was not there before.
 
     Args:
         output: the study's folder, which is made where it is absent.
@@ -51,7 +56,7 @@ def hold_folder(output: Path) -> Iterator[None]:
         UserError: it is no study's, or another process holds it, or it cannot be written to.
     """
     _check_ours(output)
-    path = output / LOCK
+    path, before = output / LOCK, _Before.of(output)
     try:
         descriptor = try_lock(path)
     except OSError as error:
@@ -76,8 +81,55 @@ def hold_folder(output: Path) -> Iterator[None]:
     write_holder(descriptor, os.getpid())
     try:
         yield
+    except UserError:
+        before.restore()
+        raise
     finally:
         release(descriptor)
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What was there before a command.
+
+    Attributes:
+        output: the study's folder.
+        names: of what lay in it.
+        missing: the folder and those above it that were not there, the innermost first.
+    """
+
+    output: Path
+    names: frozenset[str]
+    missing: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, output: Path) -> "_Before":
+        """Looks."""
+        missing = tuple(folder for folder in (output, *output.parents) if not folder.exists())
+        return cls(output, frozenset() if missing else _names(output), missing)
+
+    def restore(self) -> None:
+        """Removes what a refused command has made; the lock last, while it is still held.
+
+        Where anything else is new, a run has begun, and all is kept.
+        """
+        new = _names(self.output) - self.names
+        # The data of a study that was begun before are never touched.
+        ours = {LOCK} if MARKER in self.names else {DATA, MARKER, TEST_SET, LOCK}
+        if new - ours:
+            return
+        if DATA in new:
+            shutil.rmtree(self.output / DATA)
+        for name in (MARKER, TEST_SET, LOCK):
+            if name in new:
+                (self.output / name).unlink()
+        with contextlib.suppress(OSError):  # another command may use one above it meanwhile
+            for folder in self.missing:
+                folder.rmdir()
+
+
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(path.name for path in folder.iterdir())
 
 
 def grid_digest(grid: Grid) -> str:
@@ -129,8 +181,9 @@ def _check_ours(output: Path) -> None:
         raise UserError(f"{output} is a file: give another --output") from None
     if names:
         raise UserError(
-            f"{output} is no study's folder (it holds {few(names)} and no {MARKER}): give an "
-            "empty or a new folder with --output"
+            f"{output} is no study's folder (it holds {few(names)} and no {MARKER}, which studies "
+            "of older versions lack, too): give another --output, or remove this folder if nothing "
+            "in it is needed"
         )
 
 

@@ -67,7 +67,18 @@ def try_lock(path: Path) -> int | None:
             if isinstance(error, BlockingIOError) or holder:
                 return None
             raise
+    if not _is_open_at(descriptor, path):  # its holder removed it before we had it
+        os.close(descriptor)
+        return try_lock(path)
     return descriptor
+
+
+def _is_open_at(descriptor: int, path: Path) -> bool:
+    """Tells whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_holder(descriptor: int, pid: int) -> None:

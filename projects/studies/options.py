@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from projects.studies.folder import DATA
 from resnext_det.engines.base import detectron2_is_installed
 
 DetectionEngine = Literal["d2", "portable"]
@@ -39,6 +40,7 @@ class StudyOptions:
         pictures: images that the page shows; 0 leaves them out.
         gather_only: make the table of what is finished; train nothing.
         words: what was typed, without the interpreter's own path.
+        aside: folder for what a plan has to make; None for the study's own.
     """
 
     output: Path
@@ -54,6 +56,12 @@ class StudyOptions:
     pictures: int = 4
     gather_only: bool = False
     words: tuple[str, ...] = ()
+    aside: Path | None = None
+
+    @property
+    def data(self) -> Path:
+        """Folder that a project makes its data in."""
+        return (self.aside or self.output) / DATA
 
 
 def parse_options(
@@ -108,7 +116,11 @@ def _add(parser: argparse.ArgumentParser, output: Path, seeds: int) -> None:
     add("--engine", choices=engines, default="auto", help="detection engine")
     add("--seeds", type=int, default=seeds, metavar="N", help=f"seeds 0 to N-1 ({seeds})")
     add("--rows", nargs="+", default=[], metavar="TAG", help="these rows alone")
-    add("--plan", action="store_true", help="print what would be run and what it costs, then stop")
+    plan_help = (
+        "print what would be run and what it costs, measured on a few iterations, then stop; "
+        "nothing is written to FOLDER, and built-in data are made in a temporary one"
+    )
+    add("--plan", action="store_true", help=plan_help)
     add("--json", type=Path, metavar="FILE", help="with --plan: write the plan there, too")
     jobs_help = "runs at a time: on the CPU one core each (2), else one on each GPU"
     add("--jobs", type=int, metavar="N", help=jobs_help)

@@ -15,7 +15,7 @@ from resnext_det.evaluation.coco_input import read_ground_truth
 from resnext_det.file_digests import sha256_of
 from resnext_det.whole_files import write_text_safe
 
-_FILE = "test_set.json"
+TEST_SET = "test_set.json"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def keep_test_set(grid: Grid, found: ScoredSet) -> None:
     Raises:
         UserError: the test set has changed since the study began.
     """
-    path = grid.output / _FILE
+    path = grid.output / TEST_SET
     try:
         before = json.loads(path.read_text("utf-8"))["digest"]
     except FileNotFoundError:

@@ -80,7 +80,7 @@ def test_digits_are_made_once_and_not_mirrored(tmp_path, monkeypatch):
     data = mini_data(options(), tmp_path)
     assert len(list(Path(data.train).rglob("*.jpg"))) == 20
     assert len(list(Path(data.test).rglob("*.jpg"))) == 10
-    assert Path(data.train).is_relative_to(tmp_path / "data")
+    assert Path(data.train).is_relative_to(tmp_path / "digits")
     assert load_config(MINI_CONFIG, list(data.overrides)).cfg.INPUT.CLASSIFICATION.HFLIP == 0
     assert mini_data(options(), tmp_path) == data
 

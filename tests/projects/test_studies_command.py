@@ -2,17 +2,24 @@
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from projects.Cardinality.run import main as cardinality
+from projects.CIFAR.run import main as cifar
+from projects.DetectionComparison.run import main as comparison
+from projects.ImageNet5K.run import main as imagenet5k
+from projects.Quickstart.run import main as quickstart
 from projects.studies import command
 from projects.studies.command import chosen, study_main
 from projects.studies.findings import Finding, difference_findings, finding
 from projects.studies.grid import Grid
 from projects.studies.jobs import Job
+from projects.studies.options import StudyOptions
 from projects.studies.plan import Plan
 from projects.studies.processes import JobFailedError
 from resnext_det.errors import UserError
@@ -177,6 +184,70 @@ def test_a_plan_is_printed_and_written_and_nothing_else(
     assert not (tmp_path / "study").exists()
     assert study("--plan", "--slurm", "-p gpu", "--seeds", "2") == 0
     assert asked["places_at_a_time"] == 4
+
+
+@pytest.mark.parametrize(
+    ("project", "place"),
+    [
+        (comparison, "projects.DetectionComparison.mini"),
+        (quickstart, "projects.Quickstart.run"),
+        (cifar, "projects.studies.classifiers"),
+        (cardinality, "projects.studies.classifiers"),
+        (imagenet5k, "projects.studies.classifiers"),
+    ],
+    ids=["comparison", "quickstart", "cifar", "cardinality", "imagenet5k"],
+)
+def test_a_plan_makes_built_in_data_aside(
+    project: Callable[[list[str]], int],
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    roots: list[Path] = []
+
+    def build(root: Path, **_: Any) -> None:
+        root.mkdir(parents=True)
+        roots.append(root)
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(f"{place}.build_quickstart_data", build)
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    output = tmp_path / "study"
+    words = ["--output", str(output), "--engine", "portable"]
+    assert project([*words, "--plan"]) == 2
+    assert "error: the disk is full" in capsys.readouterr().out
+    assert not roots[0].exists()
+    assert not roots[0].is_relative_to(tmp_path / "study")
+    assert not output.exists()
+    assert project(words) == 2
+    assert roots[1].is_relative_to(output / "data")
+    assert not output.exists()  # it was refused
+
+
+def test_the_plan_of_a_begun_study_takes_its_data(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+    prepared = command._prepared
+
+    @contextmanager
+    def seen(options: StudyOptions) -> Iterator[StudyOptions]:
+        with prepared(options) as found:
+            taken.append(found.data)
+            yield found
+
+    monkeypatch.setattr(command, "_prepared", seen)
+    monkeypatch.setattr(
+        command, "make_plan", lambda grid, **_: Plan(grid.title, grid.output, (), 1, 1)
+    )
+    data = tmp_path / "study" / "data"
+    assert study("--pictures", "0") == 0
+    assert study("--plan") == 0  # it was trained on other data
+    data.mkdir()
+    assert study("--plan") == 0
+    assert [path == data for path in taken] == [True, False, True]
+    assert not taken[1].exists()
 
 
 def test_with_slurm_the_table_comes_when_all_are_finished(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from projects.studies import grid as grids
+from projects.studies import locks
 from projects.studies.folder import hold_folder, open_study
 from projects.studies.locks import read_holder, release, try_lock
 from resnext_det.errors import UserError
@@ -73,8 +74,9 @@ def test_a_foreign_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught, open_study(grid(tmp_path)):
         pass
     assert str(caught.value) == (
-        f"{tmp_path} is no study's folder (it holds thesis.tex and no study.json): give an empty "
-        "or a new folder with --output"
+        f"{tmp_path} is no study's folder (it holds thesis.tex and no study.json, which studies of "
+        "older versions lack, too): give another --output, or remove this folder if nothing in it "
+        "is needed"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -139,6 +141,72 @@ def test_a_failed_study_gives_its_folder_back(tmp_path: Path) -> None:
         raise RuntimeError
     lock = try_lock(tmp_path / "study.lock")
     assert lock is not None
+    release(lock)
+
+
+def refuse(output: Path, *, begun: str = "") -> None:
+    """A command that makes data, marks the folder, and is refused."""
+
+    def command() -> None:
+        with hold_folder(output):
+            (output / "data").mkdir(exist_ok=True)
+            (output / "data" / "0.png").write_text("")
+            with open_study(grid(output)):
+                (output / "test_set.json").write_text("{}")
+                if begun:
+                    (output / begun).mkdir(exist_ok=True)
+                raise UserError("no such row")
+
+    with pytest.raises(UserError, match="no such row"):
+        command()
+
+
+def test_a_refused_command_leaves_what_was_there_before(tmp_path: Path) -> None:
+    refuse(tmp_path / "new" / "study")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "empty").mkdir()
+    refuse(tmp_path / "empty")
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+    (tmp_path / "study" / "data").mkdir(parents=True)
+    refuse(tmp_path / "study")
+    assert {path.name for path in (tmp_path / "study").rglob("*")} == {"data", "0.png"}
+
+
+def test_a_refused_command_keeps_a_study_that_was_begun(tmp_path: Path) -> None:
+    names = {"study.json", "test_set.json", "study.lock", "data", "0.png", "R_50"}
+    refuse(tmp_path / "a", begun="R_50")
+    assert {path.name for path in (tmp_path / "a").rglob("*")} == names
+    (tmp_path / "a" / "study.lock").unlink()
+    refuse(tmp_path / "a")
+    assert {path.name for path in (tmp_path / "a").rglob("*")} == names - {"study.lock"}
+
+
+def test_an_interrupted_command_keeps_what_it_made(tmp_path: Path) -> None:
+    holding = hold_folder(tmp_path / "a")
+    holding.__enter__()
+    (tmp_path / "a" / "data").mkdir()
+    assert not holding.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)  # it goes on up
+    assert (tmp_path / "a" / "data").is_dir()
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "study.lock"
+    calls = []
+
+    def remove_first(descriptor: int, how: int) -> None:
+        if not calls:
+            path.unlink()
+        calls.append(how)
+        flock(descriptor, how)
+
+    flock = locks.fcntl.flock
+    monkeypatch.setattr(locks.fcntl, "flock", remove_first)
+    lock = try_lock(path)
+    assert lock is not None
+    assert len(calls) == 2
+    assert try_lock(path) is None  # it is the file's that is there now
     release(lock)
 
 
