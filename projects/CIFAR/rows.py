@@ -3,9 +3,9 @@
 from itertools import pairwise
 from pathlib import Path
 
-from projects.studies.classifiers import Classifier, network
+from projects.studies.classification.classifiers import Classifier, network
+from projects.studies.classification.paper_tables import ErrorColumn, PaperLine, PaperTable
 from projects.studies.grid import StudyRow
-from projects.studies.paper_tables import ErrorColumn, PaperLine, PaperTable
 
 CONFIGS = "resnext_det://CIFAR"
 MINI_CONFIG = str(Path(__file__).parent / "mini.yaml")

@@ -23,7 +23,7 @@ from projects.CIFAR.rows import (
     paper_tables,
     row_tags,
 )
-from projects.studies.classifiers import (
+from projects.studies.classification.classifiers import (
     MINI,
     NETWORK_KEYS,
     add_mini_options,
@@ -33,10 +33,10 @@ from projects.studies.classifiers import (
     row_pairs,
     schedule,
 )
+from projects.studies.classification.paper_tables import PrintedErrors
 from projects.studies.command import study_main
 from projects.studies.grid import Grid, TestSet
 from projects.studies.options import StudyOptions
-from projects.studies.paper_tables import PrintedErrors
 from resnext_det.errors import UserError
 
 PAPER = "paper"

@@ -26,7 +26,7 @@ from projects.Cardinality.rows import (
     mini_rows,
     mini_tables,
 )
-from projects.studies.classifiers import (
+from projects.studies.classification.classifiers import (
     MINI,
     NETWORK_KEYS,
     add_mini_options,
@@ -36,11 +36,11 @@ from projects.studies.classifiers import (
     row_pairs,
     schedule,
 )
+from projects.studies.classification.paper_tables import PrintedErrors
 from projects.studies.command import study_main
 from projects.studies.findings import Finding, difference_findings, finding
 from projects.studies.grid import Grid, TestSet
 from projects.studies.options import StudyOptions
-from projects.studies.paper_tables import PrintedErrors
 
 IMAGENET = "imagenet"
 TITLE = "Cardinality at equal complexity"

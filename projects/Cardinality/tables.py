@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from projects.Cardinality.rows import WIDTHS, imagenet_tables, mini_tables
-from projects.studies.paper_tables import markdown_errors, read_content
+from projects.studies.classification.paper_tables import markdown_errors, read_content
 from resnext_det.modeling.design import design_widths
 from resnext_det.modeling.designed_network import reference_network
 from resnext_det.reports.page_tables import pipe_table, run_tables_command

@@ -24,7 +24,7 @@ from projects.ImageNet5K.rows import (
     paper_rows,
     paper_table,
 )
-from projects.studies.classifiers import (
+from projects.studies.classification.classifiers import (
     MINI,
     NETWORK_KEYS,
     add_mini_options,
@@ -35,10 +35,10 @@ from projects.studies.classifiers import (
     row_pairs,
     schedule,
 )
+from projects.studies.classification.paper_tables import PrintedErrors
 from projects.studies.command import study_main
 from projects.studies.grid import Grid, TestSet
 from projects.studies.options import StudyOptions
-from projects.studies.paper_tables import PrintedErrors
 
 PAPER = "paper"
 TITLE = "Trained on more classes than are tested"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from projects.ImageNet5K.rows import mini_table, paper_table
-from projects.studies.paper_tables import markdown_of_results
+from projects.studies.classification.paper_tables import markdown_of_results
 from resnext_det.reports.page_tables import run_tables_command
 
 FOLDER = Path(__file__).parent

@@ -19,12 +19,12 @@ from rich.console import Console
 from projects.PublishedModels.evaluations import evaluation_cells, parse_weights
 from projects.PublishedModels.models import PUBLISHED
 from projects.PublishedModels.tables import rich_models
-from projects.studies.classifiers import NETWORK_KEYS
+from projects.studies.classification.classifiers import NETWORK_KEYS
+from projects.studies.classification.paper_tables import Content
 from projects.studies.command import study_main
 from projects.studies.findings import Finding
 from projects.studies.grid import Grid, TestSet
 from projects.studies.options import StudyOptions
-from projects.studies.paper_tables import Content
 from resnext_det.data.catalog import parse_data_argument
 from resnext_det.errors import UserError
 

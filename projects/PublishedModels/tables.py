@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from projects.PublishedModels.models import MODELS, PUBLISHED, PublishedModel
-from projects.studies.paper_tables import Content, read_content
+from projects.studies.classification.paper_tables import Content, read_content
 from resnext_det.reports.page_tables import pipe_table, run_tables_command
 from resnext_det.reports.published import MISSING, published_tables
 

@@ -23,15 +23,15 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from projects.studies.findings import FindingsOf, difference_findings
-from projects.studies.folder import MARKER, hold_folder, open_study
-from projects.studies.gather import check_result, gather, unfinished
+from projects.studies.folders.study_folder import MARKER, hold_folder, open_study
+from projects.studies.gathering.gather import check_result, gather, unfinished
 from projects.studies.grid import Grid
 from projects.studies.options import StudyOptions, parse_options
 from projects.studies.places import Place, choose_places
-from projects.studies.plan import make_plan, print_plan
-from projects.studies.processes import JobFailedError
-from projects.studies.runner import run_jobs
-from projects.studies.slurm import submit_jobs
+from projects.studies.planning.plan import make_plan, print_plan
+from projects.studies.running.processes import JobFailedError
+from projects.studies.running.runner import run_jobs
+from projects.studies.running.slurm import submit_jobs
 from projects.studies.test_sets import find_test_set, keep_test_set
 from resnext_det.errors import UserError
 from resnext_det.reports.html import write_report

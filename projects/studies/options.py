@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from projects.studies.folder import DATA
+from projects.studies.folders.study_folder import DATA
 from resnext_det.engines.base import detectron2_is_installed
 
 DetectionEngine = Literal["d2", "portable"]

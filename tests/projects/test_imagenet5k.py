@@ -17,8 +17,8 @@ from projects.ImageNet5K.rows import (
 )
 from projects.ImageNet5K.run import main
 from projects.ImageNet5K.tables import FOLDER, tables
-from projects.studies import classifiers
-from projects.studies.classifiers import MiniData
+from projects.studies.classification import classifiers
+from projects.studies.classification.classifiers import MiniData
 from resnext_det.config import load_config
 from resnext_det.data.quickstart import QuickstartParams, build_quickstart_data
 from resnext_det.reports.published import published_tables

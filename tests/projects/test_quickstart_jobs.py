@@ -13,7 +13,7 @@ from projects.Quickstart.jobs import (
     Data,
     quickstart_grid,
 )
-from projects.studies.checks import flat_config
+from projects.studies.gathering.checks import flat_config
 from projects.studies.grid import Grid
 from resnext_det.config import load_config
 from resnext_det.modeling.complexity import measure_complexity

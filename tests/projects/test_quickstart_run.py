@@ -12,7 +12,7 @@ from resnext_det.data.quickstart import (
     QuickstartParams,
     build_quickstart_data,
 )
-from tests.projects.finished_study import read
+from tests.projects.studies.finished_study import read
 
 SHORT = ("SOLVER.MAX_ITER", "2", "SOLVER.STEPS", "[]", "SOLVER.WARMUP_ITERS", "0")
 

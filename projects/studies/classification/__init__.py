@@ -1,0 +1,1 @@
+"""What studies of classifiers share: rows, data in small, errors. Engine-neutral."""

@@ -1,0 +1,1 @@
+"""What lies on the disk of a study: whose it is, locks, records of runs. Engine-neutral."""

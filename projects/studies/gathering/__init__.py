@@ -1,0 +1,1 @@
+"""From finished runs to result.json: rows, checks, comparisons, pictures. Engine-neutral."""

@@ -1,0 +1,1 @@
+"""What a study would cost: images, measured hours, memory and disk. Engine-neutral."""

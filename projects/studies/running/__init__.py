@@ -1,0 +1,1 @@
+"""Runs jobs as processes or through SLURM, and shows how far each is. Engine-neutral."""
