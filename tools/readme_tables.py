@@ -48,10 +48,5 @@ def _largest(values: list[float]) -> str:
     return f"{max(values):.2g}" if values else MISSING
 
 
-def main() -> int:
-    """Runs the command; returns 0."""
-    return run_tables_command(REPOSITORY / "README.md", readme_tables, "result JSON")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tables_command(REPOSITORY / "README.md", readme_tables, "result JSON"))

@@ -109,10 +109,5 @@ def _per_class(name: str) -> Column:
     return Column(f"AP {name}", text)
 
 
-def main() -> int:
-    """Runs the command; returns 0."""
-    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tables_command(FOLDER / "README.md", tables, "results/*.json"))

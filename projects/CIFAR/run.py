@@ -23,15 +23,13 @@ from projects.CIFAR.rows import (
     paper_tables,
     row_tags,
 )
-from projects.studies.classification.classifiers import (
+from projects.studies.classification.classifiers import classifier_grid
+from projects.studies.classification.mini import (
     MINI,
-    NETWORK_KEYS,
     add_mini_options,
-    check_mini_options,
-    classifier_cells,
     mini_data,
-    row_pairs,
-    schedule,
+    mini_scale,
+    named_scale,
 )
 from projects.studies.classification.paper_tables import PrintedErrors
 from projects.studies.command import study_main
@@ -80,28 +78,14 @@ def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console)
                 f"or the digits; leave it out, or give --scale {PAPER}"
             )
         console.print("Looking for the data …")
-        data = mini_data(args, options.data)
+        scale = mini_scale(args, mini_data(args, options.data))
         title, rows = "ResNeXt-29 in small", mini_rows()
-        test_set = TestSet(data.test, data.description)
-        sets, overrides = (data.train, data.test), (*data.overrides, *schedule(args.iterations))
     else:
-        check_mini_options(args)
         name = data_set(args)
+        words = f"{DATA_SETS[name]}, its 10,000 test images"
+        scale = named_scale(args, TestSet(f"{name}_test", words))
         title, rows = f"ResNeXt-29 on {DATA_SETS[name]}", paper_rows(name)
-        test_set = TestSet(f"{name}_test", f"{DATA_SETS[name]}, its 10,000 test images")
-        sets, overrides = None, ()
-    cells = classifier_cells(rows, options.seeds, options.output, sets=sets, overrides=overrides)
-    return Grid(
-        title=title,
-        kind="classification",
-        scale=args.scale,
-        output=options.output,
-        cells=cells,
-        pairs=row_pairs(rows, row_tags(rows)),
-        test_set=test_set,
-        compared=NETWORK_KEYS,
-        published=("table7",),
-    )
+    return classifier_grid(scale, rows, row_tags(rows), options, title=title, published=("table7",))
 
 
 if __name__ == "__main__":

@@ -26,15 +26,13 @@ from projects.Cardinality.rows import (
     mini_rows,
     mini_tables,
 )
-from projects.studies.classification.classifiers import (
+from projects.studies.classification.classifiers import NETWORK_KEYS, classifier_grid
+from projects.studies.classification.mini import (
     MINI,
-    NETWORK_KEYS,
     add_mini_options,
-    check_mini_options,
-    classifier_cells,
     mini_data,
-    row_pairs,
-    schedule,
+    mini_scale,
+    named_scale,
 )
 from projects.studies.classification.paper_tables import PrintedErrors
 from projects.studies.command import study_main
@@ -71,26 +69,20 @@ def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console)
     """
     if args.scale == MINI:
         console.print("Looking for the data …")
-        data = mini_data(args, options.data)
+        scale = mini_scale(args, mini_data(args, options.data))
         rows, pairs = mini_rows(), MINI_PAIRS
-        test_set = TestSet(data.test, data.description)
-        sets, overrides = (data.train, data.test), (*data.overrides, *schedule(args.iterations))
     else:
-        check_mini_options(args)
+        words = "ImageNet-1K, validation images, centre crop of 224"
+        scale = named_scale(args, TestSet("imagenet_1k_val", words))
         rows, pairs = imagenet_rows(), IMAGENET_PAIRS
-        test_set = TestSet("imagenet_1k_val", "ImageNet-1K, validation images, centre crop of 224")
-        sets, overrides = None, ()
-    cells = classifier_cells(rows, options.seeds, options.output, sets=sets, overrides=overrides)
-    return Grid(
+    return classifier_grid(
+        scale,
+        rows,
+        pairs,
+        options,
         title=TITLE,
-        kind="classification",
-        scale=args.scale,
-        output=options.output,
-        cells=cells,
-        pairs=row_pairs(rows, pairs),
-        test_set=test_set,
-        compared=(*NETWORK_KEYS, "TEST.MORE_CROPS"),  # Table 5's second crop, of two networks
         published=("table2", "table3", "table4", "no_shortcuts"),
+        compared=(*NETWORK_KEYS, "TEST.MORE_CROPS"),  # Table 5's second crop, of two networks
     )
 
 

@@ -9,14 +9,13 @@ from rich.console import Console
 from projects.DetectionComparison import full, mini
 from projects.DetectionComparison.inputs import check_sets, check_weights, sets_of
 from projects.DetectionComparison.own_data import PRETRAIN_ITERATIONS, Sizes, own_data
-from projects.DetectionComparison.rows import FULL, MINI
+from projects.DetectionComparison.rows import FULL, MINI, RowSet
 from projects.DetectionComparison.starts import Starts, read_weights
-from projects.studies.grid import Cell, Grid, StudyRow, TestSet
+from projects.studies.grid import Cell, Grid, TestSet
 from projects.studies.options import StudyOptions
 from resnext_det.engines.base import detectron2_is_installed, resolve_engine
 from resnext_det.errors import UserError
 
-SCALES = ("mini", "coco", "paper-c4")
 # The paper's own pairs differ by 3.4 and 2.2 %, the mini scale's by 0.2 and 3.4 %.
 MAX_FLOPS_DIFFERENCE = 3.5
 _BACKBONE = (
@@ -26,8 +25,47 @@ _BACKBONE = (
     "MODEL.RESNETS.NUM_GROUPS",
     "MODEL.RESNETS.WIDTH_PER_GROUP",
 )
-_PROPOSALS = ("DATASETS.PROPOSAL_FILES_TRAIN", "DATASETS.PROPOSAL_FILES_TEST")
 _PIXELS = ("INPUT.FORMAT", "MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD")  # come with weights
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a scale is, whatever else is asked.
+
+    Attributes:
+        title: of the page.
+        rows: all it has.
+        test_set: what full networks are scored on; None where the data say it.
+        detector: pattern of the configs whose weights full networks start from.
+        compared: keys that its rows may differ in, beside their backbones'.
+        published: tables with figures beside Table 8's.
+    """
+
+    title: str
+    rows: RowSet
+    test_set: TestSet | None = None
+    detector: str = ""
+    compared: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+
+
+SCALES = {
+    "mini": Scale("ResNet and ResNeXt of half width in Faster R-CNN with FPN", MINI),
+    "coco": Scale(
+        "ResNet and ResNeXt in Faster R-CNN with FPN",
+        FULL,
+        TestSet("coco_2017_val", "COCO 2017 val; trained on its train set, 1x schedule"),
+        full.FPN,
+        published=("mmdetection", "detectron2", "detectron"),
+    ),
+    "paper-c4": Scale(
+        "ResNet and ResNeXt in the paper's own Faster R-CNN",
+        FULL,
+        TestSet("coco_2014_minival", "COCO 2014 minival; trained on train and valminusminival"),
+        full.FAST_RCNN,
+        compared=("DATASETS.PROPOSAL_FILES_TRAIN", "DATASETS.PROPOSAL_FILES_TEST"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -78,12 +116,28 @@ def build_grid(asked: Asked, options: StudyOptions, console: Console) -> Grid:
     Raises:
         UserError: an unknown row, missing data or weights, an engine that cannot.
     """
-    if asked.scale == "mini":
-        return _mini(asked, options, console)
-    return _paper_c4(asked, options) if asked.scale == "paper-c4" else _coco(asked, options)
+    scale = SCALES[asked.scale]
+    if scale.test_set is None:
+        cells, test_set = _mini(asked, options, console)
+    else:
+        cells, test_set = _full(asked, options, scale.detector), scale.test_set
+    return Grid(
+        title=scale.title,
+        kind="detection",
+        scale=asked.scale,
+        output=options.output,
+        cells=cells,
+        pairs=scale.rows.pairs_of([cell.row for cell in cells]),
+        test_set=test_set,
+        compared=(*_BACKBONE, *scale.compared, *(_PIXELS if asked.weights else ())),
+        max_flops_difference=MAX_FLOPS_DIFFERENCE,
+        published=("table8", *scale.published),
+    )
 
 
-def _mini(asked: Asked, options: StudyOptions, console: Console) -> Grid:
+def _mini(
+    asked: Asked, options: StudyOptions, console: Console
+) -> tuple[tuple[Cell, ...], TestSet]:
     rows = MINI.choose(options.rows or None)
     _check_engine(options)
     data = own_data(*asked.sets, asked.sizes)
@@ -99,63 +153,28 @@ def _mini(asked: Asked, options: StudyOptions, console: Console) -> Grid:
     rows = tuple(
         replace(row, pretraining=data.pretraining) if row.pretrained else row for row in rows
     )
-    return Grid(
-        title="ResNet and ResNeXt of half width in Faster R-CNN with FPN",
-        kind="detection",
-        scale="mini",
-        output=options.output,
-        cells=mini.cells(rows, options.seeds, data, options.output, options.engine),
-        pairs=MINI.pairs_of(rows),
-        test_set=TestSet(data.detection[1], data.description),
-        compared=_BACKBONE,
-        max_flops_difference=MAX_FLOPS_DIFFERENCE,
-        published=("table8",),
-    )
+    cells = mini.cells(rows, options.seeds, data, options.output, options.engine)
+    return cells, TestSet(data.detection[1], data.description)
 
 
-def _coco(asked: Asked, options: StudyOptions) -> Grid:
-    rows, starts = _full(asked, options, full.FPN)
-    _check_engine(options)
-    cells = full.coco_cells(rows, options.seeds, starts, options.output, options.engine)
-    _check(asked, options, rows, cells, starts, full.FPN)
-    return Grid(
-        title="ResNet and ResNeXt in Faster R-CNN with FPN",
-        kind="detection",
-        scale="coco",
-        output=options.output,
-        cells=cells,
-        pairs=FULL.pairs_of(rows),
-        test_set=TestSet("coco_2017_val", "COCO 2017 val; trained on its train set, 1x schedule"),
-        compared=(*_BACKBONE, *(_PIXELS if starts.files else ())),
-        max_flops_difference=MAX_FLOPS_DIFFERENCE,
-        published=("table8", "mmdetection", "detectron2", "detectron"),
-    )
-
-
-def _paper_c4(asked: Asked, options: StudyOptions) -> Grid:
-    if options.engine != "d2":
+def _full(asked: Asked, options: StudyOptions, detector: str) -> tuple[Cell, ...]:
+    papers = asked.scale == "paper-c4"
+    if papers and options.engine != "d2":
         raise UserError(
             "--scale paper-c4: only the d2 engine has RPN and Fast R-CNN as two runs: install "
             "Detectron2 (make detectron2) and leave --engine out, or take --scale coco"
         )
+    rows = FULL.choose(options.rows or None)
+    starts = Starts(read_weights(asked.weights, rows), asked.pretrain)
+    rows = full.described(rows, starts, detector)
     _check_engine(options)
-    rows, starts = _full(asked, options, full.FAST_RCNN)
-    cells = full.paper_cells(rows, options.seeds, starts, options.output)
-    _check(asked, options, rows, cells, starts, full.FAST_RCNN)
-    return Grid(
-        title="ResNet and ResNeXt in the paper's own Faster R-CNN",
-        kind="detection",
-        scale="paper-c4",
-        output=options.output,
-        cells=cells,
-        pairs=FULL.pairs_of(rows),
-        test_set=TestSet(
-            "coco_2014_minival", "COCO 2014 minival; trained on train and valminusminival"
-        ),
-        compared=(*_BACKBONE, *_PROPOSALS, *(_PIXELS if starts.files else ())),
-        max_flops_difference=MAX_FLOPS_DIFFERENCE,
-        published=("table8",),
-    )
+    if papers:
+        cells = full.paper_cells(rows, options.seeds, starts, options.output)
+    else:
+        cells = full.coco_cells(rows, options.seeds, starts, options.output, options.engine)
+    if not (options.plan or options.gather_only):  # a plan names what is missing itself
+        _check(asked, cells, starts, detector)
+    return cells
 
 
 def _check_engine(options: StudyOptions) -> None:
@@ -164,28 +183,14 @@ def _check_engine(options: StudyOptions) -> None:
         resolve_engine(options.engine)
 
 
-def _full(asked: Asked, options: StudyOptions, pattern: str) -> tuple[tuple[StudyRow, ...], Starts]:
-    rows = FULL.choose(options.rows or None)
-    starts = Starts(read_weights(asked.weights, rows), asked.pretrain)
-    return full.described(rows, starts, pattern), starts
-
-
-def _check(
-    asked: Asked,
-    options: StudyOptions,
-    rows: Sequence[StudyRow],
-    cells: Sequence[Cell],
-    starts: Starts,
-    pattern: str,
-) -> None:
-    """Names all that is missing, weights first; a plan does so itself."""
-    if options.plan or options.gather_only:
-        return
+def _check(asked: Asked, cells: Sequence[Cell], starts: Starts, detector: str) -> None:
+    """Names all that is missing, weights first."""
+    rows = list(dict.fromkeys(cell.row for cell in cells))
     jobs = list(dict.fromkeys(job for cell in cells for job in cell.jobs))
     without = [
         row.tag
         for row in rows
-        if not (starts.pretrain or row.tag in starts.files or full.named_weights(row, pattern))
+        if not (starts.pretrain or row.tag in starts.files or full.named_weights(row, detector))
     ]
     found: list[str] = []
     for check in (

@@ -15,6 +15,7 @@ from resnext_det.reports.page_tables import pipe_table, run_tables_command
 from resnext_det.reports.study import Study, read_study
 from resnext_det.reports.study_entries import StudyDifference
 from resnext_det.reports.table import MISSING, markdown_table
+from resnext_det.statistics.sentences import signed
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
@@ -112,13 +113,8 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return MISSING if value is None else f"{value:+.1f}"
-
-
-def main() -> int:
-    """Runs the command; returns 0."""
-    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
+    return MISSING if value is None else signed(value)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tables_command(FOLDER / "README.md", tables, "results/*.json"))

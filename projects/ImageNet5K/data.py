@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from projects.studies.classification.classifiers import MiniData
+from projects.studies.classification.mini import MiniData
 
 NUM_OWN = 6  # more than five, or top-5 among them would always be right
 

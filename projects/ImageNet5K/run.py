@@ -24,16 +24,14 @@ from projects.ImageNet5K.rows import (
     paper_rows,
     paper_table,
 )
-from projects.studies.classification.classifiers import (
+from projects.studies.classification.classifiers import classifier_grid
+from projects.studies.classification.mini import (
     MINI,
-    NETWORK_KEYS,
     add_mini_options,
-    check_mini_options,
     check_superset,
-    classifier_cells,
     mini_data,
-    row_pairs,
-    schedule,
+    mini_scale,
+    named_scale,
 )
 from projects.studies.classification.paper_tables import PrintedErrors
 from projects.studies.command import study_main
@@ -69,26 +67,12 @@ def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console)
         if args.test_data is None:
             data = some_classes(data, options.data / "six_classes")
         check_superset(data)
-        rows, pairs = mini_rows(), MINI_PAIRS
-        test_set = TestSet(data.test, data.description)
-        sets, overrides = (data.train, data.test), (*data.overrides, *schedule(args.iterations))
+        scale, rows, pairs = mini_scale(args, data), mini_rows(), MINI_PAIRS
     else:
-        check_mini_options(args)
-        rows, pairs = paper_rows(), PAPER_PAIRS
         words = "ImageNet-1K, validation images, centre crop of 224; trained on ImageNet-5K"
-        test_set, sets, overrides = TestSet("imagenet_1k_val", words), None, ()
-    cells = classifier_cells(rows, options.seeds, options.output, sets=sets, overrides=overrides)
-    return Grid(
-        title=TITLE,
-        kind="classification",
-        scale=args.scale,
-        output=options.output,
-        cells=cells,
-        pairs=row_pairs(rows, pairs),
-        test_set=test_set,
-        compared=NETWORK_KEYS,
-        published=("table6",),
-    )
+        scale = named_scale(args, TestSet("imagenet_1k_val", words))
+        rows, pairs = paper_rows(), PAPER_PAIRS
+    return classifier_grid(scale, rows, pairs, options, title=TITLE, published=("table6",))
 
 
 if __name__ == "__main__":

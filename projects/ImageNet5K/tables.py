@@ -20,10 +20,5 @@ def tables(results: Path = RESULTS) -> dict[str, str]:
     return markdown_of_results({"paper": paper_table(), "mini": mini_table()}, results)
 
 
-def main() -> int:
-    """Runs the command; returns 0."""
-    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tables_command(FOLDER / "README.md", tables, "results/*.json"))

@@ -37,10 +37,5 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     return pipe_table(lines)
 
 
-def main() -> int:
-    """Runs the command; returns 0."""
-    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tables_command(FOLDER / "README.md", tables, "results/*.json"))

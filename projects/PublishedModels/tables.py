@@ -82,10 +82,5 @@ def _number(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2f}"
 
 
-def main() -> int:
-    """Runs the command; returns 0."""
-    return run_tables_command(FOLDER / "README.md", tables, "results/result.json")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tables_command(FOLDER / "README.md", tables, "results/result.json"))

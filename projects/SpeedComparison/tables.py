@@ -54,10 +54,5 @@ def _line(row: Mapping[str, Any], clocks: list[str]) -> list[str]:
     return parts
 
 
-def main() -> int:
-    """Runs the command; returns 0."""
-    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tables_command(FOLDER / "README.md", tables, "results/*.json"))

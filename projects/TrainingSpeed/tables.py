@@ -96,10 +96,5 @@ def _numbers(comparison: Comparison, name: str, clocks: list[str]) -> list[str]:
     return cells
 
 
-def main() -> int:
-    """Runs the command; returns 0."""
-    return run_tables_command(FOLDER / "README.md", tables, "results/*.json")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tables_command(FOLDER / "README.md", tables, "results/*.json"))

@@ -72,6 +72,11 @@ def test_a_study_gives_its_three_tables(results: Path) -> None:
     assert "3.0 to 3.0 minutes" in found["digits run"]
 
 
+def test_a_difference_of_nothing_has_no_sign() -> None:
+    found = [tables._signed(value) for value in (0.04, -0.04, -0.06, None)]
+    assert found == ["0.0", "0.0", "-0.1", "–"]
+
+
 def test_the_page_has_a_place_for_every_table(results: Path) -> None:
     for study in tables.STUDIES:
         for name in ("", " differences", " run"):

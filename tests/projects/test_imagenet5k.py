@@ -17,8 +17,8 @@ from projects.ImageNet5K.rows import (
 )
 from projects.ImageNet5K.run import main
 from projects.ImageNet5K.tables import FOLDER, tables
-from projects.studies.classification import classifiers
-from projects.studies.classification.classifiers import MiniData
+from projects.studies.classification import mini
+from projects.studies.classification.mini import MiniData
 from resnext_det.config import load_config
 from resnext_det.data.quickstart import QuickstartParams, build_quickstart_data
 from resnext_det.reports.published import published_tables
@@ -86,9 +86,7 @@ def test_the_paper_scale_wants_imagenet(tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_the_smallest_study(tmp_path, monkeypatch, capsys):
     few = QuickstartParams(train_scenes=1, val_scenes=1, train_crops=40, val_crops=20)
-    monkeypatch.setattr(
-        classifiers, "build_quickstart_data", partial(build_quickstart_data, params=few)
-    )
+    monkeypatch.setattr(mini, "build_quickstart_data", partial(build_quickstart_data, params=few))
     words = ["--iterations", "1", "--rows", "R_26_1x32d", "X_26_32x2d", "--gpus", "none"]
     assert main([*words, "--output", str(tmp_path / "out")]) == 0
     result = json.loads((tmp_path / "out/result.json").read_text())

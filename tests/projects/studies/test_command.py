@@ -191,9 +191,9 @@ def test_a_plan_is_printed_and_written_and_nothing_else(
     [
         (comparison, "projects.DetectionComparison.mini"),
         (quickstart, "projects.Quickstart.run"),
-        (cifar, "projects.studies.classification.classifiers"),
-        (cardinality, "projects.studies.classification.classifiers"),
-        (imagenet5k, "projects.studies.classification.classifiers"),
+        (cifar, "projects.studies.classification.mini"),
+        (cardinality, "projects.studies.classification.mini"),
+        (imagenet5k, "projects.studies.classification.mini"),
     ],
     ids=["comparison", "quickstart", "cifar", "cardinality", "imagenet5k"],
 )
