@@ -126,8 +126,9 @@ def _detection(sizes: Sizes) -> tuple[str, ...]:
         # Cells, people and cars stand closer than the digits do.
         *("MODEL.RPN.POST_NMS_TOPK_TRAIN", "300"),
         *("MODEL.RPN.POST_NMS_TOPK_TEST", "200"),
-        # Pictures have three times the pixels of the digits' scenes: half as many an iteration.
+        # Pictures have three times the pixels of the digits' scenes: half as many an iteration,
+        # and half of the rate.
         *("SOLVER.IMS_PER_BATCH", "4"),
         *("SOLVER.REFERENCE_BATCH", "4"),
-        *("SOLVER.BASE_LR", "0.015"),
+        *("SOLVER.BASE_LR", "0.005"),
     )
