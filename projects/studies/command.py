@@ -37,6 +37,7 @@ from resnext_det.errors import UserError
 from resnext_det.reports.html import write_report
 from resnext_det.reports.study import Study, read_study
 from resnext_det.reports.table import rich_table
+from resnext_det.training.result import RESULT
 from resnext_det.whole_files import write_text_safe
 
 MakeGrid = Callable[[argparse.Namespace, StudyOptions, Console], Grid]
@@ -139,8 +140,7 @@ def run_study(
         return _plan(grid, options, console)
     check_result(grid)
     with open_study(grid):
-        test_set = find_test_set(grid)
-        keep_test_set(grid, test_set)
+        keep_test_set(grid, find_test_set(grid))
         fresh = False
         if unfinished(grid) and not options.gather_only:
             if options.slurm is not None:
@@ -149,6 +149,7 @@ def run_study(
             else:
                 fresh = run_jobs(grid.jobs, places=_places(options), console=console)
         seconds = time.monotonic() - begin if fresh else None
+        test_set = find_test_set(grid)
         result = gather(grid, options, test_set, findings=findings, seconds=seconds)
         page = write_report(result)
     study = read_study(result)
@@ -174,8 +175,18 @@ def _plan(grid: Grid, options: StudyOptions, console: Console) -> int:
         plan = make_plan(grid, places_at_a_time=len(grid.cells), console=console)
     print_plan(plan, console)
     if options.plan_json is not None:
+        _check_plan_json(options.plan_json, grid.output)
         write_text_safe(options.plan_json, json.dumps(plan.as_dict(), indent=1) + "\n")
     return 0
+
+
+def _check_plan_json(path: Path, output: Path) -> None:
+    """Refuses to write a plan where a study or a run keeps its own files."""
+    folder = path.resolve().parent
+    if folder.is_relative_to(output.resolve()):
+        raise UserError(f"--json {path}: lies in the study's folder: name a file elsewhere")
+    if path.name == RESULT and path.exists():
+        raise UserError(f"--json {path}: is a result's name and is there: name another file")
 
 
 def chosen(grid: Grid, tags: Sequence[str]) -> Grid:

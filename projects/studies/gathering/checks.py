@@ -2,15 +2,18 @@
 
 import contextlib
 import io
+import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from projects.studies.findings import Finding, finding
 from projects.studies.gathering.rows import FinishedCell, Run, complexity
 from projects.studies.grid import Grid, StudyRow
 from projects.studies.test_sets import ScoredSet
+from resnext_det.classification.ranks import RANKS_FILE
 from resnext_det.evaluation.coco_ap import evaluate_boxes
 from resnext_det.evaluation.coco_input import read_ground_truth
 from resnext_det.evaluation.results_json import RESULTS_FILE
@@ -55,11 +58,13 @@ def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def checks(grid: Grid, cells: Sequence[FinishedCell], test_set: ScoredSet) -> list[Finding]:
-    """Returns what is checked of every study: complexity, settings, and each detector's AP."""
+    """Returns what is checked of every study: complexity, settings, and each run's metrics."""
     found = complexity_findings(grid, cells)
     found.append(settings_finding(grid, cells))
     if grid.kind == "detection":
         found.append(pycocotools_finding(cells, test_set))
+    else:
+        found.append(accuracy_finding(cells))
     return found
 
 
@@ -172,6 +177,30 @@ def pycocotools_finding(cells: Sequence[FinishedCell], test_set: ScoredSet) -> F
         f"{f'{largest:.0e}' if largest else 0}."
     )
     return finding(text, True)
+
+
+def accuracy_finding(cells: Sequence[FinishedCell]) -> Finding:
+    """Counts every classifier's top-1 and top-5 anew from the ranks that it left."""
+    number, wrong = 0, []
+    for cell in cells:
+        metrics, counted = cell.last.result["metrics"], _counted(cell.last.job.folder)
+        for name, theirs in counted.items():
+            number += 1
+            if name in metrics and _printed(metrics[name]) != _printed(theirs):
+                label = f"{cell.cell.row.label}, seed {cell.cell.seed}"
+                said = _printed(metrics[name])
+                wrong.append(f"{label}: {name} {said}, counted {_printed(theirs)}")
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        return finding(f"An accuracy is not what the ranks say: {sorted(wrong)[0]}{more}.", False)
+    text = f"All {number} accuracies of the {len(cells)} runs equal those counted from their ranks."
+    return finding(text, True)
+
+
+def _counted(folder: Path) -> dict[str, float]:
+    """Returns top1 and top5 in percent, from `inference/classification_ranks.json`."""
+    ranks = json.loads((folder / RANKS_FILE).read_text("utf-8"))["ranks"]
+    return {f"top{k}": 100 * sum(rank < k for rank in ranks) / len(ranks) for k in (1, 5) if ranks}
 
 
 def _printed(value: float | None) -> str:

@@ -10,13 +10,14 @@ from projects.studies.findings import FindingsOf
 from projects.studies.folders.records import check_finished, is_finished, read_record
 from projects.studies.gathering.checks import checks, shared_settings
 from projects.studies.gathering.comparisons import differences, precision_recall_entry
+from projects.studies.gathering.origins import check_origins
 from projects.studies.gathering.pictures import picture_entries
 from projects.studies.gathering.rows import FinishedCell, Run, read_cell, row_entry
 from projects.studies.grid import Grid
 from projects.studies.jobs import Job
 from projects.studies.options import StudyOptions
 from projects.studies.shell import shell_command
-from projects.studies.test_sets import ScoredSet, dataset_entry
+from projects.studies.test_sets import ScoredSet, dataset_entry, keep_test_set
 from resnext_det.errors import UserError, few
 from resnext_det.training.result import RESULT
 from resnext_det.whole_files import write_text_safe
@@ -37,7 +38,7 @@ def gather(
     Args:
         grid: the study.
         options: its options.
-        test_set: what its rows are scored on, as it is now.
+        test_set: what its rows are scored on, as it is now, after the last run.
         findings: the study's own sentences, after those of the checks.
         seconds: what the whole took; None where parts had been finished before, which keeps what
             an earlier file of the same rows says.
@@ -47,7 +48,8 @@ def gather(
 
     Raises:
         UserError: runs are missing, of other settings than the grid's, or of different code
-            versions, engines, classes or test sets, or a file there is another study's.
+            versions, engines, classes or test sets, a file there is another study's or another
+            run's, or the test set is another than when the study was begun.
     """
     path = grid.output / RESULT
     before = check_result(grid)
@@ -57,14 +59,16 @@ def gather(
             f"{grid.output}: {len(missing)} of {len(grid.jobs)} runs are not finished: "
             f"{few(names, 6)}; the same command without --gather-only finishes them"
         )
+    keep_test_set(grid, test_set)  # hours may have gone by since it was looked at
     cells = [read_cell(cell) for cell in grid.cells]
-    _check_same(cells)
     check_finished(grid.jobs)
+    check_origins(cells, grid.output)
+    _check_same(cells)
     content = _content(grid, options, test_set, cells)
     same_rows = _runs_of(before) == _runs_of(content)
     content["seconds"] = before.get("seconds") if seconds is None and same_rows else seconds
     content["findings"] = [*checks(grid, cells, test_set), *findings(content)]
-    write_text_safe(path, json.dumps(content, indent=1) + "\n")
+    write_text_safe(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
     return path
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import os
 import statistics
 from collections.abc import Mapping, Sequence
@@ -168,7 +169,8 @@ def _pretraining(words: str, run: Run | None) -> str:
 
 def _speed(run: Run) -> dict[str, Any]:
     """Seconds of an iteration, as its metrics say them, the middle one; and where."""
-    times = [entry["time"] for entry in read_metrics(run.job.folder) if entry.get("time")]
+    entries = read_metrics(run.job.folder)
+    times = [entry["time"] for entry in entries if _is_finite(entry.get("time"))]
     return {
         "train_seconds_per_iteration": statistics.median(times) if times else None,
         "device": run.result["versions"].get("device"),
@@ -180,11 +182,16 @@ def _curves(run: Run) -> dict[str, list[list[float]]]:
     entries = read_metrics(run.job.folder)
     curves = {}
     for key in _CURVES[run.kind]:
-        points = [(e["iteration"] + 1, e[key]) for e in entries if e.get(key) is not None]
+        points = [(e["iteration"] + 1, e[key]) for e in entries if _is_finite(e.get(key))]
         if points:
             iterations, values = zip(*thinned(points), strict=True)
             curves[key] = [list(iterations), list(values)]
     return curves
+
+
+def _is_finite(value: Any) -> bool:
+    """Tells whether a metric can be drawn: a loss may have been nan, and a metric null."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

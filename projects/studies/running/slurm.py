@@ -213,12 +213,13 @@ def _write_script(job: Job, words: Sequence[str], code: CodeVersion, num_gpus: i
 # {" ".join(job.title.split())}: written and submitted by the study's command.
 cd {shlex.quote(os.getcwd())} || exit 1
 {shlex.join([python, str(check), code.sources])} || exit 2
-trap 'echo "end $(date +%s)" >> {times}' EXIT
+times={times}
+trap 'echo "end $(date +%s)" >> "$times"' EXIT
 if [ -e {checkpoint} ]; then
-  echo "start $(date +%s)" >> {times}
+  echo "start $(date +%s)" >> "$times"
   {shlex.join(resumed(fresh))}
 else
-  echo "start $(date +%s)" > {times}
+  echo "start $(date +%s)" > "$times"
   {shlex.join(fresh)}
 fi
 """

@@ -1,6 +1,6 @@
 """What SLURM's own commands say and do: sbatch, squeue, sacct, scancel. Engine-neutral."""
 
-import getpass
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ def active_states() -> dict[str, str]:
     Raises:
         UserError: there is no squeue, or it fails.
     """
-    said = _call("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i %T")
+    said = _call("squeue", "--noheader", f"--user={os.getuid()}", "--format=%i %T")
     return dict(line.split(maxsplit=1) for line in said.splitlines() if len(line.split()) > 1)
 
 

@@ -182,6 +182,16 @@ def test_a_plan_is_printed_and_written_and_nothing_else(
     assert "Two of equal cost: the plan" in capsys.readouterr().out
     assert read(path)["title"] == "Two of equal cost"
     assert not (tmp_path / "study").exists()
+    taken = tmp_path / "other" / "result.json"
+    taken.parent.mkdir()
+    taken.write_text("{}")
+    for place, words in (
+        (tmp_path / "study" / "plan.json", "lies in the study's folder: name a file elsewhere"),
+        (taken, "is a result's name and is there: name another file"),
+    ):
+        assert study("--plan", "--json", str(place), "--gpus", "none") == 2
+        assert words in " ".join(capsys.readouterr().out.split())
+    assert taken.read_text() == "{}"
     assert study("--plan", "--slurm", "-p gpu", "--seeds", "2") == 0
     assert asked["places_at_a_time"] == 4
 

@@ -71,10 +71,25 @@ def test_classifiers_are_compared_by_their_ranks(grid: Grid) -> None:
     assert content["dataset"]["num_images"] == 4
     assert content["settings"]["INPUT.CLASSIFICATION.TRAIN_CROP"] == 32
     assert list(content["rows"][0]["curves"]) == ["classification"]
-    assert [f["passed"] for f in content["findings"]] == [True, True, None]
+    assert [f["passed"] for f in content["findings"]] == [True, True, True, None]
     assert "networks' multiply-adds differ by" in content["findings"][0]["text"]
     assert content["findings"][1]["text"].endswith("they differ in the network alone.")
-    assert content["findings"][2]["text"].startswith("ResNeXt-26 30x4d minus ResNet-26: top1")
+    counted = "All 4 accuracies of the 2 runs equal those counted from their ranks."
+    assert content["findings"][2]["text"] == counted
+    assert content["findings"][3]["text"].startswith("ResNeXt-26 30x4d minus ResNet-26: top1")
+
+
+def test_an_accuracy_that_the_ranks_do_not_have_is_said(grid: Grid) -> None:
+    path = grid.jobs[0].folder / "result.json"
+    content = read(path)
+    content["metrics"]["top1"] = 99.0
+    path.write_text(json.dumps(content))
+    path = gather(grid, options_for(grid), find_test_set(grid), findings=difference_findings)
+    assert read(path)["findings"][2] == {
+        "text": "An accuracy is not what the ranks say: ResNet-26, seed 0: top1 99.0000, counted "
+        "25.0000.",
+        "passed": False,
+    }
 
 
 def test_ranks_of_other_images_are_refused(grid: Grid) -> None:

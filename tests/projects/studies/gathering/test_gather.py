@@ -293,6 +293,18 @@ def test_other_images_are_another_test_set(grid: Grid, tmp_path: Path) -> None:
     assert find_test_set(grid).digest != before
 
 
+def test_what_is_not_finite_is_not_drawn(grid: Grid) -> None:
+    path = grid.jobs[-1].folder / "metrics.json"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["total_loss"] = lines[1]["time"] = float("nan")
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    row = gathered(grid)["rows"][-1]
+    iterations, losses = row["curves"]["detection"]["total_loss"]
+    assert (iterations[0], len(iterations), losses[0]) == (40, 9, 1.0)
+    # The median of 0.25, 0.27, 0.28, …, 0.34: 0.26 was made nan.
+    assert row["speed"]["train_seconds_per_iteration"] == pytest.approx(0.30)
+
+
 def test_curves_have_at_most_200_points() -> None:
     assert thinned([]) == []
     assert thinned([(1, 0.5), (2, 0.25)]) == [(1, 0.5), (2, 0.25)]

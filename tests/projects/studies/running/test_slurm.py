@@ -11,7 +11,7 @@ from rich.console import Console
 
 from projects.studies.code_version import current_sources
 from projects.studies.folders.locks import release, try_lock
-from projects.studies.folders.records import job_seconds, read_record, write_record
+from projects.studies.folders.records import TIMES, job_seconds, read_record, write_record
 from projects.studies.jobs import Job, command
 from projects.studies.places import cpu_places
 from projects.studies.running.processes import LOCK
@@ -217,6 +217,28 @@ def test_what_runs_here_is_not_submitted(tmp_path: Path, cluster) -> None:
         give(job)
     release(lock)
     assert not cluster.jobs
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b", "it's", 'a"b', "a$(touch made)b", "a;touch made", "a\nb", "a`touch made`"],
+    ids=["space", "quote", "double quote", "substitution", "semicolon", "line", "backtick"],
+)
+def test_a_script_writes_its_times_where_they_belong_whatever_the_folder_is_called(
+    tmp_path: Path, cluster, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    neighbour = tmp_path / "a"
+    neighbour.write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
+    job = make_job(tmp_path / name / "run")
+    give(job)
+    cluster.work()
+    assert cluster.states() == ["COMPLETED"]
+    words = [line.split()[0] for line in (job.folder / TIMES).read_text().splitlines()]
+    assert words == ["start", "end"]
+    assert neighbour.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {*before, name.partition("/")[0]}
 
 
 @pytest.mark.parametrize("program", ["sbatch", "squeue"])
