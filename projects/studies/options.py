@@ -38,7 +38,7 @@ class StudyOptions:
         gpus_per_run: GPUs of each run.
         slurm: sbatch's options; None where runs are processes of this machine.
         pictures: images that the page shows; 0 leaves them out.
-        gather_only: make the table of what is finished; train nothing.
+        gather_only: make the table of a finished study; train nothing.
         words: what was typed, without the interpreter's own path.
         aside: folder for what a plan has to make; None for the study's own.
     """
@@ -86,6 +86,7 @@ def parse_options(
         SystemExit: with status 2, after a line on what is wrong.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    parser.allow_abbrev = False  # --seed 1 would pass for --seeds 1, which is seed 0
     _add(parser, output, seeds)
     args = parser.parse_args(words)
     _check(parser, args)
@@ -128,7 +129,11 @@ def _add(parser: argparse.ArgumentParser, output: Path, seeds: int) -> None:
     add("--gpus-per-run", type=int, default=1, metavar="K", help="GPUs of each run (1)")
     add("--slurm", metavar="OPTIONS", help='submit each run with sbatch and these: "-p gpu …"')
     add("--pictures", type=int, default=4, metavar="N", help="images on the page (4); 0: none")
-    add("--gather-only", action="store_true", help="make the table of finished runs; train nothing")
+    add(
+        "--gather-only",
+        action="store_true",
+        help="make the table of a finished study; train nothing",
+    )
 
 
 def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

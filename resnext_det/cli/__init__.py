@@ -2,12 +2,20 @@
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from resnext_det.cli import complexity, dataset, design, report, train, weights
 from resnext_det.cli.errors import report_errors
 
 DESCRIPTION = "ResNeXt: classifiers, detectors and the data they are trained on."
 VERBS = (complexity, dataset, design, report, train, weights)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes no shortened option, nor do the parsers of its verbs, which are of its class."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: see `report_errors`.
     """
-    parser = argparse.ArgumentParser(prog="resnext-det", description=DESCRIPTION)
+    parser = _Parser(prog="resnext-det", description=DESCRIPTION)
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:
         verb.add_parser(subparsers)

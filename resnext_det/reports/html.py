@@ -27,7 +27,14 @@ from resnext_det.reports.page_lists import (
     seeds_table,
     summary_table,
 )
-from resnext_det.reports.page_words import caption_of, commands_of, intro, provenance
+from resnext_det.reports.page_words import (
+    caption_of,
+    commands_of,
+    intro,
+    no_pictures,
+    provenance,
+    published_caveat,
+)
 from resnext_det.reports.pictures import Picture, sample_pictures
 from resnext_det.reports.published import PublishedTable, published_tables
 from resnext_det.reports.seeds import group_rows
@@ -106,6 +113,7 @@ def _content(study: Study, num_pictures: int) -> dict[str, Any]:
         "verdicts": verdicts,
         "findings": [f for f in study.more.get("findings") or [] if f["text"] not in said],
         "summary": summary_table(study, groups, caption_of(study, groups)),
+        "one_seed": all(difference.one_seed for difference in study.differences),
         "pairs": [(pair, *difference_figures(pair)) for pair in pairs],
         "seeds": seeds_table(study, groups) if any(len(g.rows) > 1 for g in groups) else None,
         "training": training_figures(groups),
@@ -115,8 +123,10 @@ def _content(study: Study, num_pictures: int) -> dict[str, Any]:
         "classes": classes_table(groups, study.rows),
         "pictures": _panels(study),
         "samples": [] if study.pictures else _samples(study, num_pictures),
+        "no_pictures": no_pictures(study),
         "cost": cost_table(groups, study.kind),
         "published": [(_heading(table), published_page_table(table)) for table in tables],
+        "caveat": published_caveat(study),
         "commands": commands_of(study, groups),
         "provenance": provenance(study),
     }

@@ -1,6 +1,6 @@
 """The tables of a study's page, as headings and cells. Engine-neutral."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from resnext_det.reports.metric_columns import class_names, metric_columns, metric_name
@@ -138,7 +138,7 @@ def pairs_of(study: Study) -> list[Pair]:
     for difference in study.differences:
         found.setdefault((difference.first, difference.second), []).append(difference)
     return [
-        _pair(f"{second} minus {first}", of, _left_out(study, of))
+        _pair(f"{second} minus {first}", of, _left_out(study, of), _found_by_neither(study, of))
         for (first, second), of in found.items()
     ]
 
@@ -150,8 +150,7 @@ def main_metric(study: Study) -> str:
 
 def _left_out(study: Study, differences: Sequence[StudyDifference]) -> str:
     """Says which of a pair's metrics have no difference, as both networks are always right."""
-    names = differences[0].first, differences[0].second
-    rows = [row for g in group_rows(study.rows) if g.label in names for row in g.rows]
+    rows = _rows_of(study, differences[0])
     compared = {d.metric for d in differences}
     always = [
         metric_name(key)
@@ -162,42 +161,60 @@ def _left_out(study: Study, differences: Sequence[StudyDifference]) -> str:
     return f"No line for {', '.join(always)}: both have 100 % at every seed." if always else ""
 
 
-def _pair(title: str, differences: Sequence[StudyDifference], caption: str) -> Pair:
+def _found_by_neither(study: Study, differences: Sequence[StudyDifference]) -> set[str]:
+    """Returns the metrics of which both detectors have 0 at every seed: nothing to compare."""
+    rows = _rows_of(study, differences[0])
+    names = {d.metric for d in differences} if rows and study.kind == DETECTION else set()
+    return {name for name in names if all(row.metrics.get(name) == 0.0 for row in rows)}
+
+
+def _rows_of(study: Study, difference: StudyDifference) -> list[Row]:
+    names = difference.first, difference.second
+    return [row for g in group_rows(study.rows) if g.label in names for row in g.rows]
+
+
+def _pair(
+    title: str, differences: Sequence[StudyDifference], caption: str, neither: Container[str]
+) -> Pair:
     classes = [d for d in differences if d.metric.startswith("AP-")]
     others = [d for d in differences if d not in classes]
     return Pair(
         title,
         tuple(differences),
-        _differences_table(others, "Metric", caption),
-        _differences_table(classes, "Class") if classes else None,
+        _differences_table(others, "Metric", neither, caption),
+        _differences_table(classes, "Class", neither) if classes else None,
     )
 
 
 def _differences_table(
-    differences: Sequence[StudyDifference], first: str, caption: str = ""
+    differences: Sequence[StudyDifference], first: str, neither: Container[str], caption: str = ""
 ) -> PageTable:
     widths = dict.fromkeys(f"{100 * d.confidence:g} %" for d in differences)
     width = " or ".join(widths)
+    drawn = max((d.drawn for d in differences), key=len, default="images")
     headings = (
         (first, False),
         ("Difference", True),
-        (f"{width}, images and seeds", True),
+        (f"{width}, {drawn}", True),
         (f"{width}, seeds alone", True),
         ("Each seed", True),
         ("Verdict", False),
     )
-    lines = tuple(
-        (
-            metric_name(d.metric),
-            signed(d.value),
-            _interval(d.low, d.high),
-            _interval(d.t_low, d.t_high),
-            " ".join(signed(value) for value in d.per_seed) or MISSING,
-            d.verdict or MISSING,
-        )
-        for d in differences
-    )
+    lines = tuple(_difference_line(d, d.metric in neither) for d in differences)
     return PageTable(headings, lines, caption)
+
+
+def _difference_line(d: StudyDifference, neither: bool) -> tuple[str, ...]:
+    if neither:  # 0.0 (0.0 to 0.0) would read as a finding of great precision
+        return (metric_name(d.metric), *[MISSING] * 4, "neither finds any")
+    return (
+        metric_name(d.metric),
+        signed(d.value),
+        _interval(d.low, d.high),
+        _interval(d.t_low, d.t_high),
+        " ".join(signed(value) for value in d.per_seed) or MISSING,
+        d.verdict or ("one seed" if d.one_seed and d.value is not None else MISSING),
+    )
 
 
 def signed(value: float | None) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 from resnext_det.reports.metric_columns import metric_columns
 from resnext_det.reports.seeds import RowGroup
-from resnext_det.reports.study import CLASSIFICATION, Study
+from resnext_det.reports.study import CLASSIFICATION, DETECTION, Study
 
+_MINI = "mini"  # the scale of every study of small networks
 _CODE = {"package": "resnext-det", "sources": "sources (SHA-256)", "commit": "commit"}
 
 
@@ -50,6 +51,27 @@ def caption_of(study: Study, groups: Sequence[RowGroup]) -> str:
     if any(len(group.rows) > 1 for group in groups):
         words += " Mean ± sample standard deviation over the seeds."
     return words
+
+
+def published_caveat(study: Study) -> str:
+    """Returns what stands above the published figures where they are of another kind than ours."""
+    if study.more.get("scale") != _MINI:
+        return ""
+    return (
+        "These are of other networks, on other data, trained for other lengths than this study’s: "
+        "a difference here, of either sign, or none, neither confirms nor contradicts them."
+    )
+
+
+def no_pictures(study: Study) -> str:
+    """Returns why a comparison of detectors may show no image; "" where it does, or is older."""
+    compares = study.kind == DETECTION and study.differences
+    if not compares or study.more.get("pictures") != []:
+        return ""
+    return (
+        "No image is shown: none was asked for, or the first two detectors differ on none in "
+        "boxes with a score of at least 50 %, the only ones that are drawn."
+    )
 
 
 def commands_of(study: Study, groups: Sequence[RowGroup]) -> list[Commands]:

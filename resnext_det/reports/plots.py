@@ -57,7 +57,7 @@ def _draw_differences(
     named = set()
     for y, d in enumerate(differences):
         for ends, offset, index, words in (
-            ((d.low, d.high), -0.12, 0, "images and seeds"),
+            ((d.low, d.high), -0.12, 0, d.drawn),
             ((d.t_low, d.t_high), 0.12, 1, "seeds alone"),
         ):
             if None in ends:

@@ -45,6 +45,16 @@ class StudyDifference:
     verdict: str | None
     text: str
 
+    @property
+    def one_seed(self) -> bool:
+        """Whether one network of each was compared, which says nothing of architectures."""
+        return self.num_seeds == 1 or (self.num_seeds is None and len(self.per_seed) == 1)
+
+    @property
+    def drawn(self) -> str:
+        """What the bootstrap draws again: one seed is the same in every draw."""
+        return "images" if self.one_seed else "images and seeds"
+
 
 @dataclass(frozen=True)
 class PrecisionCurve:

@@ -21,8 +21,9 @@ def difference_sentence(difference: PairedDifference, first: str, second: str) -
     over = f"{signed(difference.low, digits)} to {signed(difference.high, digits)}"
     if difference.t_low is None or difference.t_high is None:
         return (
-            f"{second} minus {first}: {metric} {value} ({width} interval over {images}: {over}); "
-            "one seed each speaks of these two trained networks, not of the architectures."
+            "With one seed each, this compares two trained networks, not architectures: "
+            f"{second} minus {first} is {value} in {metric} ({width} interval over {images}: "
+            f"{over})."
         )
     intervals = (
         f"{value} ({width} intervals: {over} over {images} and {difference.num_seeds} seeds, "

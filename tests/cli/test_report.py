@@ -58,6 +58,14 @@ def test_mistakes_are_one_line_and_status_2(
     assert not (tmp_path / "report.html").exists()
 
 
+def test_no_option_is_taken_for_a_longer_one(
+    result: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["report", str(result), "--outp", "page.html"])
+    assert "unrecognized arguments: --outp page.html" in capsys.readouterr().err
+
+
 def test_another_file_is_not_overwritten(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = result.read_bytes()
     assert main(["report", str(result), "-o", str(result)]) == 2

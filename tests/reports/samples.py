@@ -218,8 +218,8 @@ def _difference(rows: list[dict[str, Any]], first: str, second: str, metric: str
 def _sentence(first: str, second: str, metric: str, value: float, verdict: str | None) -> str:
     if verdict is None:
         return (
-            f"{second} minus {first}: {metric} {value:+.1f}; one seed each speaks of these two "
-            "trained networks, not of the architectures."
+            "With one seed each, this compares two trained networks, not architectures: "
+            f"{second} minus {first} is {value:+.1f} in {metric}."
         )
     if verdict == "not told apart":
         return f"{second} and {first} are not told apart in {metric} by this much data."

@@ -176,6 +176,52 @@ def test_a_top_5_without_difference_is_said(tmp_path: Path) -> None:
     assert none in " ".join(written(tmp_path, content).words)
 
 
+def test_one_seed_is_said_where_it_matters(tmp_path: Path) -> None:
+    page = written(tmp_path, detection(models=FOUR[:2], num_seeds=1))
+    text = " ".join(page.words)
+    said = "With one seed each, this compares two trained networks, not architectures: ResNeXt-50 "
+    assert any(words.startswith(said) for words in page.words)
+    assert {"95 %, images", "one seed"} <= set(page.words)
+    assert "images and seeds" not in text.lower()
+    several = written(tmp_path, detection(models=FOUR[:2], num_seeds=3))
+    assert "95 %, images and seeds" in several.words
+    assert not {"95 %, images", "one seed"} & set(several.words)
+    for words in (text, " ".join(several.words)):
+        assert "of twenty differences that are truly zero, one interval of 95 % excludes" in words
+
+
+def test_what_neither_finds_is_no_difference_of_nothing(tmp_path: Path) -> None:
+    content = detection(models=FOUR[:2], num_seeds=2)
+    assert "neither finds any" not in written(tmp_path, content).words
+    for row in content["rows"]:
+        row["metrics"]["AP-WBC"] = 0.0
+    assert written(tmp_path, content).words.count("neither finds any") == 1
+    content["rows"][0]["metrics"]["AP-WBC"] = 0.1
+    assert "neither finds any" not in written(tmp_path, content).words
+
+
+def test_a_comparison_without_pictures_says_why(tmp_path: Path) -> None:
+    why = (
+        "No image is shown: none was asked for, or the first two detectors differ on none in "
+        "boxes with a score of at least 50 %, the only ones that are drawn."
+    )
+    content = detection(num_seeds=1, num_pictures=0)
+    assert why in written(tmp_path, content).words
+    assert why not in written(tmp_path, detection(num_seeds=1)).words
+    assert why not in written(tmp_path, classification(num_seeds=1)).words
+    assert why not in written(tmp_path, {**content, "differences": []}).words
+
+
+def test_small_studies_do_not_contradict_what_is_published(tmp_path: Path) -> None:
+    caveat = "a difference here, of either sign, or none, neither confirms nor contradicts them."
+    content = classification(num_seeds=1)
+    page = written(tmp_path, content)
+    place = next(i for i, words in enumerate(page.words) if words.endswith(caveat))
+    assert [words for words in page.words[:place] if words][-1] == "Published figures"
+    assert caveat not in " ".join(written(tmp_path, {**content, "scale": "imagenet"}).words)
+    assert caveat not in " ".join(written(tmp_path, {**content, "published": []}).words)
+
+
 def test_the_cost_says_what_is_counted(tmp_path: Path) -> None:
     words = " ".join(written(tmp_path, detection(num_seeds=1)).words)
     assert "Params and GFLOPs are the backbone’s, without the detector’s other parts." in words

@@ -50,8 +50,8 @@ def test_no_end_is_printed_as_0_that_is_not() -> None:
 def test_one_seed_speaks_of_two_networks() -> None:
     one = replace(LARGER, num_seeds=1, num_images=1, t_low=None, t_high=None, verdict=None)
     assert difference_sentence(one, "A", "B") == (
-        "B minus A: AP50 +1.2 (95 % interval over 1 image: +0.4 to +2.0); one seed each speaks of "
-        "these two trained networks, not of the architectures."
+        "With one seed each, this compares two trained networks, not architectures: B minus A is "
+        "+1.2 in AP50 (95 % interval over 1 image: +0.4 to +2.0)."
     )
 
 

@@ -72,6 +72,7 @@ def test_the_plan_can_go_to_a_file(tmp_path: Path) -> None:
         (["--json", "plan.json"], "--json is the plan's: give --plan, too"),
         (["--plan", "--gather-only"], "--plan and --gather-only: give one"),
         (["--engine", "tf"], "invalid choice: 'tf'"),
+        (["--seed", "1"], "unrecognized arguments: --seed 1"),
     ],
     ids=[
         "seeds",
@@ -83,6 +84,7 @@ def test_the_plan_can_go_to_a_file(tmp_path: Path) -> None:
         "json",
         "plan",
         "engine",
+        "shortened",
     ],
 )
 def test_mistakes_are_named(
