@@ -120,13 +120,15 @@ def _content(
     grid: Grid, options: StudyOptions, test_set: ScoredSet, cells: Sequence[FinishedCell]
 ) -> dict[str, Any]:
     last = cells[0].last.result
-    code = next((r.code for job in grid.jobs if (r := read_record(job.folder)) and r.code), None)
+    records = (read_record(job.folder) for job in reversed(grid.jobs))
+    # Of several commits with the same sources, the last run's: its configs are the newest.
+    code = next((record.code for record in records if record and record.code), None)
     detection = grid.kind == "detection"
     return {
         "title": grid.title,
         "kind": grid.kind,
         "scale": grid.scale,
-        "command": shell_command(options.words, grid.output),
+        "command": shell_command(_whole(options.words), grid.output),
         "code": code and code.to_json(),
         "versions": last["versions"],
         "engine": last["engine"],
@@ -140,6 +142,11 @@ def _content(
         "published": list(grid.published),
         **grid.more,
     }
+
+
+def _whole(words: Sequence[str]) -> list[str]:
+    """Returns the command that would run the study, also where this one only gathers."""
+    return [word for word in words if word != "--gather-only"]
 
 
 def _check_same(cells: Sequence[FinishedCell]) -> None:
