@@ -78,8 +78,9 @@ def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console)
                 f"or the digits; leave it out, or give --scale {PAPER}"
             )
         console.print("Looking for the data …")
-        scale = mini_scale(args, mini_data(args, options.data))
         title, rows = "ResNeXt-29 in small", mini_rows()
+        folder = options.data_for(title, "classification", MINI)
+        scale = mini_scale(args, mini_data(args, folder, ready=options.ready))
     else:
         name = data_set(args)
         words = f"{DATA_SETS[name]}, its 10,000 test images"

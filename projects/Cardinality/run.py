@@ -69,7 +69,8 @@ def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console)
     """
     if args.scale == MINI:
         console.print("Looking for the data …")
-        scale = mini_scale(args, mini_data(args, options.data))
+        folder = options.data_for(TITLE, "classification", MINI)
+        scale = mini_scale(args, mini_data(args, folder, ready=options.ready))
         rows, pairs = mini_rows(), MINI_PAIRS
     else:
         words = "ImageNet-1K, validation images, centre crop of 224"

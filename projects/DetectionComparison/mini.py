@@ -35,18 +35,21 @@ class MiniData:
     detection_overrides: tuple[str, ...] = ()
 
 
-def built_in_data(folder: Path, params: QuickstartParams | None = None) -> MiniData:
+def built_in_data(
+    folder: Path, params: QuickstartParams | None = None, *, ready: Path | None = None
+) -> MiniData:
     """Makes the quickstart's digits, unless they are there.
 
     Args:
         folder: that they are made in.
         params: of the pictures; None takes the quickstart's, with twice the held-out scenes.
+        ready: as `build_quickstart_data` takes it.
 
     Raises:
         UserError: the folder holds other files.
     """
     params = params or QuickstartParams(val_scenes=300, seed=DATA_SEED)
-    built = build_quickstart_data(folder, params=params)
+    built = build_quickstart_data(folder, params=params, ready=ready)
     crops, scenes = (built.crops_train, built.crops_val), (built.scenes_train, built.scenes_val)
     return MiniData(
         classification=(str(crops[0].image_root), str(crops[1].image_root)),

@@ -143,7 +143,8 @@ def _mini(
     data = own_data(*asked.sets, asked.sizes)
     if data is None:
         console.print("The built-in digits are made, or found …")
-        data = mini.built_in_data(options.data)
+        folder = options.data_for(SCALES[asked.scale].title, "detection", asked.scale)
+        data = mini.built_in_data(folder, ready=options.ready)
     elif not (options.plan or options.gather_only):
         check_sets((*data.classification, *data.detection))
     pretraining, fine_tuning = asked.lengths

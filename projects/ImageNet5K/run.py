@@ -63,9 +63,10 @@ def make_grid(args: argparse.Namespace, options: StudyOptions, console: Console)
     """
     if args.scale == MINI:
         console.print("Looking for the data …")
-        data = mini_data(args, options.data)
+        folder = options.data_for(TITLE, "classification", MINI)
+        data = mini_data(args, folder, ready=options.ready)
         if args.test_data is None:
-            data = some_classes(data, options.data / "six_classes")
+            data = some_classes(data, folder / "six_classes")
         check_superset(data)
         scale, rows, pairs = mini_scale(args, data), mini_rows(), MINI_PAIRS
     else:

@@ -7,6 +7,8 @@ from pathlib import Path
 from projects.studies.grid import Cell, Grid, StudyRow, TestSet
 from projects.studies.jobs import Job, make_job
 
+TITLE = "Quickstart: ResNet and ResNeXt in Faster R-CNN with FPN"
+SCALE = "quickstart"
 CONFIGS = "resnext_det://quick_schedules"
 MAX_FLOPS_DIFFERENCE = 2.0  # percent
 COMPARED = (
@@ -52,9 +54,9 @@ def quickstart_grid(data: Data, output: Path, engine: str, seeds: Sequence[int] 
         for seed in seeds
     )
     return Grid(
-        title="Quickstart: ResNet and ResNeXt in Faster R-CNN with FPN",
+        title=TITLE,
         kind="detection",
-        scale="quickstart",
+        scale=SCALE,
         output=output,
         cells=cells,
         pairs=(PRETRAINED, *zip(SCRATCH, PRETRAINED, strict=True)),

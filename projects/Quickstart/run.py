@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from projects.Quickstart.findings import findings
-from projects.Quickstart.jobs import Data, quickstart_grid
+from projects.Quickstart.jobs import SCALE, TITLE, Data, quickstart_grid
 from projects.studies.command import study_main
 from projects.studies.grid import Grid
 from projects.studies.options import StudyOptions
@@ -37,10 +37,11 @@ def make_grid(_: argparse.Namespace, options: StudyOptions, console: Console) ->
     """Builds the data, and says what is trained on them.
 
     Raises:
-        UserError: the data's folder holds other files.
+        UserError: the folder is another study's, or the data's holds other files.
     """
     console.print("Building the data …")
-    built = build_quickstart_data(options.data, seed=0)
+    folder = options.data_for(TITLE, "detection", SCALE)
+    built = build_quickstart_data(folder, seed=0, ready=options.ready)
     scenes = [f"{e.json_file}:{e.image_root}" for e in (built.scenes_train, built.scenes_val)]
     crops = [str(e.image_root) for e in (built.crops_train, built.crops_val)]
     data = Data(*crops, *scenes, description=built.description)

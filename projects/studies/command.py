@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from projects.studies.findings import FindingsOf, difference_findings
-from projects.studies.folders.study_folder import MARKER, hold_folder, open_study
+from projects.studies.folders.study_folder import check_study, hold_folder, mark_study
 from projects.studies.gathering.gather import check_result, gather, unfinished
 from projects.studies.grid import Grid
 from projects.studies.options import StudyOptions, parse_options
@@ -33,6 +33,7 @@ from projects.studies.running.processes import JobFailedError
 from projects.studies.running.runner import run_jobs
 from projects.studies.running.slurm import submit_jobs
 from projects.studies.test_sets import find_test_set, keep_test_set
+from projects.studies.training_inputs import keep_training_inputs
 from resnext_det.errors import UserError
 from resnext_det.reports.html import write_report
 from resnext_det.reports.study import Study, read_study
@@ -61,8 +62,8 @@ def study_main(
     Args:
         parser: with the project's own options.
         argv: the words after the script's name; None takes the process's own.
-        make_grid: the project's part: makes what data it needs, in `options.data`, and says what
-            is trained.
+        make_grid: the project's part: makes what data it needs, in `options.data_for(…)`, and
+            says what is trained.
         output: what --output is without being given.
         seeds: what --seeds is without being given.
         findings: as in `run_study`.
@@ -95,13 +96,11 @@ def study_main(
 def _prepared(options: StudyOptions) -> Iterator[StudyOptions]:
     """Holds the study's folder while the data are made, too.
 
-    A plan leaves it alone: what it needs to measure and is not there is made aside, and removed.
+    A plan leaves it alone: it reads what data are whole there, and makes others aside.
     """
     if not options.plan:
         with hold_folder(options.output):
             yield options
-    elif (options.output / MARKER).is_file() and options.data.is_dir():
-        yield options
     else:
         with TemporaryDirectory(prefix="plan-") as folder:
             yield replace(options, aside=Path(folder))
@@ -116,8 +115,8 @@ def run_study(
 ) -> int:
     """Runs what is not finished, gathers result.json, writes report.html and prints the table.
 
-    With --plan it only says what it would run. With --slurm it submits what is not finished, and
-    makes the table when called after all are.
+    The folder is held (`hold_folder`). With --plan it only says what it would run. With --slurm
+    it submits what is not finished, and makes the table when called after all are.
 
     Args:
         grid: the study, at every seed of `options`.
@@ -137,21 +136,23 @@ def run_study(
     begin = time.monotonic()
     grid = chosen(grid, options.rows)
     if options.plan:
+        check_study(grid.output, title=grid.title, kind=grid.kind, scale=grid.scale)
         return _plan(grid, options, console)
     check_result(grid)
-    with open_study(grid):
-        keep_test_set(grid, find_test_set(grid))
-        fresh = False
-        if unfinished(grid) and not options.gather_only:
-            if options.slurm is not None:
-                if not _submit(grid, options, options.slurm, console):
-                    return 0
-            else:
-                fresh = run_jobs(grid.jobs, places=_places(options), console=console)
-        seconds = time.monotonic() - begin if fresh else None
-        test_set = find_test_set(grid)
-        result = gather(grid, options, test_set, findings=findings, seconds=seconds)
-        page = write_report(result)
+    mark_study(grid)
+    keep_test_set(grid, find_test_set(grid))
+    keep_training_inputs(grid)
+    fresh = False
+    if unfinished(grid) and not options.gather_only:
+        if options.slurm is not None:
+            if not _submit(grid, options, options.slurm, console):
+                return 0
+        else:
+            fresh = run_jobs(grid.jobs, places=_places(options), console=console)
+    seconds = time.monotonic() - begin if fresh else None
+    test_set = find_test_set(grid)
+    result = gather(grid, options, test_set, findings=findings, seconds=seconds)
+    page = write_report(result)
     study = read_study(result)
     _print(study, grid, console)
     console.print(f"{result} and {page} are written.", soft_wrap=True)

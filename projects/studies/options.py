@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from projects.studies.folders.study_folder import DATA
+from projects.studies.folders.study_folder import DATA, check_study
+from projects.studies.grid import Kind
 from resnext_det.engines.base import detectron2_is_installed
 
 DetectionEngine = Literal["d2", "portable"]
@@ -40,7 +41,7 @@ class StudyOptions:
         pictures: images that the page shows; 0 leaves them out.
         gather_only: make the table of a finished study; train nothing.
         words: what was typed, without the interpreter's own path.
-        aside: folder for what a plan has to make; None for the study's own.
+        aside: folder for what a plan has to make; None where the study itself runs.
     """
 
     output: Path
@@ -58,10 +59,24 @@ class StudyOptions:
     words: tuple[str, ...] = ()
     aside: Path | None = None
 
-    @property
-    def data(self) -> Path:
-        """Folder that a project makes its data in."""
+    def data_for(self, title: str, kind: Kind, scale: str) -> Path:
+        """Returns the folder that a project makes its data in; it says whose they are first.
+
+        Args:
+            title: the study's.
+            kind: the study's.
+            scale: the study's.
+
+        Raises:
+            UserError: the study's folder is another's.
+        """
+        check_study(self.output, title=title, kind=kind, scale=scale)
         return (self.aside or self.output) / DATA
+
+    @property
+    def ready(self) -> Path | None:
+        """Folder whose data a plan reads and leaves alone; None where the study itself runs."""
+        return self.output / DATA if self.aside else None
 
 
 def parse_options(

@@ -7,8 +7,9 @@ training and a held-out set, of either kind.
 
 import dataclasses
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _FORMAT = 2
 """Raised whenever the same parameters would give other pictures."""
 
 _SPLITS: tuple[Split, ...] = ("train", "val")
+_KNOWN = {_MANIFEST, "train", "val", "train.json", "val.json"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,11 @@ class QuickstartData:
 
 
 def build_quickstart_data(
-    root: Path | str, *, seed: int = 0, params: QuickstartParams | None = None
+    root: Path | str,
+    *,
+    seed: int = 0,
+    params: QuickstartParams | None = None,
+    ready: Path | None = None,
 ) -> QuickstartData:
     """Makes both sets below a folder, unless they are there with the same parameters.
 
@@ -88,15 +94,24 @@ def build_quickstart_data(
         root: the folder; made where it is missing.
         seed: the number that every draw comes from, unless `params` says it.
         params: what to make.
+        ready: a folder that is only read: a whole set with these parameters is taken from it.
 
     Raises:
-        UserError: a folder of the same name is there that this did not make.
+        UserError: a folder of the same name is there that this did not make, or made with other
+            parameters.
     """
-    root = Path(root)
     params = QuickstartParams(seed=seed) if params is None else params
-    scenes, crops = root / "digit_scenes", root / "digit_crops"
-    made_scenes = _ensure(scenes, _describe(params, "scene"), lambda to: _make_scenes(to, params))
-    made_crops = _ensure(crops, _describe(params, "crop"), lambda to: _make_crops(to, params))
+    places = [Path(root), *([] if ready is None else [ready])]
+    scenes, made_scenes = _ensure(
+        [place / "digit_scenes" for place in places],
+        _describe(params, "scene"),
+        lambda to: _make_scenes(to, params),
+    )
+    crops, made_crops = _ensure(
+        [place / "digit_crops" for place in places],
+        _describe(params, "crop"),
+        lambda to: _make_crops(to, params),
+    )
     return QuickstartData(
         *(DatasetEntry(f"digit_scenes_{s}", scenes / f"{s}.json", scenes / s) for s in _SPLITS),
         *(DatasetEntry(f"digit_crops_{s}", None, crops / s) for s in _SPLITS),
@@ -127,39 +142,84 @@ def _describe(params: QuickstartParams, kind: str) -> dict[str, Any]:
     return json.loads(json.dumps(content))
 
 
-def _ensure(folder: Path, wanted: dict[str, Any], make: Callable[[Path], None]) -> bool:
-    """Makes a folder unless it is complete; returns whether it had to."""
-    if _complete(folder, wanted):
-        return False
-    if folder.exists() and not _ours(folder):
+def _ensure(
+    places: Sequence[Path], wanted: dict[str, Any], make: Callable[[Path], None]
+) -> tuple[Path, bool]:
+    """Makes the first of some folders unless one is complete; returns which, and whether made."""
+    for folder in places:
+        if _read_manifest(folder) == {"params": wanted, "files": _count_files(folder)}:
+            return folder, False
+    folder = places[0]
+    _check_may_go(folder, wanted)
+    partial = folder.with_name(f".{folder.name}.partial")
+    _check_may_go(partial)
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    _write_manifest(partial, wanted, None)  # the mark of ours, should this be interrupted
+    make(partial)
+    _write_manifest(partial, wanted, _count_files(partial))
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    return folder, True
+
+
+def _check_may_go(folder: Path, wanted: dict[str, Any] | None = None) -> None:
+    """Refuses a folder that is not a torn set of ours, which may be removed.
+
+    Args:
+        folder: what is to be made anew.
+        wanted: the parameters it must have been made with; None where these do not matter.
+
+    Raises:
+        UserError: others' files lie there, or a set with other parameters.
+    """
+    if not os.path.lexists(folder) or _is_empty(folder):
+        return
+    manifest = _read_manifest(folder)
+    if manifest is None or not _holds_no_other_file(folder, manifest):
         raise UserError(
             f"{folder}: it holds files that the quickstart did not make; move it away or choose "
             "another folder"
         )
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    make(partial)
-    manifest = {"params": wanted, "files": _count_files(partial)}
-    (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)
-    return True
+    if wanted not in (None, manifest["params"]):
+        raise UserError(
+            f"{folder}: its pictures were made with other parameters, and whatever was trained on "
+            "them needs them: choose another folder, or remove this one if nothing does"
+        )
 
 
-def _complete(folder: Path, wanted: dict[str, Any]) -> bool:
-    try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
-    except (OSError, ValueError):
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and next(folder.iterdir(), None) is None
+
+
+def _holds_no_other_file(folder: Path, manifest: dict[str, Any]) -> bool:
+    """Whether a folder with our manifest holds nothing but what these functions write."""
+    if folder.is_symlink() or not {item.name for item in folder.iterdir()} <= _KNOWN:
         return False
-    return manifest == {"params": wanted, "files": _count_files(folder)}
+    # Fewer files than were made is a torn set; more are somebody's.
+    return manifest["files"] is None or _count_files(folder) <= manifest["files"]
 
 
-def _ours(folder: Path) -> bool:
-    """Whether a folder holds nothing but what these functions write."""
-    known = {_MANIFEST, "train", "val", "train.json", "val.json"}
-    return folder.is_dir() and {item.name for item in folder.iterdir()} <= known
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Returns what a set of ours says of itself; None where there is no manifest of our form."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(manifest, dict) or manifest.keys() != {"params", "files"}:
+        return None
+    params, files = manifest["params"], manifest["files"]
+    if not isinstance(params, dict) or params.keys() != {"format", "seed", "style", "pictures"}:
+        return None
+    return manifest if files is None or isinstance(files, int) else None
+
+
+def _write_manifest(folder: Path, params: dict[str, Any], files: int | None) -> None:
+    """Says what a set is; without the number of its files, that it is being made."""
+    manifest = {"params": params, "files": files}
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def _count_files(folder: Path) -> int:

@@ -145,11 +145,35 @@ def test_made_once_and_the_same_again(tmp_path: Path) -> None:
     assert dataclasses.replace(again, made=True) == first
     build_quickstart_data(tmp_path / "b", params=SMALL)
     assert files(tmp_path / "b") == before
-    other = build_quickstart_data(tmp_path / "b", params=dataclasses.replace(SMALL, seed=1))
+    other = build_quickstart_data(tmp_path / "c", params=dataclasses.replace(SMALL, seed=1))
     assert other.made
-    now = files(tmp_path / "b")
+    now = files(tmp_path / "c")
     assert now.keys() == before.keys()
     assert all(now[name] != before[name] for name in now if name.endswith(".jpg"))
+
+
+def test_a_set_of_other_parameters_is_never_replaced(tmp_path: Path) -> None:
+    build_quickstart_data(tmp_path, params=SMALL)
+    before = files(tmp_path)
+    words = (
+        f"{tmp_path}/digit_scenes: its pictures were made with other parameters, and whatever was "
+        "trained on them needs them: choose another folder, or remove this one if nothing does"
+    )
+    with pytest.raises(UserError) as caught:
+        build_quickstart_data(tmp_path, params=dataclasses.replace(SMALL, val_scenes=5))
+    assert str(caught.value) == words
+    assert files(tmp_path) == before
+
+
+def test_whole_sets_are_read_where_they_are_ready(tmp_path: Path) -> None:
+    first = build_quickstart_data(tmp_path / "a", params=SMALL)
+    (tmp_path / "a" / "digit_crops" / "manifest.json").unlink()
+    before = files(tmp_path / "a")
+    made = build_quickstart_data(tmp_path / "b", params=SMALL, ready=tmp_path / "a")
+    assert made.scenes_train == first.scenes_train
+    assert made.crops_train.image_root.is_relative_to(tmp_path / "b")
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["digit_crops"]
+    assert files(tmp_path / "a") == before
 
 
 def test_number_of_scenes_changes_none_of_them(tmp_path: Path) -> None:
@@ -165,10 +189,8 @@ def test_number_of_scenes_changes_none_of_them(tmp_path: Path) -> None:
 def test_half_made_sets_are_made_again(tmp_path: Path) -> None:
     build_quickstart_data(tmp_path, params=SMALL)
     whole = files(tmp_path)
-    (tmp_path / "digit_crops" / "manifest.json").unlink()
     (tmp_path / "digit_scenes" / "train" / "00001.jpg").unlink()
     (tmp_path / ".digit_scenes.partial").mkdir()
-    (tmp_path / ".digit_scenes.partial" / "rest.jpg").touch()
     assert build_quickstart_data(tmp_path, params=SMALL).made
     assert files(tmp_path) == whole
 
@@ -184,12 +206,38 @@ def test_an_interrupted_build_leaves_nothing_that_looks_whole(
         with pytest.raises(KeyboardInterrupt):
             build_quickstart_data(tmp_path, params=SMALL)
     assert not (tmp_path / "digit_scenes").exists()
+    assert (tmp_path / ".digit_scenes.partial" / "train").exists()
     assert build_quickstart_data(tmp_path, params=SMALL).made
 
 
-def test_other_peoples_files_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "digit_scenes").mkdir()
-    (tmp_path / "digit_scenes" / "thesis.tex").touch()
+@pytest.mark.parametrize(
+    "name",
+    [
+        "digit_scenes/thesis.tex",
+        "digit_scenes/train/holiday.jpg",
+        "digit_scenes/manifest.json",
+        ".digit_scenes.partial/train/holiday.jpg",
+    ],
+)
+def test_other_peoples_files_are_left_alone(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=r"digit_scenes.*: .* did not make"):
+        build_quickstart_data(tmp_path, params=SMALL)
+    assert (tmp_path / name).exists()
+
+
+def test_pictures_put_into_a_set_are_left_alone(tmp_path: Path) -> None:
+    build_quickstart_data(tmp_path, params=SMALL)
+    mine = tmp_path / "digit_scenes" / "train" / "holiday.jpg"
+    mine.touch()
     with pytest.raises(UserError, match=r"digit_scenes: .* did not make"):
         build_quickstart_data(tmp_path, params=SMALL)
-    assert (tmp_path / "digit_scenes" / "thesis.tex").exists()
+    assert mine.exists()
+
+
+def test_a_link_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "digit_scenes").symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match=r"digit_scenes: .* did not make"):
+        build_quickstart_data(tmp_path, params=SMALL)

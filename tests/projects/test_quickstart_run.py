@@ -17,9 +17,9 @@ from tests.projects.studies.finished_study import read
 SHORT = ("SOLVER.MAX_ITER", "2", "SOLVER.STEPS", "[]", "SOLVER.WARMUP_ITERS", "0")
 
 
-def small_data(folder: Path, *, seed: int) -> QuickstartData:
+def small_data(folder: Path, *, seed: int, ready: Path | None) -> QuickstartData:
     params = QuickstartParams(train_scenes=8, val_scenes=4, train_crops=40, val_crops=20, seed=seed)
-    return build_quickstart_data(folder, params=params)
+    return build_quickstart_data(folder, params=params, ready=ready)
 
 
 def short_job(*given: Any, overrides: tuple[str, ...] = (), **more: Any) -> Job:

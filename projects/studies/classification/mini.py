@@ -64,19 +64,21 @@ def check_mini_options(args: argparse.Namespace) -> None:
         raise UserError(f"--iterations {args.iterations}: at least 1")
 
 
-def mini_data(args: argparse.Namespace, root: Path) -> MiniData:
+def mini_data(args: argparse.Namespace, root: Path, *, ready: Path | None = None) -> MiniData:
     """Returns the folders that the user named, or the quickstart's digits, made where missing.
 
     Args:
         args: with the options of `add_mini_options`.
         root: folder that the digits are made in.
+        ready: a folder that is only read: whole digits are taken from it.
 
     Raises:
         UserError: see `check_mini_options`; a folder is none of class folders with images.
     """
     check_mini_options(args)
     if args.train_data is None:
-        built = build_quickstart_data(root / "digits", seed=_DATA_SEED)
+        found = None if ready is None else ready / "digits"
+        built = build_quickstart_data(root / "digits", seed=_DATA_SEED, ready=found)
         train, test = (str(entry.image_root) for entry in (built.crops_train, built.crops_val))
         # A mirrored digit is another thing.
         return MiniData(train, test, built.description, ("INPUT.CLASSIFICATION.HFLIP", "0.0"))

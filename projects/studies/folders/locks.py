@@ -28,11 +28,6 @@ class Holder:
         return self.host == socket.gethostname()
 
     @property
-    def is_this_process(self) -> bool:
-        """Whether it is the one that asks."""
-        return self.is_here and self.pid == os.getpid()
-
-    @property
     def is_alive(self) -> bool:
         """Whether it is known to run: a process of this machine."""
         if not self.is_here:

@@ -5,15 +5,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from projects.studies.folders.locks import read_holder, release, try_lock, write_holder
-from projects.studies.grid import Grid
+from projects.studies.grid import Grid, Kind
 from projects.studies.test_sets import TEST_SET
+from projects.studies.training_inputs import TRAINING_INPUTS
 from resnext_det.errors import UserError, few
 from resnext_det.whole_files import write_text_safe
 
@@ -23,9 +24,8 @@ DATA = "data"
 """A folder that a project may fill with what it trains on before the study begins."""
 
 
-@contextmanager
-def open_study(grid: Grid) -> Iterator[None]:
-    """Holds a study's folder, new or begun, for this process, and marks it as the study's.
+def mark_study(grid: Grid) -> None:
+    """Marks a folder that this process holds as the study's.
 
     More rows or seeds of the same study are welcome; nothing that lies there is changed.
 
@@ -33,30 +33,45 @@ def open_study(grid: Grid) -> Iterator[None]:
         grid: the study.
 
     Raises:
-        UserError: the folder is another study's or nobody's, or another process holds it.
+        UserError: the folder is another study's or nobody's.
     """
     _check_marker(grid)
-    with hold_folder(grid.output):
-        _check_marker(grid)  # another may have begun a study there meanwhile
-        write_text_safe(grid.output / MARKER, json.dumps(_marker(grid), indent=1) + "\n")
-        yield
+    write_text_safe(grid.output / MARKER, json.dumps(_marker(grid), indent=1) + "\n")
+
+
+def check_study(output: Path, *, title: str, kind: Kind, scale: str) -> None:
+    """Refuses a folder that another study has marked, before anything is made for this one.
+
+    Args:
+        output: the study's folder, which may be absent.
+        title: the study's.
+        kind: the study's.
+        scale: the study's.
+
+    Raises:
+        UserError: it is another study's.
+    """
+    found = _read(output / MARKER)
+    wanted = {"title": title, "scale": scale, "kind": kind}
+    if found is not None and any(found.get(key) != value for key, value in wanted.items()):
+        raise UserError(_another(output, found, wanted))
 
 
 @contextmanager
 def hold_folder(output: Path) -> Iterator[None]:
-    """Holds a study's folder for this process, before it is known which study it will be.
+    """Holds a study's folder, new or begun, for this process.
 
-    `open_study` may follow inside it. What ends in a `UserError` before a run has begun leaves
-    nothing that was not there before.
+    What ends in a `UserError` before a run has begun leaves nothing that was not there before.
 
     Args:
         output: the study's folder, which is made where it is absent.
 
     Raises:
-        UserError: it is no study's, or another process holds it, or it cannot be written to.
+        UserError: it is no study's, or it is held already, or it cannot be written to.
     """
     _check_ours(output)
-    path, before = output / LOCK, _Before.of(output)
+    path = output / LOCK
+    missing, had_lock = _missing(output), os.path.lexists(path)
     try:
         descriptor = try_lock(path)
     except OSError as error:
@@ -64,9 +79,6 @@ def hold_folder(output: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror}): give another --output"
         ) from error
     holder = read_holder(path)
-    if descriptor is None and holder and holder.is_this_process:
-        yield
-        return
     if descriptor is None:
         raise UserError(
             f"{output} is in use by {holder or 'another process'}: wait for it, end it, or give "
@@ -79,6 +91,8 @@ def hold_folder(output: Path) -> Iterator[None]:
             f"{path}"
         )
     write_holder(descriptor, os.getpid())
+    # Another command may have begun the study while this one came: look once the lock is held.
+    before = _Before(output, _names(output) - (frozenset() if had_lock else {LOCK}), missing)
     try:
         yield
     except UserError:
@@ -86,6 +100,11 @@ def hold_folder(output: Path) -> Iterator[None]:
         raise
     finally:
         release(descriptor)
+
+
+def _missing(output: Path) -> tuple[Path, ...]:
+    """Returns a folder and those above it that are not there, the innermost first."""
+    return tuple(folder for folder in (output, *output.parents) if not os.path.lexists(folder))
 
 
 @dataclass(frozen=True)
@@ -102,25 +121,21 @@ class _Before:
     names: frozenset[str]
     missing: tuple[Path, ...]
 
-    @classmethod
-    def of(cls, output: Path) -> "_Before":
-        """Looks."""
-        missing = tuple(folder for folder in (output, *output.parents) if not folder.exists())
-        return cls(output, frozenset() if missing else _names(output), missing)
-
     def restore(self) -> None:
         """Removes what a refused command has made; the lock last, while it is still held.
 
         Where anything else is new, a run has begun, and all is kept.
         """
         new = _names(self.output) - self.names
+        files = (MARKER, TEST_SET, TRAINING_INPUTS, LOCK)
         # The data of a study that was begun before are never touched.
-        ours = {LOCK} if MARKER in self.names else {DATA, MARKER, TEST_SET, LOCK}
+        ours = {LOCK} if MARKER in self.names else {DATA, *files}
         if new - ours:
             return
-        if DATA in new:
-            shutil.rmtree(self.output / DATA)
-        for name in (MARKER, TEST_SET, LOCK):
+        data = self.output / DATA
+        if DATA in new and not data.is_symlink():  # a link is somebody else's
+            shutil.rmtree(data)
+        for name in files:
             if name in new:
                 (self.output / name).unlink()
         with contextlib.suppress(OSError):  # another command may use one above it meanwhile
@@ -160,13 +175,23 @@ def _check_marker(grid: Grid) -> None:
     wanted = _marker(grid)
     if found.get("digest") == wanted["digest"]:
         return
-    here, there = (f"{m.get('title')!r} at scale {m.get('scale')}" for m in (wanted, found))
-    if here == there:
+    if all(found.get(key) == wanted[key] for key in ("title", "scale")):
         raise UserError(
-            f"{grid.output} holds the study {there} with another test set or other settings to "
-            "compare: give another --output"
+            f"{grid.output} holds the study {_called(found)} with another test set or other "
+            "settings to compare: give another --output"
         )
-    raise UserError(f"{grid.output} holds the study {there}, not {here}: give another --output")
+    raise UserError(_another(grid.output, found, wanted))
+
+
+def _another(output: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Says that a folder is not the study's that is asked."""
+    return (
+        f"{output} holds the study {_called(found)}, not {_called(wanted)}: give another --output"
+    )
+
+
+def _called(marker: Mapping[str, Any]) -> str:
+    return f"{marker.get('title')!r} at scale {marker.get('scale')}"
 
 
 def _check_ours(output: Path) -> None:

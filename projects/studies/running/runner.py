@@ -1,6 +1,6 @@
 """Runs jobs as processes, several side by side, and shows how far each is. Engine-neutral.
 
-    with open_study(grid):                                      # …folders.study_folder
+    with hold_folder(output):                                   # …folders.study_folder
         fresh = run_jobs(grid.jobs, places=cpu_places(2), console=console)
 
 Places come from `projects.studies.places`; clusters have `projects.studies.running.slurm`.

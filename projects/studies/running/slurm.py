@@ -1,6 +1,6 @@
 """Runs a study's jobs on a cluster: each is a batch script, submitted once. Engine-neutral.
 
-    with open_study(grid):
+    with hold_folder(output):
         finished = submit_jobs(grid.jobs, options="-p gpu --gres=gpu:1", console=console)
 
 The call returns at once. The same call again leaves what waits or runs, submits again what

@@ -2,8 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from projects.studies.command import chosen, study_main
 from projects.studies.findings import Finding, difference_findings, finding
 from projects.studies.grid import Grid
 from projects.studies.jobs import Job
-from projects.studies.options import StudyOptions
 from projects.studies.planning.plan import Plan
 from projects.studies.running.processes import JobFailedError
 from resnext_det.errors import UserError
@@ -235,29 +233,64 @@ def test_a_plan_makes_built_in_data_aside(
     assert not output.exists()  # it was refused
 
 
-def test_the_plan_of_a_begun_study_takes_its_data(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_plan_reads_the_study_s_data_and_makes_none_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[Path] = []
-    prepared = command._prepared
+    asked: list[tuple[Path, Path | None]] = []
 
-    @contextmanager
-    def seen(options: StudyOptions) -> Iterator[StudyOptions]:
-        with prepared(options) as found:
-            taken.append(found.data)
-            yield found
+    def build(root: Path, *, ready: Path | None = None, **_: Any) -> None:
+        asked.append((root, ready))
+        raise UserError("the disk is full")
 
-    monkeypatch.setattr(command, "_prepared", seen)
-    monkeypatch.setattr(
-        command, "make_plan", lambda grid, **_: Plan(grid.title, grid.output, (), 1, 1)
-    )
-    data = tmp_path / "study" / "data"
+    monkeypatch.setattr("projects.Quickstart.run.build_quickstart_data", build)
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    output = tmp_path / "study"
+    words = ["--output", str(output), "--engine", "portable"]
+    assert quickstart([*words, "--plan"]) == 2
+    assert quickstart(words) == 2
+    (made, ready), own = asked
+    assert ready == output / "data"
+    assert not made.is_relative_to(tmp_path / "study")
+    assert own == (output / "data", None)
+
+
+@pytest.mark.parametrize("word", ["--gather-only", "--plan"])
+@pytest.mark.parametrize(
+    "project",
+    [comparison, quickstart, cifar, cardinality, imagenet5k],
+    ids=["comparison", "quickstart", "cifar", "cardinality", "imagenet5k"],
+)
+def test_another_study_s_data_are_left_alone(
+    project: Callable[[list[str]], int],
+    word: str,
+    study: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert study("--pictures", "0") == 0
-    assert study("--plan") == 0  # it was trained on other data
-    data.mkdir()
-    assert study("--plan") == 0
-    assert [path == data for path in taken] == [True, False, True]
-    assert not taken[1].exists()
+    output = tmp_path / "study"
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
+    assert project(["--output", str(output), "--engine", "portable", word]) == 2
+    assert "holds the study 'Two of equal cost' at scale tiny, not" in capsys.readouterr().out
+    before.pop(output / "study.lock")
+    after = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
+    after.pop(output / "study.lock")
+    assert after == before
+
+
+def test_a_changed_training_set_is_refused(
+    study: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "crops" / "train" / "0").mkdir(parents=True)
+    assert study("--pictures", "0") == 0
+    (tmp_path / "crops" / "train" / "0" / "0.png").touch()
+    assert study("--pictures", "0") == 2
+    assert "crops/train: what" in capsys.readouterr().out
 
 
 def test_with_slurm_the_table_comes_when_all_are_finished(

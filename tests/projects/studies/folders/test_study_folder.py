@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from projects.studies import grid as grids
-from projects.studies.folders import locks
+from projects.studies.folders import locks, study_folder
 from projects.studies.folders.locks import read_holder, release, try_lock
-from projects.studies.folders.study_folder import hold_folder, open_study
+from projects.studies.folders.study_folder import check_study, hold_folder, mark_study
 from resnext_det.errors import UserError
 
 HERE = Path(__file__).parents[4]
@@ -25,6 +25,14 @@ def grid(output: Path) -> grids.Grid:
     return grids.Grid(
         "A study", "detection", "mini", output, (), (), grids.TestSet(f"{output}/data/a:b")
     )
+
+
+@contextmanager
+def open_study(study: grids.Grid) -> Iterator[None]:
+    """Holds a study's folder and marks it, as its command does."""
+    with hold_folder(study.output):
+        mark_study(study)
+        yield
 
 
 @contextmanager
@@ -151,11 +159,12 @@ def refuse(output: Path, *, begun: str = "") -> None:
         with hold_folder(output):
             (output / "data").mkdir(exist_ok=True)
             (output / "data" / "0.png").write_text("")
-            with open_study(grid(output)):
-                (output / "test_set.json").write_text("{}")
-                if begun:
-                    (output / begun).mkdir(exist_ok=True)
-                raise UserError("no such row")
+            mark_study(grid(output))
+            (output / "test_set.json").write_text("{}")
+            (output / "training_inputs.json").write_text("{}")
+            if begun:
+                (output / begun).mkdir(exist_ok=True)
+            raise UserError("no such row")
 
     with pytest.raises(UserError, match="no such row"):
         command()
@@ -173,7 +182,8 @@ def test_a_refused_command_leaves_what_was_there_before(tmp_path: Path) -> None:
 
 
 def test_a_refused_command_keeps_a_study_that_was_begun(tmp_path: Path) -> None:
-    names = {"study.json", "test_set.json", "study.lock", "data", "0.png", "R_50"}
+    names = {"study.json", "test_set.json", "training_inputs.json", "study.lock", "data", "0.png"}
+    names |= {"R_50"}
     refuse(tmp_path / "a", begun="R_50")
     assert {path.name for path in (tmp_path / "a").rglob("*")} == names
     (tmp_path / "a" / "study.lock").unlink()
@@ -214,8 +224,7 @@ def test_a_folder_is_held_before_it_is_known_whose_it_is(tmp_path: Path) -> None
     output = tmp_path / "new"
     with hold_folder(output):
         (output / "data").mkdir()
-        with open_study(grid(output)):
-            pass
+        mark_study(grid(output))
         assert read_holder(output / "study.lock").pid == os.getpid()
     assert read_holder(output / "study.lock") is None
     (tmp_path / "thesis.tex").write_text("")
@@ -223,6 +232,54 @@ def test_a_folder_is_held_before_it_is_known_whose_it_is(tmp_path: Path) -> None
         pass
     with another_process(output), pytest.raises(UserError, match="is in use by process"):
         hold_folder(output).__enter__()
+
+
+def test_a_folder_is_held_once_whatever_its_file_says_of_the_process(tmp_path: Path) -> None:
+    """Of two containers of one host name, each may be its process 1."""
+    with another_process(tmp_path):
+        lock = tmp_path / "study.lock"
+        lock.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()} on"):
+            hold_folder(tmp_path).__enter__()
+
+
+def test_another_study_is_known_before_its_grid(tmp_path: Path) -> None:
+    mine = {"title": "A study", "kind": "detection", "scale": "mini"}
+    check_study(tmp_path / "none", **mine)
+    with open_study(grid(tmp_path)):
+        pass
+    check_study(tmp_path, **mine)
+    for other in ({"title": "B"}, {"scale": "coco"}, {"kind": "classification"}):
+        with pytest.raises(UserError, match=r"holds the study 'A study' at scale mini, not '.* at"):
+            check_study(tmp_path, **(mine | other))
+
+
+def test_what_another_command_made_while_this_one_came_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "study"
+
+    def try_late(path: Path) -> int | None:
+        monkeypatch.undo()
+        with open_study(grid(output)):
+            (output / "data").mkdir()
+        return try_lock(path)
+
+    monkeypatch.setattr(study_folder, "try_lock", try_late)
+    with pytest.raises(UserError, match="no such row"), hold_folder(output):
+        raise UserError("no such row")
+    assert {path.name for path in output.iterdir()} == {"data", "study.json"}
+
+
+def test_a_link_to_data_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "0.png").touch()
+    holding = hold_folder(tmp_path / "study")
+    holding.__enter__()
+    (tmp_path / "study" / "data").symlink_to(tmp_path / "mine")
+    error = UserError("no such row")
+    assert not holding.__exit__(UserError, error, None)  # it goes on up
+    assert (tmp_path / "study" / "data" / "0.png").exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="needs a user whom permissions bind")
