@@ -1,10 +1,10 @@
 """What a study needs and cannot make: data sets and weights. Engine-neutral."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from projects.studies.grid import StudyRow
+from projects.studies.job_words import WEIGHTS, given_value, is_made_by, job_words
 from projects.studies.jobs import Job
 from resnext_det.config import load_config
 from resnext_det.data.catalog import DatasetEntry, builtin_names, find_dataset, parse_data_argument
@@ -66,16 +66,12 @@ def sets_of(grid_jobs: Sequence[Job]) -> list[str]:
 
 
 def _sets(job: Job) -> Iterator[str]:
-    words = job.arguments
-    named = [
-        value.partition("=")[2]
-        for option, value in pairwise(words)
-        if option in ("--train-data", "--test-data")
-    ]
+    words = job_words(job)
+    named = [text.partition("=")[2] for text in (*words.train_data, *words.test_data)]
     if named:
         yield from named
         return
-    datasets = load_config(words[words.index("--config-file") + 1]).cfg.DATASETS
+    datasets = load_config(words.config_file).cfg.DATASETS
     yield from (*datasets.TRAIN, *datasets.TEST)
 
 
@@ -92,10 +88,7 @@ def _places(entry: DatasetEntry) -> list[Path]:
 def _missing_files(jobs: Sequence[Job]) -> Iterator[str]:
     folders = [job.folder for job in jobs]
     for job in jobs:
-        words = job.arguments
-        if "MODEL.WEIGHTS" not in words:
-            continue
-        file = words[words.index("MODEL.WEIGHTS") + 1]
-        made = any(Path(file).is_relative_to(folder) for folder in folders)
+        file = given_value(job, WEIGHTS) or ""
+        made = is_made_by(folders, file)
         if file and "://" not in file and not made and not Path(file).expanduser().exists():
             yield file

@@ -1,18 +1,17 @@
 """What a study's rows are scored on, and whether it is still the same. Engine-neutral."""
 
-import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from projects.studies.grid import Grid
+from projects.studies.kept_files import read_kept
+from projects.studies.set_digests import is_there, set_digest
 from projects.studies.shell import relative_path
 from resnext_det.data.catalog import DatasetEntry, builtin_names, find_dataset, parse_data_argument
 from resnext_det.errors import UserError
 from resnext_det.evaluation.coco_input import read_ground_truth
-from resnext_det.file_digests import sha256_of
 from resnext_det.whole_files import write_text_safe
 
 TEST_SET = "test_set.json"
@@ -52,13 +51,12 @@ def find_test_set(grid: Grid) -> ScoredSet:
         entry = parse_data_argument(f"test_set={source}")
     if (grid.kind == "detection") != (entry.json_file is not None):
         raise UserError(f"test set {source!r}: not one of {grid.kind}")
-    names = list(_detection_images(entry) if entry.json_file else _files(entry))
-    digest = hashlib.sha256()
     if entry.json_file:
-        digest.update(sha256_of(entry.json_file).encode())
-    for name, size in names:
-        digest.update(f"\n{name}\0{size}".encode("utf-8", "surrogateescape"))
-    return ScoredSet(entry, digest.hexdigest(), None if entry.address else len(names))
+        read_ground_truth(entry.json_file)  # says what is wrong with it
+    elif not is_there(entry):
+        raise UserError(f"{entry.location}: no such folder{entry.hint}")
+    digest, number = set_digest(entry)
+    return ScoredSet(entry, digest, None if entry.address else number)
 
 
 def keep_test_set(grid: Grid, found: ScoredSet) -> None:
@@ -68,13 +66,13 @@ def keep_test_set(grid: Grid, found: ScoredSet) -> None:
         UserError: the test set has changed since the study began.
     """
     path = grid.output / TEST_SET
-    try:
-        before = json.loads(path.read_text("utf-8"))["digest"]
-    except FileNotFoundError:
+    content = read_kept(path)
+    if content is None:
         write_text_safe(path, json.dumps({"digest": found.digest}) + "\n")
         return
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error!r}): give another --output") from None
+    before = content.get("digest")
+    if not isinstance(before, str):
+        raise UserError(f"{path}: holds no test set's digest: give another --output")
     if before != found.digest:
         place = found.entry.json_file or found.entry.location
         raise UserError(
@@ -94,33 +92,3 @@ def dataset_entry(grid: Grid, found: ScoredSet, class_names: list[str]) -> dict[
         "num_images": found.num_images,
         "class_names": class_names,
     }
-
-
-def _detection_images(entry: DatasetEntry) -> Iterator[tuple[str, int]]:
-    """Yields the images that the annotation file names, and their sizes in bytes, -1 if missing."""
-    assert entry.json_file is not None
-    read_ground_truth(entry.json_file)  # says what is wrong with it
-    for image in json.loads(entry.json_file.read_bytes())["images"]:
-        name = str(image.get("file_name", ""))
-        yield name, _size(entry.image_root / name)
-
-
-def _files(entry: DatasetEntry) -> Iterator[tuple[str, int]]:
-    """Yields every file of a classification set's folder and its size, in the names' order."""
-    if entry.address:
-        yield entry.address, 0
-        return
-    folder = entry.image_root
-    if not folder.is_dir():
-        folder = folder.parent  # the names of shards, in braces
-    if not folder.is_dir():
-        raise UserError(f"{entry.location}: no such folder{entry.hint}")
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        yield path.relative_to(folder).as_posix(), path.stat().st_size
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1

@@ -1,21 +1,15 @@
-"""What a study's runs are trained on, and whether it is still the same. Engine-neutral.
-
-Pictures are known by their names and sizes alone: ImageNet is looked through in seconds.
-"""
+"""What a study's runs are trained on, and whether it is still the same. Engine-neutral."""
 
 import argparse
-import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from projects.studies.grid import Grid
-from projects.studies.jobs import Job
-from resnext_det.cli.train import add_arguments
+from projects.studies.job_words import WEIGHTS, given_value, is_made_by, job_words
+from projects.studies.kept_files import read_kept
+from projects.studies.set_digests import is_there, set_digest
 from resnext_det.config import load_config
 from resnext_det.data.catalog import DatasetEntry, find_dataset, parse_data_argument
-from resnext_det.data.json_files import read_json
 from resnext_det.errors import UserError
 from resnext_det.file_digests import sha256_of
 from resnext_det.whole_files import write_text_safe
@@ -35,7 +29,7 @@ def keep_training_inputs(grid: Grid) -> None:
         UserError: a training set or a file of weights has changed since the study first had it.
     """
     path = grid.output / TRAINING_INPUTS
-    before, now = _read(path), training_inputs(grid)
+    before, now = _kept(path), training_inputs(grid)
     for name, digest in now.items():
         if before.get(name, digest) != digest:
             raise UserError(
@@ -63,29 +57,25 @@ def training_inputs(grid: Grid) -> dict[str, str]:
     entries: dict[str, DatasetEntry] = {}
     found: dict[str, str] = {}
     for job in grid.jobs:
-        sets, weights = _inputs(job)
-        entries |= {_place(entry): entry for entry in sets}
-        made = any(Path(weights).is_relative_to(folder) for folder in folders)
+        words = job_words(job)
+        if words.eval_only:
+            continue
+        entries |= {_place(entry): entry for entry in _training_sets(words)}
+        weights = given_value(job, WEIGHTS) or ""
         file = Path(weights).expanduser()
-        if weights and not made and weights not in found and file.is_file():
+        is_new = weights and weights not in found and not is_made_by(folders, weights)
+        if is_new and file.is_file():
             found[weights] = sha256_of(file)
-    digests = {place: _digest(entry) for place, entry in entries.items() if _is_there(entry)}
-    return {_within(grid.output, place): digest for place, digest in (found | digests).items()}
+    found |= {place: set_digest(entry)[0] for place, entry in entries.items() if is_there(entry)}
+    return {_within(grid.output, place): digest for place, digest in found.items()}
 
 
-def _inputs(job: Job) -> tuple[list[DatasetEntry], str]:
-    """Returns a run's training sets and the weights that its command names; "" without any."""
-    parser = argparse.ArgumentParser(add_help=False)
-    add_arguments(parser)
-    args = parser.parse_args(job.arguments)
-    if args.eval_only:
-        return [], ""
-    sets = [parse_data_argument(text) for text in args.train_data]
-    if not sets:
-        cfg = load_config(args.config_file, args.opts).cfg
-        sets = [find_dataset(name, {}) for name in cfg.DATASETS.TRAIN]
-    pairs = dict(zip(args.opts[::2], args.opts[1::2], strict=False))
-    return sets, pairs.get("MODEL.WEIGHTS", "")
+def _training_sets(words: argparse.Namespace) -> list[DatasetEntry]:
+    """Returns those that a command names, else those that its config does."""
+    if words.train_data:
+        return [parse_data_argument(text) for text in words.train_data]
+    cfg = load_config(words.config_file, words.opts).cfg
+    return [find_dataset(name, {}) for name in cfg.DATASETS.TRAIN]
 
 
 def _place(entry: DatasetEntry) -> str:
@@ -97,67 +87,10 @@ def _within(output: Path, place: str) -> str:
     return place.replace(f"{output}/", "")
 
 
-def _is_there(entry: DatasetEntry) -> bool:
-    if entry.address:
-        return True
-    if entry.json_file:
-        return entry.json_file.is_file() and entry.image_root.is_dir()
-    return _folder(entry).is_dir()
-
-
-def _folder(entry: DatasetEntry) -> Path:
-    """Returns the folder of a classification set; of shards it may be the names, in braces."""
-    return entry.image_root.parent if "{" in entry.image_root.name else entry.image_root
-
-
-def _digest(entry: DatasetEntry) -> str:
-    digest = hashlib.sha256()
-    files: Iterable[tuple[str, int]]
-    if entry.address:
-        files = [(entry.address, 0)]
-    elif entry.json_file:
-        parts = [entry.json_file, *([entry.panoptic.json_file] if entry.panoptic else [])]
-        digest.update("".join(sha256_of(part) for part in parts if part.is_file()).encode())
-        files = _images(entry.json_file, entry.image_root)
-    else:
-        files = sorted(_files(_folder(entry)))
-    for name, size in files:
-        digest.update(f"\n{name}\0{size}".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def _images(json_file: Path, folder: Path) -> Iterator[tuple[str, int]]:
-    """Yields the images that an annotation file names, and their sizes in bytes, -1 if missing."""
-    content = read_json(json_file)
-    images = content.get("images") if isinstance(content, dict) else None
-    for image in images if isinstance(images, list) else []:  # the run says what is wrong with it
-        name = str(image.get("file_name", "")) if isinstance(image, dict) else ""
-        try:
-            yield name, os.stat(folder / name).st_size
-        except (OSError, ValueError):
-            yield name, -1
-
-
-def _files(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yields every file below a folder and its size in bytes; class folders may be links."""
-    waiting = [(folder, "", True)]
-    while waiting:
-        place, before, is_top = waiting.pop()
-        with os.scandir(place) as found:
-            for item in found:
-                if item.is_dir(follow_symlinks=is_top):
-                    waiting.append((place / item.name, f"{before}{item.name}/", False))
-                elif item.is_file():
-                    yield before + item.name, item.stat().st_size
-
-
-def _read(path: Path) -> dict[str, str]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+def _kept(path: Path) -> dict[str, str]:
+    content = read_kept(path)
+    if content is None:
         return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}): give another --output") from None
-    if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
+    if not content or not all(isinstance(digest, str) for digest in content.values()):
         raise UserError(f"{path}: is no list of digests: give another --output")
     return content

@@ -13,6 +13,7 @@ from typing import Any
 
 from projects.studies.folders.locks import read_holder, release, try_lock, write_holder
 from projects.studies.grid import Grid, Kind
+from projects.studies.kept_files import read_kept
 from projects.studies.test_sets import TEST_SET
 from projects.studies.training_inputs import TRAINING_INPUTS
 from resnext_det.errors import UserError, few
@@ -51,7 +52,7 @@ def check_study(output: Path, *, title: str, kind: Kind, scale: str) -> None:
     Raises:
         UserError: it is another study's.
     """
-    found = _read(output / MARKER)
+    found = read_kept(output / MARKER)
     wanted = {"title": title, "scale": scale, "kind": kind}
     if found is not None and any(found.get(key) != value for key, value in wanted.items()):
         raise UserError(_another(output, found, wanted))
@@ -168,7 +169,7 @@ def _marker(grid: Grid) -> dict[str, str]:
 
 def _check_marker(grid: Grid) -> None:
     """Refuses a folder that is not this study's, before anything is written there."""
-    found = _read(grid.output / MARKER)
+    found = read_kept(grid.output / MARKER)
     if found is None:
         _check_ours(grid.output)
         return
@@ -210,13 +211,3 @@ def _check_ours(output: Path) -> None:
             "of older versions lack, too): give another --output, or remove this folder if nothing "
             "in it is needed"
         )
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}): give another --output") from error
-    return content if isinstance(content, dict) else {}

@@ -14,7 +14,9 @@ from projects.studies.gathering.origins import check_origins
 from projects.studies.gathering.pictures import picture_entries
 from projects.studies.gathering.rows import FinishedCell, Run, read_cell, row_entry
 from projects.studies.grid import Grid
+from projects.studies.job_words import job_words
 from projects.studies.jobs import Job
+from projects.studies.kept_files import read_kept
 from projects.studies.options import StudyOptions
 from projects.studies.shell import shell_command
 from projects.studies.test_sets import ScoredSet, dataset_entry, keep_test_set
@@ -87,14 +89,11 @@ def check_result(grid: Grid) -> dict[str, Any]:
         UserError: it is another study's, or a run's, or holds more than this command asks for.
     """
     path = grid.output / RESULT
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    content = read_kept(path)
+    if content is None:
         return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}): give another --output") from None
     wanted = {"title": grid.title, "kind": grid.kind, "scale": grid.scale}
-    found = {key: content.get(key) for key in _OURS} if isinstance(content, dict) else {}
+    found = {key: content.get(key) for key in _OURS}
     if found != wanted:
         named = found.get("title") or "no study"
         scale = f" at scale {found['scale']}" if found.get("scale") else ""
@@ -179,5 +178,4 @@ def _common(run: Run) -> dict[str, Any]:
 
 def _test_data(job: Job) -> list[str]:
     """Returns what the command says of its test set; nothing where the config names it."""
-    pairs = zip(job.arguments, job.arguments[1:], strict=False)
-    return [value for option, value in pairs if option == "--test-data"]
+    return job_words(job).test_data

@@ -4,11 +4,13 @@ A record says what was started in a folder. Files that were copied, moved or tra
 are told by what they say themselves: the folder, the seed, and the weights the run began with.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from projects.studies.gathering.rows import FinishedCell, Run
+from projects.studies.job_words import WEIGHTS, given_value
 from resnext_det.errors import UserError
 from resnext_det.file_digests import sha256_of
 from resnext_det.training.newest import FINAL
@@ -26,13 +28,13 @@ def check_origins(cells: Sequence[FinishedCell], output: Path) -> None:
     Raises:
         UserError: one of them is; names the folder.
     """
-    digests: dict[Path, str] = {}
+    digest = functools.cache(sha256_of)  # several runs may begin with one file
     for cell in cells:
         for run in cell.runs:
             _check_place(run, output)
             _check_seed(run)
             for need in run.job.needs:
-                _check_start(run, need / f"{FINAL}.pth", digests)
+                _check_start(run, need / f"{FINAL}.pth", digest)
 
 
 def _check_place(run: Run, output: Path) -> None:
@@ -45,7 +47,7 @@ def _check_place(run: Run, output: Path) -> None:
 
 
 def _check_seed(run: Run) -> None:
-    wanted = _value(run.job.arguments, "SEED")
+    wanted = given_value(run.job, "SEED")
     found = {str(run.result.get("seed", wanted)), str(run.cfg.SEED)}
     if found != {wanted}:
         raise UserError(
@@ -54,26 +56,14 @@ def _check_seed(run: Run) -> None:
         )
 
 
-def _check_start(run: Run, weights: Path, digests: dict[Path, str]) -> None:
+def _check_start(run: Run, weights: Path, digest: Callable[[Path], str]) -> None:
     """Compares the weights that a run began with, where it says them, with those there are."""
     began: Any = run.result.get("weights")
     said = began.get("sha256") if isinstance(began, dict) else None
-    if (
-        said is None
-        or not weights.is_file()
-        or _value(run.job.arguments, "MODEL.WEIGHTS") != str(weights)
-    ):
+    if said is None or not weights.is_file() or given_value(run.job, WEIGHTS) != str(weights):
         return
-    if weights not in digests:
-        digests[weights] = sha256_of(weights)
-    if said != digests[weights]:
+    if said != digest(weights):
         raise UserError(
             f"{run.job.folder} began with other weights than {weights} holds now, so one row "
             f"cannot show both: {_ANEW}"
         )
-
-
-def _value(arguments: Sequence[str], key: str) -> str | None:
-    """Returns what a command sets a config key to; the last word on it counts."""
-    places = [number for number, word in enumerate(arguments[:-1]) if word == key]
-    return arguments[places[-1] + 1] if places else None

@@ -1,6 +1,5 @@
 """What a job will need, read from its command before it runs. Engine-neutral."""
 
-import argparse
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
+from projects.studies.job_words import is_made_by, job_words
 from projects.studies.jobs import Job
 from resnext_det.cli.source import WEIGHTS, ConfigSource
-from resnext_det.cli.train import add_arguments
 from resnext_det.config import task_of, with_values
 from resnext_det.data.catalog import (
     DatasetEntry,
@@ -104,9 +103,7 @@ def read_job(job: Job, made: Collection[Path], data: DataSets) -> JobFacts:
     Raises:
         UserError: its config is missing or malformed.
     """
-    parser = argparse.ArgumentParser(add_help=False)
-    add_arguments(parser)
-    args = parser.parse_args(job.arguments)
+    args = job_words(job)
     sets = [parse_data_argument(text) for text in (*args.train_data, *args.test_data)]
     named = entries_by_name(sets)
     names = {
@@ -170,7 +167,7 @@ def _missing_files(cfg: CfgNode, made: Collection[Path]) -> Iterator[str]:
         files |= {key: list(cfg.DATASETS[key.rsplit(".", 1)[-1]]) for key in PROPOSALS}
     for key, names in files.items():
         for name in names:
-            comes = any(Path(name).is_relative_to(folder) for folder in made)
+            comes = is_made_by(made, name)
             if name and "://" not in name and not comes and not Path(name).expanduser().exists():
                 yield f"{name}: no such file ({key})"
 

@@ -286,6 +286,17 @@ def test_a_changed_test_set_is_refused(grid: Grid, tmp_path: Path) -> None:
         keep_test_set(grid, find_test_set(grid))
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", "cannot be read"), ("[]", "holds no test set's digest"), ("{}", "holds no test set's")],
+    ids=["torn", "a list", "empty"],
+)
+def test_a_damaged_record_of_the_test_set_is_named(grid: Grid, text: str, words: str) -> None:
+    (grid.output / "test_set.json").write_text(text)
+    with pytest.raises(UserError, match=rf"test_set.json: {words}.*: give another --output"):
+        keep_test_set(grid, find_test_set(grid))
+
+
 def test_other_images_are_another_test_set(grid: Grid, tmp_path: Path) -> None:
     before = find_test_set(grid).digest
     image = tmp_path / "data" / "val" / "0.png"
