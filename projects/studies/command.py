@@ -140,7 +140,8 @@ def run_study(
         return _plan(grid, options, console)
     check_result(grid)
     mark_study(grid)
-    keep_test_set(grid, find_test_set(grid))
+    test_set = find_test_set(grid)
+    keep_test_set(grid, test_set)
     keep_training_inputs(grid)
     fresh = False
     if unfinished(grid) and not options.gather_only:
@@ -149,8 +150,8 @@ def run_study(
                 return 0
         else:
             fresh = run_jobs(grid.jobs, places=_places(options), console=console)
+        test_set = find_test_set(grid)  # hours have gone by
     seconds = time.monotonic() - begin if fresh else None
-    test_set = find_test_set(grid)
     result = gather(grid, options, test_set, findings=findings, seconds=seconds)
     page = write_report(result)
     study = read_study(result)
@@ -169,6 +170,8 @@ def _submit(grid: Grid, options: StudyOptions, slurm: str, console: Console) -> 
 
 def _plan(grid: Grid, options: StudyOptions, console: Console) -> int:
     """Prints what is left to do, and writes it where it was asked for; returns 0."""
+    if options.plan_json is not None:
+        _check_plan_json(options.plan_json, grid.output)
     if options.slurm is None:
         places = _places(options)
         plan = make_plan(grid, places_at_a_time=len(places), place=places[0], console=console)
@@ -176,7 +179,6 @@ def _plan(grid: Grid, options: StudyOptions, console: Console) -> int:
         plan = make_plan(grid, places_at_a_time=len(grid.cells), console=console)
     print_plan(plan, console)
     if options.plan_json is not None:
-        _check_plan_json(options.plan_json, grid.output)
         write_text_safe(options.plan_json, json.dumps(plan.as_dict(), indent=1) + "\n")
     return 0
 
