@@ -137,9 +137,10 @@ def pairs_of(study: Study) -> list[Pair]:
     found: dict[tuple[str, str], list[StudyDifference]] = {}
     for difference in study.differences:
         found.setdefault((difference.first, difference.second), []).append(difference)
+    groups = group_rows(study.rows)
     return [
-        _pair(f"{second} minus {first}", of, _left_out(study, of), _found_by_neither(study, of))
-        for (first, second), of in found.items()
+        _pair(names, of, [row for group in groups if group.label in names for row in group.rows])
+        for names, of in found.items()
     ]
 
 
@@ -148,9 +149,8 @@ def main_metric(study: Study) -> str:
     return "AP" if study.kind == DETECTION else "top1"
 
 
-def _left_out(study: Study, differences: Sequence[StudyDifference]) -> str:
+def _left_out(differences: Sequence[StudyDifference], rows: Sequence[Row]) -> str:
     """Says which of a pair's metrics have no difference, as both networks are always right."""
-    rows = _rows_of(study, differences[0])
     compared = {d.metric for d in differences}
     always = [
         metric_name(key)
@@ -161,27 +161,22 @@ def _left_out(study: Study, differences: Sequence[StudyDifference]) -> str:
     return f"No line for {', '.join(always)}: both have 100 % at every seed." if always else ""
 
 
-def _found_by_neither(study: Study, differences: Sequence[StudyDifference]) -> set[str]:
-    """Returns the metrics of which both detectors have 0 at every seed: nothing to compare."""
-    rows = _rows_of(study, differences[0])
-    names = {d.metric for d in differences} if rows and study.kind == DETECTION else set()
+def _found_by_neither(differences: Sequence[StudyDifference], rows: Sequence[Row]) -> set[str]:
+    """Returns the APs of which both detectors have 0 at every seed: nothing to compare."""
+    names = {d.metric for d in differences if rows and d.metric.startswith("AP")}
     return {name for name in names if all(row.metrics.get(name) == 0.0 for row in rows)}
 
 
-def _rows_of(study: Study, difference: StudyDifference) -> list[Row]:
-    names = difference.first, difference.second
-    return [row for g in group_rows(study.rows) if g.label in names for row in g.rows]
-
-
 def _pair(
-    title: str, differences: Sequence[StudyDifference], caption: str, neither: Container[str]
+    names: tuple[str, str], differences: Sequence[StudyDifference], rows: Sequence[Row]
 ) -> Pair:
+    neither = _found_by_neither(differences, rows)
     classes = [d for d in differences if d.metric.startswith("AP-")]
     others = [d for d in differences if d not in classes]
     return Pair(
-        title,
+        f"{names[1]} minus {names[0]}",
         tuple(differences),
-        _differences_table(others, "Metric", neither, caption),
+        _differences_table(others, "Metric", neither, _left_out(differences, rows)),
         _differences_table(classes, "Class", neither) if classes else None,
     )
 

@@ -191,17 +191,18 @@ def test_a_plan_is_printed_and_written_and_nothing_else(
     assert asked["places_at_a_time"] == 4
 
 
-@pytest.mark.parametrize(
-    ("project", "place"),
-    [
-        (comparison, "projects.DetectionComparison.mini"),
-        (quickstart, "projects.Quickstart.run"),
-        (cifar, "projects.studies.classification.mini"),
-        (cardinality, "projects.studies.classification.mini"),
-        (imagenet5k, "projects.studies.classification.mini"),
-    ],
-    ids=["comparison", "quickstart", "cifar", "cardinality", "imagenet5k"],
-)
+# Projects with built-in data, each with the module that makes them.
+PROJECTS = {
+    comparison: "projects.DetectionComparison.mini",
+    quickstart: "projects.Quickstart.run",
+    cifar: "projects.studies.classification.mini",
+    cardinality: "projects.studies.classification.mini",
+    imagenet5k: "projects.studies.classification.mini",
+}
+NAMES = ["comparison", "quickstart", "cifar", "cardinality", "imagenet5k"]
+
+
+@pytest.mark.parametrize(("project", "place"), PROJECTS.items(), ids=NAMES)
 def test_a_plan_makes_built_in_data_aside(
     project: Callable[[list[str]], int],
     place: str,
@@ -252,11 +253,7 @@ def test_a_plan_reads_the_study_s_data_and_makes_none_there(
 
 
 @pytest.mark.parametrize("word", ["--gather-only", "--plan"])
-@pytest.mark.parametrize(
-    "project",
-    [comparison, quickstart, cifar, cardinality, imagenet5k],
-    ids=["comparison", "quickstart", "cifar", "cardinality", "imagenet5k"],
-)
+@pytest.mark.parametrize("project", PROJECTS, ids=NAMES)
 def test_another_study_s_data_are_left_alone(
     project: Callable[[list[str]], int],
     word: str,
