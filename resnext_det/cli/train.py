@@ -117,6 +117,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after a mistake the user can mend; 3 when the loss is no longer finite;
         130 after an interrupt.
     """
-    parser = argparse.ArgumentParser(prog="train_net.py", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(
+        prog="train_net.py",
+        description=DESCRIPTION,
+        allow_abbrev=False,  # as `resnext-det`
+    )
     add_arguments(parser)
     return report_errors(run, parser.parse_args(argv))

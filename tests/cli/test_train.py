@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from resnext_det.cli import main as resnext_det_main
 from resnext_det.cli.train import main
 
 CONFIG = "resnext_det://Base-Classification.yaml"
@@ -65,3 +66,13 @@ def test_offline_is_noted_before_anything_is_read(capsys, monkeypatch):
     monkeypatch.setenv("RESNEXT_DET_OFFLINE", "0")  # restored, whatever the verb sets
     refusal(capsys, "--offline", "OUTPUT_DIR", "")
     assert os.environ["RESNEXT_DET_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("command", "verb"), [(main, []), (resnext_det_main, ["train"])], ids=["train_net", "verb"]
+)
+def test_a_shortened_option_is_none(capsys, command, verb):
+    with pytest.raises(SystemExit) as caught:
+        command([*verb, "--config-file", "absent.yaml", "--eval", "SEED", "1"])
+    assert caught.value.code == 2
+    assert "unrecognized arguments: --eval" in capsys.readouterr().err
