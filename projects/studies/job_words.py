@@ -23,6 +23,14 @@ def given_value(job: Job, key: str) -> str | None:
     return dict(zip(opts[::2], opts[1::2], strict=False)).get(key)  # the last word on it counts
 
 
+def output_folder(job: Job) -> Path:
+    """Returns the OUTPUT_DIR of a job's command, under which its detections and ranks are.
+
+    An evaluation's result.json, and so its job's folder, is in `inference/` below it.
+    """
+    return Path(given_value(job, "OUTPUT_DIR") or job.folder)
+
+
 def is_made_by(folders: Collection[Path], file: str) -> bool:
     """Tells whether a file lies in one of the folders that a study's jobs fill."""
     return any(Path(file).is_relative_to(folder) for folder in folders)

@@ -16,7 +16,8 @@ class Job:
 
     Attributes:
         title: for the progress display.
-        folder: its OUTPUT_DIR.
+        folder: where its result.json is: its OUTPUT_DIR, or `inference/` below that where it
+            only evaluates.
         arguments: what follows train_net.py on the command line.
         max_iter: iterations it trains for.
         digest: fingerprint of its configuration and arguments.

@@ -12,6 +12,7 @@ from typing import Any
 from projects.studies.findings import Finding, finding
 from projects.studies.gathering.rows import FinishedCell, Run, complexity
 from projects.studies.grid import Grid, StudyRow
+from projects.studies.job_words import output_folder
 from projects.studies.test_sets import ScoredSet
 from resnext_det.classification.ranks import RANKS_FILE
 from resnext_det.evaluation.coco_ap import evaluate_boxes
@@ -157,7 +158,7 @@ def pycocotools_finding(cells: Sequence[FinishedCell], test_set: ScoredSet) -> F
     truth = read_ground_truth(test_set.annotations)
     largest, number, wrong = 0.0, 0, []
     for cell in cells:
-        folder, metrics = cell.last.job.folder, cell.last.result["metrics"]
+        folder, metrics = output_folder(cell.last.job), cell.last.result["metrics"]
         with contextlib.redirect_stdout(io.StringIO()):  # it tells what it does
             recomputed = evaluate_boxes(truth, folder / RESULTS_FILE, backend="pycocotools")
         for name in recomputed.keys() | {key for key in metrics if key.startswith("AP")}:
@@ -183,12 +184,13 @@ def accuracy_finding(cells: Sequence[FinishedCell]) -> Finding:
     """Counts every classifier's top-1 and top-5 anew from the ranks that it left."""
     number, wrong = 0, []
     for cell in cells:
-        metrics, counted = cell.last.result["metrics"], _counted(cell.last.job.folder)
+        metrics, counted = cell.last.result["metrics"], _counted(output_folder(cell.last.job))
         for name, theirs in counted.items():
+            if name == "top5" and metrics.get(name) is None:  # among fewer than five classes
+                continue
             number += 1
-            if name in metrics and _printed(metrics[name]) != _printed(theirs):
+            if (said := _printed(metrics.get(name))) != _printed(theirs):
                 label = f"{cell.cell.row.label}, seed {cell.cell.seed}"
-                said = _printed(metrics[name])
                 wrong.append(f"{label}: {name} {said}, counted {_printed(theirs)}")
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 from projects.studies.gathering.rows import FinishedCell
 from projects.studies.grid import Grid, StudyRow
+from projects.studies.job_words import output_folder
 from projects.studies.test_sets import ScoredSet
 from resnext_det.classification.ranks import RANKS_FILE
 from resnext_det.evaluation.results_json import RESULTS_FILE
@@ -22,7 +23,7 @@ _PAIRED: dict[str, Path] = {"detection": RESULTS_FILE, "classification": RANKS_F
 
 def files_of(cells: Sequence[FinishedCell], row: StudyRow, name: Path) -> dict[int, Path]:
     """Returns seed -> a file of the last run of a row."""
-    return {c.cell.seed: c.last.job.folder / name for c in cells if c.cell.row == row}
+    return {c.cell.seed: output_folder(c.last.job) / name for c in cells if c.cell.row == row}
 
 
 def differences(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from projects.studies.gathering.rows import FinishedCell, Run
-from projects.studies.job_words import WEIGHTS, given_value
+from projects.studies.job_words import WEIGHTS, given_value, output_folder
 from resnext_det.errors import UserError
 from resnext_det.file_digests import sha256_of
 from resnext_det.training.newest import FINAL
@@ -38,12 +38,12 @@ def check_origins(cells: Sequence[FinishedCell], output: Path) -> None:
 
 
 def _check_place(run: Run, output: Path) -> None:
-    """Compares the end of the folder's path, which a moved study keeps."""
-    folder = run.job.folder
-    own = folder.relative_to(output) if folder.is_relative_to(output) else Path(folder.name)
+    """Compares the end of the path that its command gave, which a moved study keeps."""
+    given = output_folder(run.job)
+    own = given.relative_to(output) if given.is_relative_to(output) else Path(given.name)
     said = Path(str(run.cfg.OUTPUT_DIR))
     if said.parts[-len(own.parts) :] != own.parts:
-        raise UserError(f"{folder}: its result is of the run in {said}: {_ANEW}")
+        raise UserError(f"{run.job.folder}: its result is of the run in {said}: {_ANEW}")
 
 
 def _check_seed(run: Run) -> None:

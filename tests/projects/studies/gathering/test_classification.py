@@ -94,6 +94,17 @@ def test_an_accuracy_that_the_ranks_do_not_have_is_said(grid: Grid) -> None:
     }
 
 
+def test_where_there_is_no_top_5_none_is_counted(grid: Grid) -> None:
+    for job in grid.jobs:
+        path = job.folder / "result.json"
+        content = read(path)
+        content["metrics"]["top5"] = None
+        path.write_text(json.dumps(content))
+    path = gather(grid, options_for(grid), find_test_set(grid), findings=difference_findings)
+    counted = "All 2 accuracies of the 2 runs equal those counted from their ranks."
+    assert read(path)["findings"][2] == {"text": counted, "passed": True}
+
+
 def test_ranks_of_other_images_are_refused(grid: Grid) -> None:
     path = grid.jobs[1].folder / RANKS_FILE
     path.write_text(json.dumps({"images": ["another.png"] * 4, "ranks": RANKS[1]}))

@@ -3,12 +3,15 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from projects.studies.findings import difference_findings
 from projects.studies.gathering.gather import gather
+from projects.studies.gathering.origins import check_origins
+from projects.studies.gathering.rows import read_cell
 from projects.studies.grid import Grid
 from projects.studies.test_sets import find_test_set
 from resnext_det.errors import UserError
@@ -40,6 +43,17 @@ def test_two_rows_whose_results_changed_places(grid: Grid, tmp_path: Path) -> No
         shutil.move(aside, folders[1] / name)
     words = f"{folders[0]}: its result is of the run in {folders[1]}: remove the folder, and the"
     assert refusal(grid).startswith(words)
+
+
+def test_an_evaluation_s_result_lies_below_the_folder_that_its_command_gives(grid: Grid) -> None:
+    cell = read_cell(grid.cells[0])
+    job = replace(cell.last.job, folder=cell.last.job.folder / "inference")
+    moved = replace(cell, runs=(*cell.runs[:-1], replace(cell.last, job=job)))
+    check_origins([moved], grid.output)
+    other = replace(job, arguments=(*job.arguments, "OUTPUT_DIR", str(grid.output / "other")))
+    wrong = replace(cell, runs=(replace(cell.last, job=other),))
+    with pytest.raises(UserError, match=f"{job.folder}: its result is of the run in "):
+        check_origins([wrong], grid.output)
 
 
 def test_a_seed_copied_over_another(grid: Grid) -> None:
