@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from projects.studies.findings import Finding, finding
 from projects.studies.gathering.rows import FinishedCell, Run, complexity
 from projects.studies.grid import Grid, StudyRow
-from projects.studies.job_words import output_folder
+from projects.studies.job_words import job_words, output_folder
 from projects.studies.test_sets import ScoredSet
 from resnext_det.classification.ranks import RANKS_FILE
 from resnext_det.evaluation.coco_ap import evaluate_boxes
@@ -21,7 +20,6 @@ from resnext_det.evaluation.results_json import RESULTS_FILE
 
 Flat = Mapping[str, Any]
 _ALWAYS = ("OUTPUT_DIR",)
-_KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
 _DIGITS = 4  # more than any table prints
 # Named in the sentence, and kept as the study's settings.
 _NAMED = {
@@ -134,11 +132,8 @@ def shared_settings(grid: Grid, cells: Sequence[FinishedCell]) -> dict[str, Any]
 
 def _given(run: Run | None, grid: Grid) -> list[str]:
     """Returns the config keys that a run's command sets, and that the rows have in common."""
-    words, keys = list(run.job.arguments if run else ()), []
-    while len(words) > 1 and _KEY.fullmatch(words[-2]):
-        keys.append(words[-2])
-        del words[-2:]
-    return [key for key in reversed(keys) if key not in (*grid.compared, *_ALWAYS)]
+    keys = job_words(run.job).opts[::2] if run else []
+    return [key for key in keys if key not in (*grid.compared, *_ALWAYS)]
 
 
 def _shared(
