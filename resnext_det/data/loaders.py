@@ -13,6 +13,7 @@ from resnext_det.data.mapper import mapper_from_config
 from resnext_det.data.needs import needs_of
 from resnext_det.data.packed import PackedList
 from resnext_det.data.samplers import BatchPlan, SampleKey, aspect_groups, rank_chunk
+from resnext_det.data.worker_endings import quiet_worker
 from resnext_det.errors import UserError
 
 Record = TypeVar("Record")
@@ -281,5 +282,6 @@ def make_batches(
         pin_memory=pin_memory,
         # Without one of its own, every pass draws from the global generator.
         generator=torch.Generator(),
+        worker_init_fn=quiet_worker,
     )
     return Batches(loader)
