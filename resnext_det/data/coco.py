@@ -15,6 +15,7 @@ from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.coco_boxes import BoxVerdict, judge_boxes
 from resnext_det.data.coco_checks import check_ids, check_images_exist, check_layout
 from resnext_det.data.coco_extras import Extras, read_extras
+from resnext_det.data.coco_problems import refuse_first
 from resnext_det.data.coco_records import (
     CocoDataset,
     CocoRecord,
@@ -22,7 +23,7 @@ from resnext_det.data.coco_records import (
     join_datasets,
 )
 from resnext_det.data.coco_truth import truth_of
-from resnext_det.data.coco_values import check_annotation_values, check_image_values
+from resnext_det.data.coco_values import annotation_value_problems, image_value_problems
 from resnext_det.data.image_headers import check_header, spread
 from resnext_det.data.json_files import read_json
 from resnext_det.data.needs import BOXES, Needs
@@ -61,8 +62,8 @@ def load_coco(
         content.setdefault("annotations", [])
     check_layout(path, content)
     check_ids(path, content)
-    check_image_values(path, content["images"])
-    check_annotation_values(path, content["annotations"])
+    refuse_first(path, image_value_problems(content["images"]))
+    refuse_first(path, annotation_value_problems(content["annotations"]))
     check_images_exist(entry, [image["file_name"] for image in content["images"]])
     tolerant = drop_bad_boxes or entry.published
     verdict = judge_boxes(path, content, tolerant=tolerant)

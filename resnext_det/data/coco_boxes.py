@@ -1,18 +1,20 @@
 """Which boxes of a COCO annotation file are usable. Engine-neutral."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resnext_det.errors import UserError
+from resnext_det.data.coco_problems import Problem, ProblemKind, refuse_first
 
 OVERHANG = 1.0
 """Pixels by which a box may reach beyond its image and still be taken as rounding."""
 
 _HUGE = 1e30
+_Images = Mapping[int | str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -45,58 +47,111 @@ def judge_boxes(path: Path, content: dict[str, Any], *, tolerant: bool) -> BoxVe
             negative size, or reaches more than `OVERHANG` px beyond its image.
     """
     annotations = content["annotations"]
-    images = {image["id"]: image for image in content["images"]}
-    boxes = _box_array(path, annotations, images)
+    images = _by_id(content)
+    refuse_first(path, _value_problems(annotations, images))
+    measured = _measure(annotations, images)
+    bad = measured.unusable(tolerant=tolerant)
+    message = ""
+    if bad.any():
+        problems = _geometry_problems(annotations, images, measured, bad)
+        if not tolerant:
+            refuse_first(path, problems)
+        message = replace(next(problems), advice="").line(path, int(bad.sum())) + " are left out"
+    keep = ~bad & _has_valid_outline(annotations)
+    return BoxVerdict(measured.boxes, keep, int(bad.sum()), message)
+
+
+def box_problems(content: dict[str, Any]) -> Iterator[Problem]:
+    """Yields every box that is not four finite numbers, of no size, or beyond its image.
+
+    Args:
+        content: of a COCO file, each image of a sound size, each annotation's image there.
+    """
+    annotations = content["annotations"]
+    images = _by_id(content)
+    yield from _value_problems(annotations, images)
+    numeric = [a for a in annotations if _four_finite_numbers(a["bbox"])]
+    measured = _measure(numeric, images)
+    yield from _geometry_problems(numeric, images, measured, measured.unusable(tolerant=False))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Boxes beside their images.
+
+    Attributes:
+        boxes: (A, 4) float64, xywh.
+        overhang: (A,) float64, pixels beyond the image.
+        flat: (A,) bool, of no size; never a crowd, nor are the others.
+        outside: (A,) bool, wholly.
+        over: (A,) bool, by more than `OVERHANG`.
+    """
+
+    boxes: NDArray[np.float64]
+    overhang: NDArray[np.float64]
+    flat: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+    over: NDArray[np.bool_]
+
+    def unusable(self, *, tolerant: bool) -> NDArray[np.bool_]:
+        return self.flat | self.outside if tolerant else self.flat | self.outside | self.over
+
+    def reason(self, row: int) -> tuple[ProblemKind, str]:
+        if self.flat[row]:
+            return ProblemKind.BOX_SIZE, "has a width or height of zero or less"
+        if self.outside[row]:
+            return ProblemKind.BOX_OUTSIDE, "lies wholly outside the image"
+        over = f"reaches beyond the image's edge by {self.overhang[row]:.4g} px"
+        return ProblemKind.BOX_OVERHANG, over
+
+
+def _measure(annotations: list[dict[str, Any]], images: _Images) -> _Measured:
+    boxes = np.array([a["bbox"] for a in annotations], dtype=np.float64).reshape(-1, 4)
     sizes = np.array(
         [(images[a["image_id"]]["width"], images[a["image_id"]]["height"]) for a in annotations],
         dtype=np.float64,
     ).reshape(-1, 2)
-    crowd = np.array([a.get("iscrowd", 0) for a in annotations], dtype=np.bool_)
+    crowd = np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=np.bool_)
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     overhang = np.maximum(-low, high - sizes).max(axis=1, initial=0.0)
     flat = (boxes[:, 2:] <= 0).any(axis=1) & ~crowd
     outside = ((low >= sizes) | (high <= 0)).any(axis=1) & ~crowd & ~flat
     over = (overhang > OVERHANG) & ~crowd & ~flat & ~outside
-    reasons = (
-        (flat, "has a width or height of zero or less"),
-        (outside, "lies wholly outside the image"),
-        (over, "reaches beyond the image's edge by {overhang:.4g} px"),
-    )
-    bad = flat | outside if tolerant else flat | outside | over
-    message = ""
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        reason = next(text for mask, text in reasons if mask[row])
-        message = _describe(path, annotations[row], images, reason.format(overhang=overhang[row]))
-        message += f"; {int(bad.sum())} unusable box(es) in the file"
-        if not tolerant:
-            raise UserError(
-                f"{message}. Mend the file, or set DATASETS.DROP_BAD_BOXES True to go on "
-                "without them"
-            )
-        message += " are left out"
-    keep = ~bad & _has_valid_outline(annotations)
-    return BoxVerdict(boxes, keep, int(bad.sum()), message)
+    return _Measured(boxes, overhang, flat, outside, over)
 
 
-def _describe(
-    path: Path, annotation: dict[str, Any], images: dict[Any, dict[str, Any]], reason: str
-) -> str:
-    image = images[annotation["image_id"]]
-    return (
-        f"{path}: annotation {annotation['id']} of image {image['file_name']} (id {image['id']}, "
-        f"{image['width']}x{image['height']}): box {annotation['bbox']} {reason}"
-    )
+def _geometry_problems(
+    annotations: list[dict[str, Any]],
+    images: _Images,
+    measured: _Measured,
+    bad: NDArray[np.bool_],
+) -> Iterator[Problem]:
+    advice = "Mend the file, or set DATASETS.DROP_BAD_BOXES True to go on without them"
+    for row in np.flatnonzero(bad).tolist():
+        kind, reason = measured.reason(row)
+        yield _box_problem(kind, annotations[row], images, reason, advice)
 
 
-def _box_array(
-    path: Path, annotations: list[dict[str, Any]], images: dict[Any, dict[str, Any]]
-) -> NDArray[np.float64]:
-    """Returns (A, 4) boxes after checking that each is four finite numbers."""
+def _value_problems(annotations: list[dict[str, Any]], images: _Images) -> Iterator[Problem]:
     for annotation in annotations:
         if not _four_finite_numbers(annotation["bbox"]):
-            raise UserError(_describe(path, annotation, images, "is not four finite numbers"))
-    return np.array([a["bbox"] for a in annotations], dtype=np.float64).reshape(-1, 4)
+            reason = "is not four finite numbers"
+            yield _box_problem(ProblemKind.BOX_VALUES, annotation, images, reason)
+
+
+def _box_problem(
+    kind: ProblemKind, annotation: dict[str, Any], images: _Images, reason: str, advice: str = ""
+) -> Problem:
+    image = images[annotation["image_id"]]
+    where = (
+        f"annotation {annotation['id']} of image {image['file_name']} (id {image['id']}, "
+        f"{image['width']}x{image['height']})"
+    )
+    return Problem(kind, where, f"box {annotation['bbox']} {reason}", advice, image["id"])
+
+
+def _by_id(content: dict[str, Any]) -> _Images:
+    return {image["id"]: image for image in content["images"]}
 
 
 def _four_finite_numbers(box: list[Any]) -> bool:

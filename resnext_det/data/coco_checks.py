@@ -1,13 +1,27 @@
-"""What can be wrong with a COCO annotation file, one line per mistake. Engine-neutral."""
+"""What can be wrong with the layout and ids of a COCO annotation file. Engine-neutral."""
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from resnext_det.data.catalog import DatasetEntry, is_one_line
+from resnext_det.data.coco_problems import Problem, ProblemKind, refuse_first
 from resnext_det.errors import UserError
+
+_Keys = Mapping[str, type | tuple[type, ...]]
+_NEEDED: Mapping[str, _Keys] = {
+    "images": {
+        "id": (int, str),
+        "file_name": str,
+        "height": (int, float),
+        "width": (int, float),
+    },
+    "annotations": {"id": (int, str), "image_id": (int, str), "category_id": int, "bbox": list},
+    "categories": {"id": int, "name": str},
+}
+_SINGULAR = {"images": "image", "annotations": "annotation", "categories": "category"}
 
 
 def check_layout(path: Path, content: Any) -> None:
@@ -16,83 +30,120 @@ def check_layout(path: Path, content: Any) -> None:
     Raises:
         UserError: something is missing or of another type.
     """
+    refuse_first(path, layout_problems(content))
+
+
+def layout_problems(content: Any) -> Iterator[Problem]:
+    """Yields what is missing of COCO's lists and their needed keys, or of another type."""
     if not isinstance(content, dict):
-        raise UserError(
-            f"{path}: not COCO: the top level is a {type(content).__name__}, not an object "
-            "with 'images', 'annotations' and 'categories'"
+        yield Problem(
+            ProblemKind.LAYOUT,
+            "",
+            f"not COCO: the top level is a {type(content).__name__}, not an object with 'images', "
+            "'annotations' and 'categories'",
         )
-    needed: dict[str, dict[str, type | tuple[type, ...]]] = {
-        "images": {
-            "id": (int, str),
-            "file_name": str,
-            "height": (int, float),
-            "width": (int, float),
-        },
-        "annotations": {"id": (int, str), "image_id": (int, str), "category_id": int, "bbox": list},
-        "categories": {"id": int, "name": str},
-    }
-    for section, keys in needed.items():
+        return
+    for section, keys in _NEEDED.items():
         if not isinstance(content.get(section), list):
             problem = "is not a list" if section in content else "is missing"
-            raise UserError(f"{path}: not COCO: the key '{section}' {problem}")
+            yield Problem(ProblemKind.LAYOUT, f"not COCO: the key '{section}'", problem)
+            continue
         for number, item in enumerate(content[section]):
-            _check_item(path, f"{section}[{number}]", item, keys)
+            key = _unsound_key(item, keys)
+            if key is not None:
+                yield _item_problem(f"{section}[{number}]", item, key)
     for section in ("images", "categories"):
-        if not content[section]:
-            raise UserError(f"{path}: '{section}' is empty")
-    for category in content["categories"]:
+        if content.get(section) == []:
+            yield Problem(ProblemKind.EMPTY_SECTION, f"'{section}'", "is empty")
+    for category in sound_items(content, "categories"):
         if not is_one_line(category["name"]):  # tables, logs and JSON hold it
-            raise UserError(
-                f"{path}: category id {category['id']} has the name {category['name']!r}, which "
-                "is not one line of text; rename it"
+            yield Problem(
+                ProblemKind.CLASS_NAME,
+                f"category id {category['id']}",
+                f"has the name {category['name']!r}, which is not one line of text",
+                "rename it",
             )
 
 
-def _check_item(
-    path: Path, place: str, item: Any, keys: dict[str, type | tuple[type, ...]]
-) -> None:
+def sound_items(content: Any, section: str) -> list[dict[str, Any]]:
+    """Returns the items of one of COCO's lists that have their needed keys."""
+    items = content.get(section) if isinstance(content, dict) else None
+    keys = _NEEDED[section]
+    if not isinstance(items, list):
+        return []
+    return [item for item in items if _unsound_key(item, keys) is None]
+
+
+def _unsound_key(item: Any, keys: _Keys) -> str | None:
+    """Returns the first key that is missing or of another type; "" where there can be none."""
     if not isinstance(item, dict):
-        raise UserError(f"{path}: not COCO: {place} is not an object")
+        return ""
     for key, kind in keys.items():
         if not isinstance(item.get(key), kind):
-            problem = f"is {item[key]!r}" if key in item else "is missing"
-            raise UserError(f"{path}: not COCO: '{key}' of {place} {problem}")
+            return key
+    return None
+
+
+def _item_problem(place: str, item: Any, key: str) -> Problem:
+    if not key:
+        return Problem(ProblemKind.LAYOUT, f"not COCO: {place}", "is not an object")
+    problem = f"is {item[key]!r}" if key in item else "is missing"
+    image_id = item.get("image_id")
+    known = image_id if isinstance(image_id, int | str) else None
+    return Problem(ProblemKind.LAYOUT, f"not COCO: '{key}' of {place}", problem, image_id=known)
 
 
 def check_ids(path: Path, content: dict[str, Any]) -> None:
     """Checks that ids are unique and that annotations name images and categories there.
 
+    Raises:
+        UserError: an id repeats or refers to nothing, or image ids mix numbers and texts.
+    """
+    refuse_first(path, id_problems(path.name, content))
+
+
+def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
+    """Yields ids that repeat or refer to nothing, or mix numbers and texts, which have no order.
+
     The two COCO 2014 "minival" files repeat annotation ids, and are known to.
 
-    Raises:
-        UserError: an id repeats or refers to nothing, or image ids mix numbers and texts,
-            which have no order.
+    Args:
+        name: of the file.
+        content: what it holds, after `layout_problems`.
     """
     numbers = [image["id"] for image in content["images"] if isinstance(image["id"], int)]
     texts = [image["id"] for image in content["images"] if isinstance(image["id"], str)]
     if numbers and texts:
-        raise UserError(
-            f"{path}: image ids are partly numbers and partly texts, as {numbers[0]!r} and "
-            f"{texts[0]!r}; write all of them as one or the other"
+        yield Problem(
+            ProblemKind.MIXED_IDS,
+            "",
+            f"image ids are partly numbers and partly texts, as {numbers[0]!r} and {texts[0]!r}",
+            "write all of them as one or the other",
         )
-    singular = {"images": "image", "annotations": "annotation", "categories": "category"}
-    for section, what in singular.items():
-        if section == "annotations" and "minival" in path.name:
-            continue
-        check_unique(path, what, (item["id"] for item in content[section]))
-    for key, section in (("image_id", "images"), ("category_id", "categories")):
+    for section, what in _SINGULAR.items():
+        if section != "annotations" or "minival" not in name:
+            yield from repeated_ids(what, (item["id"] for item in content[section]))
+    for key, section, kind in (
+        ("image_id", "images", ProblemKind.UNKNOWN_IMAGE),
+        ("category_id", "categories", ProblemKind.UNKNOWN_CATEGORY),
+    ):
         known = {item["id"] for item in content[section]}
-        strays = [item for item in content["annotations"] if item[key] not in known]
-        if strays:
-            raise UserError(
-                f"{path}: annotation {strays[0]['id']} has {key} {strays[0][key]}, which is "
-                f"not in '{section}'; {len(strays)} such annotation(s)"
-            )
+        for item in content["annotations"]:
+            if item[key] not in known:
+                yield Problem(
+                    kind,
+                    f"annotation {item['id']}",
+                    f"has {key} {item[key]}, which is not in '{section}'",
+                    image_id=item["image_id"] if section == "categories" else None,
+                )
     for item in content["annotations"]:
         if item.get("ignore"):
-            raise UserError(
-                f"{path}: annotation {item['id']} is marked 'ignore', which Detectron2 does not "
-                "support; mark it iscrowd or remove it"
+            yield Problem(
+                ProblemKind.IGNORED,
+                f"annotation {item['id']}",
+                "is marked 'ignore', which Detectron2 does not support",
+                "mark it iscrowd or remove it",
+                item["image_id"],
             )
 
 
@@ -102,49 +153,54 @@ def check_unique(path: Path, what: str, ids: Iterable[int | str]) -> None:
     Raises:
         UserError: one is; names the first and their number.
     """
-    repeated = [key for key, count in Counter(ids).items() if count > 1]
-    if repeated:
-        raise UserError(
-            f"{path}: {what} id {repeated[0]} is used more than once; {len(repeated)} such id(s)"
-        )
+    refuse_first(path, repeated_ids(what, ids))
 
 
-def check_present(
-    path: Path,
+def repeated_ids(what: str, ids: Iterable[int | str]) -> Iterator[Problem]:
+    """Yields each id that is used more than once."""
+    for key, count in Counter(ids).items():
+        if count > 1:
+            yield Problem(ProblemKind.REPEATED_ID, f"{what} id {key}", "is used more than once")
+
+
+def absent(
     asked: Sequence[dict[str, Any]],
     key: str,
+    kinds: tuple[ProblemKind, ProblemKind],
     need: str,
     *,
     mend_all: str,
     mend_some: str | None = None,
     article: str = "",
-) -> None:
-    """Checks that every annotation has what a detector needs of it.
+) -> Iterator[Problem]:
+    """Yields annotations without what a detector needs of them; all of them as one problem.
 
     Args:
-        path: the annotation file, for messages.
         asked: the annotations that have to have it.
         key: what: "segmentation", "keypoints".
+        kinds: of the problem where some have none, and where none has any.
         need: the setting that needs it.
         mend_all: what to do where none has it.
         mend_some: what to do where some have; `mend_all` when not given.
         article: before the key, "a ".
-
-    Raises:
-        UserError: some or all have none; names the first.
     """
     without = [annotation for annotation in asked if not annotation.get(key)]
-    if not without:
-        return
-    if len(without) == len(asked):
-        raise UserError(
-            f"{path}: none of the {len(asked)} annotations has {article}'{key}', which {need} "
-            f"needs; {mend_all}"
+    if without and len(without) == len(asked):
+        yield Problem(
+            kinds[1],
+            f"none of the {len(asked)} annotations",
+            f"has {article}'{key}', which {need} needs",
+            mend_all,
         )
-    raise UserError(
-        f"{path}: annotation {without[0]['id']} has no '{key}', which {need} needs; "
-        f"{len(without)} such annotation(s); {mend_some or mend_all}"
-    )
+        return
+    for annotation in without:
+        yield Problem(
+            kinds[0],
+            f"annotation {annotation['id']}",
+            f"has no '{key}', which {need} needs",
+            mend_some or mend_all,
+            annotation["image_id"],
+        )
 
 
 def check_images_exist(entry: DatasetEntry, file_names: Sequence[str]) -> None:

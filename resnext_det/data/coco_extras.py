@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.coco_keypoints import KeypointNames, read_keypoint_names, read_keypoints
-from resnext_det.data.coco_outlines import Outline, check_masks_present, read_outlines
+from resnext_det.data.coco_outlines import Outline, absent_masks, read_outlines
+from resnext_det.data.coco_problems import refuse_first
 from resnext_det.data.needs import Needs
 from resnext_det.data.panoptic import Stuff, label_file, read_stuff
 from resnext_det.errors import UserError
@@ -71,7 +72,7 @@ def read_extras(
     lengths = {i["id"]: (int(i["height"]), int(i["width"])) for i in content["images"]}
     sizes = [lengths[annotation["image_id"]] for annotation in annotations]
     if needs.masks:
-        check_masks_present(path, annotations, training=training)
+        refuse_first(path, absent_masks(annotations, training=training))
         polygons = needs.polygons and training
         outlines = read_outlines(path, annotations, sizes, tolerant=tolerant, polygons=polygons)
     if needs.keypoints:

@@ -1,7 +1,7 @@
 """The keypoints of a COCO annotation file and their names, checked. Engine-neutral."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnext_det.data.coco_checks import check_present
-from resnext_det.errors import UserError
+from resnext_det.data.coco_checks import absent
+from resnext_det.data.coco_problems import Problem, ProblemKind, refuse_first
 
 _MEND = "use a set with keypoints, or set MODEL.KEYPOINT_ON False"
 _HUGE = 1e30
@@ -36,29 +36,37 @@ def read_keypoint_names(path: Path, categories: Sequence[dict[str, Any]]) -> Key
     Names that differ in left and right alone ("left_eye", "right_eye") are mirrored pairs.
 
     Raises:
-        UserError: a category without them, with other ones than the first, or with one twice.
+        UserError: as `keypoint_name_problems` yields.
     """
-    first = categories[0]
-    for category in categories:
-        shown = f"{path}: category '{category['name']}' (id {category['id']})"
-        names = category.get("keypoints")
-        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-            raise UserError(
-                f"{shown} has no list 'keypoints' of their names, which MODEL.KEYPOINT_ON True "
-                f"needs; {_MEND}"
-            )
-        if len(set(names)) < len(names):
-            raise UserError(f"{shown} has the keypoint '{_repeated(names)}' twice; rename one")
-        if names != first["keypoints"]:
-            raise UserError(
-                f"{shown} has {len(names)} keypoints {_short(names)}, but '{first['name']}' (id "
-                f"{first['id']}) has {len(first['keypoints'])} {_short(first['keypoints'])}: one "
-                "detector has the same keypoints for every category"
-            )
-    names = first["keypoints"]
+    refuse_first(path, keypoint_name_problems(categories))
+    names = categories[0]["keypoints"]
     others = {name: re.sub("left|Left|LEFT", lambda m: _OTHER_SIDE[m[0]], name) for name in names}
     pairs = [(name, other) for name, other in others.items() if other != name and other in names]
     return KeypointNames(tuple(names), tuple(pairs))
+
+
+def keypoint_name_problems(categories: Sequence[dict[str, Any]]) -> Iterator[Problem]:
+    """Yields categories without keypoints, with other ones than the first, or with one twice."""
+    first: dict[str, Any] | None = None
+    for category in categories:
+        where = f"category '{category['name']}' (id {category['id']})"
+        names = category.get("keypoints")
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            reason = "has no list 'keypoints' of their names, which MODEL.KEYPOINT_ON True needs"
+            yield Problem(ProblemKind.KEYPOINT_NAMES, where, reason, _MEND)
+            continue
+        if len(set(names)) < len(names):
+            reason = f"has the keypoint '{_repeated(names)}' twice"
+            yield Problem(ProblemKind.KEYPOINT_NAMES, where, reason, "rename one")
+        first = first or category
+        if names != first["keypoints"]:
+            yield Problem(
+                ProblemKind.KEYPOINT_NAMES,
+                where,
+                f"has {len(names)} keypoints {_short(names)}, but '{first['name']}' (id "
+                f"{first['id']}) has {len(first['keypoints'])} {_short(first['keypoints'])}: one "
+                "detector has the same keypoints for every category",
+            )
 
 
 def read_keypoints(
@@ -79,34 +87,70 @@ def read_keypoints(
         (A, K, 3): x, y as in the file, and the visibility 0 (not labelled), 1 or 2.
 
     Raises:
-        UserError: an object without keypoints or with other than K; a value that is no number; a
-            visibility that is none; a labelled keypoint far outside its image.
+        UserError: as `keypoint_problems` yields.
     """
-    check_present(
-        path,
+    refuse_first(path, absent_keypoints(annotations))
+    refuse_first(path, keypoint_problems(annotations, sizes, num_keypoints))
+    rows = _rows(annotations, num_keypoints)
+    return np.array(rows, dtype=np.float64).reshape(-1, num_keypoints, 3)
+
+
+def absent_keypoints(annotations: Sequence[dict[str, Any]]) -> Iterator[Problem]:
+    """Yields objects without keypoints; a crowd may be without."""
+    return absent(
         [annotation for annotation in annotations if not annotation.get("iscrowd")],
         "keypoints",
+        (ProblemKind.KEYPOINTS_MISSING, ProblemKind.NO_KEYPOINTS),
         "MODEL.KEYPOINT_ON True",
         mend_all=_MEND,
         mend_some="give it zeros where none is labelled",
     )
+
+
+def keypoint_problems(
+    annotations: Sequence[dict[str, Any]], sizes: Sequence[tuple[int, int]], num_keypoints: int
+) -> Iterator[Problem]:
+    """Yields annotations with bad keypoints, arguments as of `read_keypoints`.
+
+    Other than K of them; a value that is no number; a visibility that is none; a labelled
+    keypoint far outside its image.
+    """
+    rows = _rows(annotations, num_keypoints)
+    sound: list[int] = []
+    for place, row in enumerate(rows):
+        reason = _flaw(row, num_keypoints)
+        if reason is None:
+            sound.append(place)
+        else:
+            yield _problem(ProblemKind.KEYPOINT_VALUES, annotations[place], reason)
+    for stray in _strays([rows[place] for place in sound], [sizes[place] for place in sound]):
+        height, width = sizes[sound[stray]]
+        reason = (
+            f"a labelled keypoint is more than {max(height, width)} px outside its image of "
+            f"{width}x{height}"
+        )
+        yield _problem(ProblemKind.KEYPOINT_OUTSIDE, annotations[sound[stray]], reason)
+
+
+def _rows(annotations: Sequence[dict[str, Any]], num_keypoints: int) -> list[Any]:
     none = [0] * (3 * num_keypoints)
-    rows = [annotation.get("keypoints") or none for annotation in annotations]
-    for annotation, row in zip(annotations, rows, strict=True):
-        problem = _problem(row, num_keypoints)
-        if problem:
-            raise UserError(f"{path}: annotation {annotation['id']}: {problem}; mend the file")
-    keypoints = np.array(rows, dtype=np.float64).reshape(-1, num_keypoints, 3)
+    return [annotation.get("keypoints") or none for annotation in annotations]
+
+
+def _strays(rows: Sequence[list[float]], sizes: Sequence[tuple[int, int]]) -> list[int]:
+    """Returns the places of sound rows with a labelled keypoint far outside its image."""
+    if not rows:
+        return []
+    keypoints = np.array(rows, dtype=np.float64).reshape(len(rows), -1, 3)
     edges = np.array([max(size) for size in sizes], dtype=np.float64).reshape(-1, 1, 1)
     far = (keypoints[:, :, :2] < -edges) | (keypoints[:, :, :2] > 2 * edges)
     strays = np.flatnonzero((far.any(axis=2) & (keypoints[:, :, 2] > 0)).any(axis=1))
-    if strays.size:
-        height, width = sizes[strays[0]]
-        raise UserError(
-            f"{path}: annotation {annotations[strays[0]]['id']}: a labelled keypoint is more than "
-            f"{max(height, width)} px outside its image of {width}x{height}; mend the file"
-        )
-    return keypoints
+    return strays.tolist()
+
+
+def _problem(kind: ProblemKind, annotation: dict[str, Any], reason: str) -> Problem:
+    where = f"annotation {annotation['id']}"
+    return Problem(kind, where, reason, "mend the file", annotation["image_id"])
 
 
 def num_visible(keypoints: Sequence[float]) -> int:
@@ -114,7 +158,7 @@ def num_visible(keypoints: Sequence[float]) -> int:
     return sum(visibility > 0 for visibility in keypoints[2::3])
 
 
-def _problem(row: Any, num_keypoints: int) -> str | None:
+def _flaw(row: Any, num_keypoints: int) -> str | None:
     if not isinstance(row, list) or len(row) != 3 * num_keypoints:
         found = f"{len(row)} values" if isinstance(row, list) else repr(row)
         return (

@@ -1,15 +1,16 @@
 """The masks of a COCO annotation file: polygons and run lengths, checked. Engine-neutral."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resnext_det.data.coco_checks import check_present
+from resnext_det.data.coco_checks import absent
+from resnext_det.data.coco_problems import Problem, ProblemKind, refuse_first
 from resnext_det.data.run_length import packed, run_length_problem
-from resnext_det.errors import UserError
 
 Polygons = tuple[NDArray[np.float64], ...]
 Outline = Polygons | dict[str, Any]
@@ -18,18 +19,22 @@ Outline = Polygons | dict[str, Any]
 _SHORTEST = 6  # numbers: three points
 
 
-def check_masks_present(
-    path: Path, annotations: Sequence[dict[str, Any]], *, training: bool
-) -> None:
-    """Checks that every object has a segmentation; a crowd needs one where it is scored.
+@dataclass(frozen=True)
+class _Flaw:
+    kind: ProblemKind
+    reason: str
+    advice: str = "mend the file"
 
-    Raises:
-        UserError: some or all have none.
-    """
-    check_present(
-        path,
+    def at(self, where: str, image_id: int | str) -> Problem:
+        return Problem(self.kind, where, self.reason, self.advice, image_id)
+
+
+def absent_masks(annotations: Sequence[dict[str, Any]], *, training: bool) -> Iterator[Problem]:
+    """Yields objects without a segmentation; a crowd needs one where it is scored."""
+    return absent(
         [a for a in annotations if not (training and a.get("iscrowd"))],
         "segmentation",
+        (ProblemKind.MASK_MISSING, ProblemKind.NO_MASKS),
         "MODEL.MASK_ON True",
         mend_all="use a set with masks, or set MODEL.MASK_ON False",
         article="a ",
@@ -44,7 +49,7 @@ def read_outlines(
     tolerant: bool,
     polygons: bool,
 ) -> list[Outline]:
-    """Reads and checks the masks, after `check_masks_present`.
+    """Reads and checks the masks, after `absent_masks`.
 
     Args:
         path: the annotation file, for messages.
@@ -57,59 +62,90 @@ def read_outlines(
         The A masks; an empty tuple where there is none.
 
     Raises:
-        UserError: a polygon of fewer than three points, of an odd number of values or of values
-            that are no numbers or far outside the image; run lengths that do not fill their image.
+        UserError: as `outline_problems` yields.
     """
     outlines: list[Outline] = []
     for annotation, size in zip(annotations, sizes, strict=True):
-        where = f"{path}: annotation {annotation['id']}"
-        mask = annotation.get("segmentation") or ()
-        if not isinstance(mask, dict):
-            outlines.append(_polygons(where, mask, size, tolerant=tolerant))
-            continue
-        if polygons and not annotation.get("iscrowd"):
-            raise UserError(
-                f"{where} has a run-length mask, which INPUT.MASK_FORMAT polygon cannot hold; "
-                "set INPUT.MASK_FORMAT bitmask"
-            )
-        problem = run_length_problem(mask, *size)
-        if problem:
-            raise UserError(f"{where}: its run-length segmentation {problem}; mend the file")
-        outlines.append(packed(mask))
+        outline = _outline(annotation, size, tolerant=tolerant, polygons=polygons)
+        if isinstance(outline, Problem):
+            rest = outline_problems(annotations, sizes, tolerant=tolerant, polygons=polygons)
+            refuse_first(path, rest)
+            raise AssertionError(outline)  # the same check finds the same problem
+        outlines.append(outline)
     return outlines
 
 
+def outline_problems(
+    annotations: Sequence[dict[str, Any]],
+    sizes: Sequence[tuple[int, int]],
+    *,
+    tolerant: bool,
+    polygons: bool,
+) -> Iterator[Problem]:
+    """Yields the first problem of each mask, arguments as of `read_outlines`.
+
+    A polygon of fewer than three points, of an odd number of values or of values that are no
+    numbers or far outside the image; run lengths that do not fill their image.
+    """
+    for annotation, size in zip(annotations, sizes, strict=True):
+        outline = _outline(annotation, size, tolerant=tolerant, polygons=polygons)
+        if isinstance(outline, Problem):
+            yield outline
+
+
+def _outline(
+    annotation: dict[str, Any], size: tuple[int, int], *, tolerant: bool, polygons: bool
+) -> Outline | Problem:
+    mask = annotation.get("segmentation") or ()
+    where, image_id = f"annotation {annotation['id']}", annotation["image_id"]
+    if not isinstance(mask, dict):
+        found = _polygons(mask, size, tolerant=tolerant)
+        return found if isinstance(found, tuple) else found.at(where, image_id)
+    if polygons and not annotation.get("iscrowd"):
+        reason = "has a run-length mask, which INPUT.MASK_FORMAT polygon cannot hold"
+        advice = "set INPUT.MASK_FORMAT bitmask"
+        return Problem(ProblemKind.MASK_FORMAT, where, reason, advice, image_id)
+    problem = run_length_problem(mask, *size)
+    if problem:
+        reason = f"its run-length segmentation {problem}"
+        return Problem(ProblemKind.RUN_LENGTHS, where, reason, "mend the file", image_id)
+    return packed(mask)
+
+
 def _polygons(
-    where: str, polygons: Sequence[Any], size: tuple[int, int], *, tolerant: bool
-) -> Polygons:
+    polygons: Sequence[Any], size: tuple[int, int], *, tolerant: bool
+) -> Polygons | _Flaw:
     kept, edge = [], max(size)
     for number, polygon in enumerate(polygons):
         if len(polygon) < _SHORTEST or len(polygon) % 2:
             if tolerant:
                 continue
-            raise UserError(
-                f"{where}: polygon {number} of its segmentation has {len(polygon)} values, but "
-                "one has x and y of at least three points. Mend the file, or set "
-                "DATASETS.DROP_BAD_BOXES True to go on without it"
+            return _Flaw(
+                ProblemKind.POLYGON_POINTS,
+                f"polygon {number} of its segmentation has {len(polygon)} values, but one has x "
+                "and y of at least three points",
+                "Mend the file, or set DATASETS.DROP_BAD_BOXES True to go on without it",
             )
-        kept.append(_coordinates(where, number, polygon))
+        values = _coordinates(polygon)
+        if values is None:
+            reason = f"polygon {number} of its segmentation has a value that is no finite number"
+            return _Flaw(ProblemKind.POLYGON_VALUES, reason)
         # pycocotools draws on a grid that holds every point: huge ones end the process.
         if min(polygon) < -edge or max(polygon) > 2 * edge:
-            raise UserError(
-                f"{where}: polygon {number} of its segmentation is more than {edge} px outside "
-                f"its image of {size[1]}x{size[0]}; mend the file"
+            return _Flaw(
+                ProblemKind.POLYGON_OUTSIDE,
+                f"polygon {number} of its segmentation is more than {edge} px outside its image "
+                f"of {size[1]}x{size[0]}",
             )
+        kept.append(values)
     return tuple(kept)
 
 
-def _coordinates(where: str, number: int, polygon: list[Any]) -> NDArray[np.float64]:
+def _coordinates(polygon: list[Any]) -> NDArray[np.float64] | None:
     try:
         values = np.array(polygon)  # of text, of None and of numbers beyond any float no numbers
     except ValueError:  # lists of several lengths
-        values = np.array(None)
+        return None
     if values.ndim != 1 or values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-        raise UserError(
-            f"{where}: polygon {number} of its segmentation has a value that is no finite "
-            "number; mend the file"
-        )
+        return None
     return values.astype(np.float64)

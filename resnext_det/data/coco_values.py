@@ -5,62 +5,71 @@ training is over.
 """
 
 import math
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 from typing import Any
 
-from resnext_det.errors import UserError
+from resnext_det.data.coco_problems import Problem, ProblemKind
 
 _LONGEST = 2**31
 
 
-def check_image_values(path: Path, images: list[dict[str, Any]]) -> None:
-    """Checks file names and sizes, after `check_layout`.
+def image_value_problems(images: Iterable[dict[str, Any]]) -> Iterator[Problem]:
+    """Yields file names that name no file, and sizes that are none, after `layout_problems`.
 
-    Raises:
-        UserError: a file name that names no file; a height or width that is not a whole
-            number of pixels, at least 1.
+    A height or width is a whole number of pixels, at least 1.
     """
     for image in images:
-        name = image["file_name"]
+        name, where = image["file_name"], f"image {image['id']}"
         if PurePath(name).name in ("", ".."):
-            raise UserError(f"{path}: image {image['id']}: file_name {name!r} names no file")
+            reason = f"file_name {name!r} names no file"
+            yield Problem(ProblemKind.FILE_NAME, where, reason, image_id=image["id"])
         for key in ("height", "width"):
-            if not _is_length(image[key]):
-                raise UserError(
-                    f"{path}: image {image['id']} ({name}): {key} is {image[key]!r}, not a whole "
-                    "number of pixels, at least 1"
+            if not is_length(image[key]):
+                yield Problem(
+                    ProblemKind.IMAGE_SIZE,
+                    f"{where} ({name})",
+                    f"{key} is {image[key]!r}, not a whole number of pixels, at least 1",
+                    image_id=image["id"],
                 )
 
 
-def check_annotation_values(path: Path, annotations: list[dict[str, Any]]) -> None:
-    """Checks `iscrowd`, `area` and `segmentation`, each of which may be absent.
+def annotation_value_problems(annotations: Iterable[dict[str, Any]]) -> Iterator[Problem]:
+    """Yields bad `iscrowd`, `area` and `segmentation`, each of which may be absent.
 
-    Raises:
-        UserError: an `iscrowd` other than 0 and 1; an `area` that is no finite number; a
-            `segmentation` that is neither polygons nor a run-length object. Detectron2 breaks
-            off on the last, also for detectors that use boxes only.
+    An `iscrowd` is 0 or 1; an `area` a finite number; a `segmentation` polygons or a run-length
+    object: Detectron2 breaks off on anything else, also for detectors that use boxes only.
     """
     for annotation in annotations:
-        where = f"{path}: annotation {annotation['id']}"
+        where, image_id = f"annotation {annotation['id']}", annotation["image_id"]
         crowd = annotation.get("iscrowd", 0)
         if not isinstance(crowd, int) or crowd not in (0, 1):
-            raise UserError(f"{where}: iscrowd is {crowd!r}; it must be 0 or 1")
+            reason = f"iscrowd is {crowd!r}"
+            yield Problem(ProblemKind.IS_CROWD, where, reason, "it must be 0 or 1", image_id)
         area = annotation.get("area", 0)
         if not _is_finite(area):
-            raise UserError(
-                f"{where}: area is {area!r}, not a finite number; leave the key out to have "
-                "width x height of the box taken"
+            yield Problem(
+                ProblemKind.AREA,
+                where,
+                f"area is {area!r}, not a finite number",
+                "leave the key out to have width x height of the box taken",
+                image_id,
             )
-        if not _is_outline(annotation.get("segmentation")):
+        if not is_outline(annotation.get("segmentation")):
             shown = str(annotation["segmentation"])
             shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-            raise UserError(
-                f"{where}: segmentation is {shown}, neither a list of polygons [[x, y, …], …] "
-                "nor a run-length object; mend it or leave the key out: boxes do not need it"
+            yield Problem(
+                ProblemKind.SEGMENTATION,
+                where,
+                f"segmentation is {shown}, neither a list of polygons [[x, y, …], …] nor a "
+                "run-length object",
+                "mend it or leave the key out: boxes do not need it",
+                image_id,
             )
 
 
-def _is_length(value: Any) -> bool:
+def is_length(value: Any) -> bool:
+    """Returns whether a number is a number of pixels that an image can have."""
     # Booleans are ints to Python; nan fails the comparison.
     return not isinstance(value, bool) and 1 <= value < _LONGEST and value == int(value)
 
@@ -74,7 +83,8 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
-def _is_outline(outline: Any) -> bool:
+def is_outline(outline: Any) -> bool:
+    """Returns whether a segmentation is absent, polygons or a run-length object."""
     if outline is None or isinstance(outline, dict):
         return True
     return isinstance(outline, list) and all(isinstance(polygon, list) for polygon in outline)
