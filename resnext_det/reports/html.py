@@ -2,14 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from resnext_det.errors import UserError
 from resnext_det.reports.box_panels import Panel, panels
 from resnext_det.reports.page_figures import (
     class_figures,
@@ -18,6 +13,7 @@ from resnext_det.reports.page_figures import (
     size_figures,
     training_figures,
 )
+from resnext_det.reports.page_file import check_page, write_page
 from resnext_det.reports.page_lists import (
     classes_table,
     cost_table,
@@ -39,12 +35,8 @@ from resnext_det.reports.pictures import Picture, sample_pictures
 from resnext_det.reports.published import PublishedTable, published_tables
 from resnext_det.reports.seeds import group_rows
 from resnext_det.reports.study import DETECTION, Study, read_study
-from resnext_det.whole_files import write_text_safe
 
 _RESULTS = Path("inference") / "coco_instances_results.json"
-# By this a page is known as one that may be replaced.
-_MARK = '<meta name="generator" content="resnext-det report">'
-_HEAD = 2000  # bytes of a page, in which the mark stands
 
 
 def write_report(result: Path, output: Path | None = None, *, num_pictures: int = 4) -> Path:
@@ -66,33 +58,9 @@ def write_report(result: Path, output: Path | None = None, *, num_pictures: int 
     """
     study = read_study(result)
     output = output or result.with_name("report.html")
-    _check_ours(output)
-    environment = Environment(
-        loader=PackageLoader("resnext_det.reports", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(**_content(study, num_pictures))
-    write_text_safe(output, page)
+    check_page(output, elsewhere="resnext-det report RESULT.json -o PAGE")
+    write_page("report.html.j2", _content(study, num_pictures), output)
     return output
-
-
-def _check_ours(output: Path) -> None:
-    """Refuses to write over anything but a page of ours."""
-    if output.is_dir():
-        raise UserError(f"{output}: is a folder; give the page's file name")
-    if not output.exists():
-        return
-    with output.open("rb") as file:
-        ours = _MARK.encode() in file.read(_HEAD)
-    if not ours:
-        raise UserError(
-            f"{output}: exists and bears no mark of a page that this command wrote (those of older "
-            "versions have none): move it away, or name another page: resnext-det report "
-            "RESULT.json -o PAGE"
-        )
 
 
 def _content(study: Study, num_pictures: int) -> dict[str, Any]:
@@ -100,13 +68,10 @@ def _content(study: Study, num_pictures: int) -> dict[str, Any]:
     groups = group_rows(study.rows)
     default = ("table8",) if study.kind == DETECTION and len(study.rows) != 1 else ()
     tables = published_tables(study.published or default)
-    style = resources.files("resnext_det.reports").joinpath("report.css").read_text("utf-8")
     pairs = pairs_of(study)
     verdicts = [d for d in study.differences if d.metric == main_metric(study)]
     said = {difference.text for difference in verdicts}  # a finding may say the same once more
     return {
-        "mark": Markup(_MARK),
-        "style": Markup(style),  # the package's own file
         "title": study.more.get("title") or f"{study.kind.capitalize()} results",
         "source": study.path.name,
         "intro": intro(study, groups),

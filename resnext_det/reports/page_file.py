@@ -1,0 +1,63 @@
+"""A page written from its template: one file that needs nothing but itself. Engine-neutral."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from resnext_det.errors import UserError
+from resnext_det.whole_files import write_text_safe
+
+# By this a page is known as one that may be replaced.
+_MARK = '<meta name="generator" content="resnext-det report">'
+_HEAD = 2000  # bytes of a page, in which the mark stands
+
+
+def check_page(output: Path, *, elsewhere: str) -> None:
+    """Refuses to write over anything but a page of ours.
+
+    Args:
+        output: the page.
+        elsewhere: the command that writes it to another place, for the message.
+
+    Raises:
+        UserError: a folder or another file is there.
+    """
+    if output.is_dir():
+        raise UserError(f"{output}: is a folder; give the page's file name")
+    if not output.exists():
+        return
+    with output.open("rb") as file:
+        ours = _MARK.encode() in file.read(_HEAD)
+    if not ours:
+        raise UserError(
+            f"{output}: exists and bears no mark of a page that this command wrote (those of older "
+            f"versions have none): move it away, or name another page: {elsewhere}"
+        )
+
+
+def write_page(template: str, content: Mapping[str, Any], output: Path) -> None:
+    """Fills a template of this room; every text in it is escaped.
+
+    Args:
+        template: its file.
+        content: what it names, beside `mark` and `style`.
+        output: the page.
+
+    Raises:
+        UserError: the disk refuses it.
+    """
+    environment = Environment(
+        loader=PackageLoader("resnext_det.reports", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = resources.files("resnext_det.reports").joinpath("report.css").read_text("utf-8")
+    # Safe to mark: both are the package's own.
+    ours = {"mark": Markup(_MARK), "style": Markup(style)}
+    write_text_safe(output, environment.get_template(template).render(**content, **ours))
