@@ -1,4 +1,4 @@
-"""The verb that prepares data sets. Engine-neutral.
+"""The verb that prepares and checks data sets. Engine-neutral.
 
 A kind of data set is one module of `cli.prepare` with an `add_parser(kinds)` that sets the
 default `prepare`: a function of the arguments that returns the exit status.
@@ -7,9 +7,11 @@ default `prepare`: a function of the arguments that returns the exit status.
 import argparse
 import sys
 
+from resnext_det.cli import check
 from resnext_det.cli.prepare import cifar, folder, imagenet_1k, imagenet_5k, shards
 
 DESCRIPTION = "Prepare a data set from the files its publisher hands out, or check your own."
+PREPARE = "Prepare a data set from the files its publisher hands out."
 KINDS = (imagenet_1k, imagenet_5k, cifar, folder, shards)
 
 
@@ -17,11 +19,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds the verb to `resnext-det`."""
     parser = subparsers.add_parser("dataset", help=DESCRIPTION, description=DESCRIPTION)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    prepare = actions.add_parser("prepare", help=DESCRIPTION, description=DESCRIPTION)
+    prepare = actions.add_parser("prepare", help=PREPARE, description=PREPARE)
     kinds = prepare.add_subparsers(dest="kind", required=True, metavar="KIND")
     for kind in KINDS:
         kind.add_parser(kinds)
-    parser.set_defaults(run=run)
+    prepare.set_defaults(run=run)
+    check.add_parser(actions)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -52,6 +52,24 @@ def panels(picture: StudyPicture, number: int) -> list[Panel]:
     return shown
 
 
+def marked_panel(
+    picture: StudyPicture, number: int, marked: Sequence[StudyBox], caption: str
+) -> Panel:
+    """Returns one panel with the ground truth, and some boxes over it in another colour.
+
+    Args:
+        picture: an image and its ground truth.
+        number: of the picture on the page, for its id.
+        marked: what is drawn over it.
+        caption: what stands below it.
+    """
+    scale = _UNIT / max(picture.width, picture.height)
+    size = picture.width * scale, picture.height * scale
+    drawn = _boxes(picture.truth, scale, size, "truth") + _boxes(marked, scale, size, "found")
+    ground = _ground(picture, size, f"picture-{number}")
+    return Panel(_svg(size, ground, drawn), caption, _words([*picture.truth, *marked]))
+
+
 def _svg(size: tuple[float, float], ground: Markup, drawn: Markup) -> Markup:
     return Markup('<svg viewBox="0 0 {:.0f} {:.0f}" class="panel">{}{}</svg>').format(
         *size, ground, drawn

@@ -9,7 +9,8 @@ from resnext_det.errors import one_line
 
 DESCRIPTION = (
     "Count and check your own folder of class folders; its images stay as they are, and what was "
-    "found is left beside them in manifest.json."
+    "found is left beside them in manifest.json. `dataset check train=FOLDER/train "
+    "val=FOLDER/val` looks at more: twins, classes, pictures."
 )
 
 

@@ -7,9 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from resnext_det.data.exact_decoding import ExactDecoder
+from resnext_det.data.checking.readers import decode_whole
 from resnext_det.data.image_folder import class_folders, images_in
 from resnext_det.data.manifest import (
     CHECKED_FOLDER,
@@ -127,7 +125,7 @@ def _read_header(path: str) -> None:
 
 
 def _decode(path: str) -> None:
-    ExactDecoder(Image.Resampling.BILINEAR).open(read_image_file(path)).decode()
+    decode_whole(read_image_file(path))
 
 
 def _journal(root: Path, decode: bool, is_kept: bool) -> Journal:

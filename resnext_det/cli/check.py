@@ -1,0 +1,128 @@
+"""`resnext-det dataset check`: what is wrong with data sets, before a run. Engine-neutral."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from resnext_det.cli.check_printing import print_mended, print_result, say
+from resnext_det.cli.prepare.command import command_line
+from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.config import load_config, task_of
+from resnext_det.data.catalog import (
+    DatasetEntry,
+    entries_by_name,
+    find_dataset,
+    parse_data_argument,
+)
+from resnext_det.data.checking.check import CheckOptions, check_sets
+from resnext_det.data.checking.geometry import geometry_of
+from resnext_det.data.checking.mending import check_fix_folder, mend_sets
+from resnext_det.data.checking.results import check_json_of
+from resnext_det.data.needs import needs_of
+from resnext_det.errors import UserError
+from resnext_det.reports.dataset_page import check_output, write_check_page
+
+DESCRIPTION = (
+    "Check data sets before a run: annotations, every image decoded, classes and sizes, pictures "
+    "that two sets share. The first set is taken as the one trained on."
+)
+EPILOG = "Exit status: 0 nothing but notes, 1 problems found, 2 a mistake in the command."
+
+
+def add_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the action to `resnext-det dataset`."""
+    parser = actions.add_parser("check", help=DESCRIPTION, description=DESCRIPTION, epilog=EPILOG)
+    what = (
+        "NAME=annotations.json:images/ (detection), NAME=folder/ (class folders or shards), or a "
+        "published name, as coco_2017_val"
+    )
+    parser.add_argument("sets", nargs="+", metavar="SET", help=what)
+    what = "check what this detector needs, too; sizes after its resize, boxes beside its anchors"
+    parser.add_argument("--config-file", metavar="FILE", help=what)
+    add_json(parser, "everything that was found")
+    what = "write check.html there, a page of pictures"
+    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help=what)
+    what = "write a mended copy of each annotation file there; nothing is overwritten"
+    parser.add_argument("--fix", metavar="FOLDER", type=Path, help=what)
+    what = "open images whose names in the annotation file leave the image folder"
+    parser.add_argument("--trust-file-names", action="store_true", help=what)
+    what = "processes that decode images (as many as there are processors)"
+    parser.add_argument("--processes", type=int, metavar="N", help=what)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks the sets, prints what was found, and writes what was asked for.
+
+    Returns:
+        0; 1 where there are problems; 130 after an interrupt.
+
+    Raises:
+        UserError: anything wrong with the command; see `check_sets`.
+    """
+    check_json(args.json)
+    entries = entries_of(args.sets)
+    options = options_of(args)
+    if args.output is not None:
+        check_output(args.output)
+    if args.fix is not None:
+        check_fix_folder(args.fix, [entry.name for entry in entries])
+        if any(entry.json_file is None for entry in entries):
+            raise UserError("--fix mends annotation files; a set of class folders has none")
+    try:
+        result = check_sets(entries, options)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    console = open_console()
+    print_result(console, result)
+    fixes = mend_sets(result, args.fix, options) if args.fix is not None else []
+    for mended in fixes:
+        print_mended(console, mended)
+    if args.output is not None:
+        page = write_check_page(result, args.output, command=command_line())
+        say(console, f"{page} is written.")
+    write_json(args.json, check_json_of(result, [mended.as_json() for mended in fixes]))
+    return 1 if result.num_problems else 0
+
+
+def entries_of(words: Sequence[str]) -> list[DatasetEntry]:
+    """Returns the sets named on the command line, in its order.
+
+    Raises:
+        UserError: one is no set, or two have the same name.
+    """
+    entries = [
+        parse_data_argument(word) if "=" in word else find_dataset(word, {}) for word in words
+    ]
+    entries_by_name(entries)
+    names = [entry.name for entry in entries]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"data set '{twice}' is named twice; name each set once")
+    return entries
+
+
+def options_of(args: argparse.Namespace) -> CheckOptions:
+    """Returns what the options and the config say.
+
+    Raises:
+        UserError: the config cannot be read; a number of processes below 1.
+    """
+    if args.processes is not None and args.processes < 1:
+        raise UserError(f"--processes {args.processes}: give 1 or more")
+    if not args.config_file:
+        return CheckOptions(trust_file_names=args.trust_file_names, processes=args.processes)
+    cfg = load_config(args.config_file, []).cfg
+    detects = task_of(cfg) == "detection"
+    trusts = args.trust_file_names or bool(cfg.DATASETS.get("TRUST_FILE_NAMES", False))
+    if not detects:
+        return CheckOptions(trust_file_names=trusts, processes=args.processes)
+    return CheckOptions(
+        needs_of(cfg),
+        geometry_of(cfg),
+        bool(cfg.DATASETS.DROP_BAD_BOXES),
+        trusts,
+        args.processes,
+    )

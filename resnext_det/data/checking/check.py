@@ -1,0 +1,145 @@
+"""A check of data sets, from their names to everything that was found. Engine-neutral."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.checking.findings import Finding
+from resnext_det.data.checking.geometry import Geometry
+from resnext_det.data.checking.image_findings import image_findings, unnamed_images
+from resnext_det.data.checking.image_pass import look_at_all
+from resnext_det.data.checking.open_sets import open_set
+from resnext_det.data.checking.set_facts import SetFacts, set_facts
+from resnext_det.data.checking.set_findings import (
+    class_findings,
+    nothing_to_train,
+    object_findings,
+    twin_findings,
+)
+from resnext_det.data.checking.subjects import CheckedSet
+from resnext_det.data.checking.twins import Twin, find_twins
+from resnext_det.data.coco_problems import ProblemKind
+from resnext_det.data.coco_survey import survey
+from resnext_det.data.needs import BOXES, Needs
+from resnext_det.errors import UserError
+
+_DROPPED = {ProblemKind.BOX_SIZE, ProblemKind.BOX_OUTSIDE}
+_DETECTIONS = 100  # kept of an image by default, and scored (pycocotools, Params.maxDets)
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """What a config says about the sets.
+
+    Attributes:
+        needs: what its detector reads beside boxes.
+        geometry: its resize and anchors; None without a config.
+        drop_bad_boxes: `DATASETS.DROP_BAD_BOXES`.
+        trust_file_names: `DATASETS.TRUST_FILE_NAMES`.
+        processes: how many decode images; None: as many as there are processors.
+    """
+
+    needs: Needs = BOXES
+    geometry: Geometry | None = None
+    drop_bad_boxes: bool = False
+    trust_file_names: bool = False
+    processes: int | None = None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Everything that was found.
+
+    Attributes:
+        sets: as they were opened; the first is taken as the one that is trained on.
+        facts: the histograms of each.
+        findings: set by set, in a fixed order.
+        twins: pictures that are there twice.
+    """
+
+    sets: tuple[CheckedSet, ...]
+    facts: tuple[SetFacts, ...]
+    findings: tuple[Finding, ...]
+    twins: tuple[Twin, ...]
+
+    @property
+    def num_problems(self) -> int:
+        """How many findings are more than notes."""
+        return sum(finding.is_problem for finding in self.findings)
+
+
+def check_sets(
+    entries: Sequence[DatasetEntry],
+    options: CheckOptions = CheckOptions(),
+) -> CheckResult:
+    """Opens the sets, decodes every image once, and compares them.
+
+    Args:
+        entries: where they lie; the first is taken as the one that is trained on.
+        options: what a config says about them.
+
+    Raises:
+        UserError: a file or folder is not there, or sets for detection and for classification
+            stand side by side.
+    """
+    tasks = {entry.json_file is None for entry in entries}
+    if len(tasks) > 1:
+        raise UserError(
+            "a set with an annotation file and one without cannot be compared: check the sets of "
+            "detection and of classification one after the other"
+        )
+    opened = [open_set(e, trust_file_names=options.trust_file_names) for e in entries]
+    sets = tuple(checked for checked, _ in opened)
+    for checked in sets:
+        checked.facts = look_at_all(
+            checked.reader, f"decoding {checked.name}", processes=options.processes
+        )
+    facts = tuple(set_facts(checked, options.geometry) for checked in sets)
+    twins = tuple(find_twins([checked.facts for checked in sets]))
+    most = options.geometry.detections_per_image if options.geometry else _DETECTIONS
+    findings = []
+    for number, (checked, said) in enumerate(opened):
+        findings += said
+        findings += annotation_findings(checked, options, training=number == 0)
+        findings += image_findings(checked)
+        findings += object_findings(checked, most)
+        # A published set may be one of test images, whose objects are not given.
+        if number == 0 and not checked.entry.published:
+            findings += nothing_to_train(checked)
+    findings += unnamed_images(sets)
+    findings += class_findings(sets, facts)
+    findings += twin_findings(sets, twins)
+    return CheckResult(sets, facts, tuple(findings), twins)
+
+
+def annotation_findings(
+    checked: CheckedSet, options: CheckOptions, *, training: bool
+) -> Iterator[Finding]:
+    """Yields what `load_coco` would refuse; of what it would drop, notes."""
+    path = checked.entry.json_file
+    if path is None or not checked.is_read:
+        return
+    names = {image.image_id: image.name for image in checked.images}
+    content = _with_annotations(checked, training=training)
+    drops = options.drop_bad_boxes or checked.entry.published
+    for problem in survey(path.name, content, training=training, needs=options.needs):
+        overhangs = problem.kind == ProblemKind.BOX_OVERHANG
+        yield Finding(
+            checked.name,
+            problem.kind.value,
+            problem.where,
+            problem.reason,
+            problem.advice,
+            names.get(problem.image_id, ""),
+            problem.image_id,
+            tolerated=drops and (overhangs or problem.kind in _DROPPED),
+        )
+
+
+def _with_annotations(checked: CheckedSet, *, training: bool) -> Any:
+    """COCO's files of test images have no annotations, and need none."""
+    content = checked.content
+    if isinstance(content, dict) and (checked.entry.published or not training):
+        return {"annotations": [], **content}
+    return content
