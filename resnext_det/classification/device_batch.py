@@ -44,7 +44,8 @@ class DeviceBatch(nn.Module):
             (N * V, 3, S, S) float32, normalised, and (N,) int64, both on the device.
         """
         batch = batch.to(self._device)
-        images = batch.images.to(torch.float32, memory_format=self._layout)
+        # A copy in any case: the batch stays as it came, for whoever looks at it later.
+        images = batch.images.to(torch.float32, copy=True, memory_format=self._layout)
         if batch.colors is not None:
             images = change_colors(images, batch.colors, self._format)
         # In place: on a CPU the memory of new tensors costs more than the arithmetic.

@@ -12,6 +12,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from resnext_det.classification.batch_form import batch_form
 from resnext_det.classification.device_batch import build_device_batch
 from resnext_det.classification.losses import (
     classification_losses,
@@ -222,6 +223,7 @@ def _train(
             solver=solver_from_config(cfg, model),
             stateful={"set_aside": aside},
             split_batch=ClassificationBatch.split,
+            batch_form=batch_form(job.train),
         )
         hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer, validate=validate, draw=draw)
         if start.checkpoint:

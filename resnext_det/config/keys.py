@@ -92,6 +92,9 @@ def _trainer_keys() -> dict[str, Any]:
         # An exponential moving average of the weights, which is what is evaluated and exported.
         "SOLVER.EMA.ENABLED": False,
         "SOLVER.EMA.DECAY": 0.999,  # of each update
+        # What to do about a loss or gradient that is not finite: "stop" ends the run, "skip" leaves
+        # that update out, up to ten in a row. Either leaves a folder that reproduces it.
+        "SOLVER.NON_FINITE": "stop",
         "SOLVER.KEEP_CHECKPOINTS": 0,  # newest periodic ones that are kept; 0: all
         # As metrics.json names it, "bbox/AP" or "top1": model_best.pth is kept by it. Names that
         # contain "loss" are minimised.

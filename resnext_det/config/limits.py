@@ -27,6 +27,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
         "WarmupCosineLR",
         "WarmupStepWithFixedGammaLR",
     ),
+    "SOLVER.NON_FINITE": ("stop", "skip"),
     "SOLVER.WARMUP_METHOD": ("linear", "constant"),
     "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": ("value", "norm"),
     "SOLVER.AMP.DTYPE": ("float16", "bfloat16", "auto"),

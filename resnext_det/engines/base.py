@@ -15,6 +15,7 @@ from resnext_det.data.coco import CocoDataset, CocoRecord
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
 from resnext_det.training.loop import Losses, Stateful
+from resnext_det.training.non_finite.bundle import BatchForm
 from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import RunWriter
 from resnext_det.weights.sources import Weights
@@ -65,6 +66,11 @@ class Engine(Protocol):
     """
 
     name: str
+
+    @property
+    def batch_form(self) -> BatchForm:
+        """How a batch is kept that made losses or gradients that are not finite."""
+        ...
 
     def check_config(self, cfg: CfgNode) -> None:
         """Refuses settings that the engine does not honour.

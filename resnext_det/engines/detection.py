@@ -166,7 +166,8 @@ def _train(
             losses,
             writer,
             solver=engine.build_solver(cfg, model),
-            stateful=state,
+            model_state=state,
+            batch_form=engine.batch_form,
         )
         hooks = build_hooks(
             cfg,

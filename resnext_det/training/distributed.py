@@ -177,6 +177,38 @@ def mean_over_processes(values: Mapping[str, Tensor]) -> dict[str, float]:
     return dict(zip(values, stacked.tolist(), strict=True))
 
 
+class ErrorExchange:
+    """Tells every process that one of them has failed, before they wait for each other.
+
+    It goes by the CPU: a GPU need not finish for it what it is at.
+    """
+
+    def __init__(self) -> None:
+        self._group: dist.ProcessGroup | None = None
+
+    def raise_alike(self, error: FloatingPointError | None) -> None:
+        """Raises where any process has an error; all call it at the same time.
+
+        Raises:
+            FloatingPointError: the error of the first process that has one.
+        """
+        if world_size() > 1:
+            error = self._first(error)
+        if error is not None:
+            raise error
+
+    def _first(self, error: FloatingPointError | None) -> FloatingPointError | None:
+        if self._group is None and dist.get_backend() != "gloo":
+            self._group = dist.new_group(backend="gloo")
+        failed = torch.tensor(int(error is not None))
+        dist.all_reduce(failed, group=self._group)
+        if not failed:
+            return None
+        texts: list[str] = [""] * world_size()
+        dist.all_gather_object(texts, str(error) if error else "", group=self._group)
+        return FloatingPointError(next(filter(None, texts), "the forward pass was broken off"))
+
+
 def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
     """Returns the model for training: itself alone, DistributedDataParallel among several.
 

@@ -21,6 +21,8 @@ from resnext_det.training.device import check_norms
 from resnext_det.training.distributed import is_main, wrap_model
 from resnext_det.training.hooks import CheckpointHook, EvaluationHook
 from resnext_det.training.loop import TrainLoop
+from resnext_det.training.non_finite.bundle import BatchForm, BundleWriter
+from resnext_det.training.non_finite.guard import NonFiniteGuard
 from resnext_det.training.optimizer import build_gradient_clipper, build_optimizer
 from resnext_det.training.parts import Hook, Stateful
 from resnext_det.training.passes import Losses, Passes, SplitBatch, check_passes, split_list
@@ -102,7 +104,9 @@ def build_loop(
     *,
     solver: tuple[torch.optim.Optimizer, LRSchedule],
     stateful: Mapping[str, Stateful] | None = None,
+    model_state: Mapping[str, Stateful] | None = None,
     split_batch: SplitBatch = split_list,
+    batch_form: BatchForm | None = None,
 ) -> TrainLoop:
     """Builds the loop of `SOLVER`, over all processes.
 
@@ -114,8 +118,11 @@ def build_loop(
         writer: where scalars go.
         solver: the optimizer, whose groups carry `initial_lr`, and the schedule.
         stateful: what else the checkpoints keep, by entry.
+        model_state: what of it the model's forward pass changes: also kept, and put back where an
+            update is skipped.
         split_batch: (batch, passes) -> that many batches; for batches that are lists of
             samples where it is not given.
+        batch_form: how a batch is kept that went wrong; None keeps none.
 
     Raises:
         UserError: the batch cannot be divided, or SOLVER.AMP asks for numbers that the GPU
@@ -123,18 +130,28 @@ def build_loop(
     """
     check_passes(cfg)
     optimizer, schedule = solver
-    passes, ema = cfg.SOLVER.GRADIENT_ACCUMULATION, cfg.SOLVER.EMA
+    count, ema = cfg.SOLVER.GRADIENT_ACCUMULATION, cfg.SOLVER.EMA
+    passes = Passes(compute_losses, count, split_batch, build_precision(cfg, device))
+    guard = NonFiniteGuard(
+        model,
+        optimizer,
+        passes.scaler,
+        skips=cfg.SOLVER.NON_FINITE == "skip",
+        bundles=BundleWriter(cfg, batch_form) if batch_form else None,
+        parts=model_state,
+    )
     return TrainLoop(
         model=compiled(cfg, wrap_model(model, device)),
-        passes=Passes(compute_losses, passes, split_batch, build_precision(cfg, device)),
+        passes=passes,
         optimizer=optimizer,
         schedule=schedule,
         max_iter=cfg.SOLVER.MAX_ITER,
         seed=cfg.SEED,
         clip_gradients=build_gradient_clipper(cfg, model),
         averaged=AveragedWeights(model, ema.DECAY) if ema.ENABLED else None,
-        stateful=stateful,
+        stateful={**(stateful or {}), **(model_state or {})},
         writer=writer,
+        guard=guard,
     )
 
 

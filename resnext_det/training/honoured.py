@@ -55,6 +55,7 @@ SHARED_KEYS = frozenset(
         "SOLVER.MAX_ITER",
         "SOLVER.MOMENTUM",
         "SOLVER.NESTEROV",
+        "SOLVER.NON_FINITE",
         "SOLVER.NUM_DECAYS",
         "SOLVER.REFERENCE_BATCH",
         "SOLVER.RESCALE_INTERVAL",

@@ -57,6 +57,7 @@ class CheckpointHook:
             self._save(FINAL, iteration)
 
     def _save(self, name: str, iteration: int) -> None:
+        self._loop.guard.check_weights(iteration)
         self._checkpointer.save(
             name,
             model=self._loop.model_to_use,
@@ -150,10 +151,14 @@ def run_outcome(loop: TrainLoop, hooks: Sequence[Hook]) -> dict[str, Any]:
     """Returns what result.json says of how a run ended.
 
     Returns:
-        `iteration`, the last finished one; with TEST.BEST_METRIC also `best` (metric, value and
+        `iteration`, the last finished one; `non_finite`, the updates that were skipped; with
+        TEST.BEST_METRIC also `best` (metric, value and
         iteration) and `stopped_at` (the iteration that TEST.PATIENCE ended the run after, or None).
     """
-    outcome: dict[str, Any] = {"iteration": loop.last_iteration}
+    outcome: dict[str, Any] = {
+        "iteration": loop.last_iteration,
+        "non_finite": loop.guard.summary(),
+    }
     for hook in hooks:
         if isinstance(hook, EvaluationHook):
             outcome |= hook.outcome()

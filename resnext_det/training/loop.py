@@ -12,9 +12,11 @@ from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
 from resnext_det.training.averaging import AveragedWeights
 from resnext_det.training.distributed import rank, unwrap_model
+from resnext_det.training.non_finite.guard import NonFiniteGuard
+from resnext_det.training.non_finite.step import take_step
 from resnext_det.training.optimizer import GradientClipper
 from resnext_det.training.parts import Hook, Stateful
-from resnext_det.training.passes import Losses, Passes, finite_means
+from resnext_det.training.passes import Losses, Passes
 from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import RunWriter
 
@@ -35,6 +37,7 @@ class TrainLoop:
         averaged: takes in the weights after each update.
         stateful: what else a checkpoint keeps, by entry.
         writer: where scalars go; only the main process has one.
+        guard: decides on updates that are not finite; without one they end the run.
 
     Attributes:
         last_iteration: the last finished one, counted from 0; -1 before the first.
@@ -53,6 +56,7 @@ class TrainLoop:
         averaged: AveragedWeights | None = None,
         stateful: Mapping[str, Stateful] | None = None,
         writer: RunWriter | None = None,
+        guard: NonFiniteGuard | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -63,7 +67,8 @@ class TrainLoop:
         self._seed = seed
         self._clip_gradients = clip_gradients
         self._averaged = averaged
-        self._stateful = dict(stateful or {})
+        self.guard = guard or NonFiniteGuard(unwrap_model(model), optimizer, passes.scaler)
+        self._stateful = {**(stateful or {}), "non_finite": self.guard}
         self._writer = writer
         self._loaded: Mapping[str, Any] = {}
         self._stopped = False
@@ -131,8 +136,8 @@ class TrainLoop:
             hooks: called in their order, and after training in the opposite order.
 
         Raises:
-            FloatingPointError: a loss, or what the model predicts on the way to it, is not
-                finite; the weights are those before it.
+            FloatingPointError: a loss, what the model predicts on the way to it, or a gradient is
+                not finite, and the guard does not skip the update; the weights are those before it.
         """
         self.model.train()
         self.last_iteration = start - 1
@@ -163,19 +168,17 @@ class TrainLoop:
         torch.manual_seed(derive_seed(self._seed, iteration, rank()))
         self._schedule.apply(self.optimizer, iteration)
         self.optimizer.zero_grad()
-        try:
-            values = finite_means(self._passes.backward(self.model, batch))
-        except FloatingPointError as error:  # neither knows iteration and learning rate
-            lr = self._schedule.lr_at(iteration)
-            raise FloatingPointError(
-                f"iteration {iteration}: {error}; lower SOLVER.BASE_LR (now {lr:.4g} here) or "
-                "clip gradients"
-            ) from error
+        self.guard.remember()
+        step = take_step(self._passes, self.model, batch, self.guard.parameters)
+        if not self.guard.allows(step, iteration, batch):
+            if self._writer:
+                self._writer.record_skipped(iteration)
+            return
         self._update()
         if self._writer:
             rates = {"lr": self._schedule.lr_at(iteration)}
             times = {"time": time.perf_counter() - began, "data_time": data_time}
-            self._writer.record(iteration, {**rates, **values, **times})
+            self._writer.record(iteration, {**rates, **step.scalars(), **times})
 
     def _update(self) -> None:
         scaler = self._passes.scaler

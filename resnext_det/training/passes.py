@@ -1,6 +1,5 @@
 """The forward and backward passes of one update, in one go or in several. Engine-neutral."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import (
-    mean_over_processes,
+    ErrorExchange,
     without_compilation,
     world_size,
 )
@@ -67,6 +66,7 @@ class Passes:
         self._split_batch = split_batch
         self._precision = precision
         self.scaler = precision.build_scaler()
+        self._errors = ErrorExchange()
 
     def backward(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Adds the batch's gradients to the parameters', scaled by `scaler`.
@@ -75,6 +75,10 @@ class Passes:
 
         Returns:
             The losses by name, 0-d and without a graph, means over the passes.
+
+        Raises:
+            FloatingPointError: the model broke off its forward pass, in this process or in another:
+                all raise alike, before any waits for the others' gradients.
         """
         parts = self._split_batch(batch, self._count) if self._count > 1 else [batch]
         means: dict[str, Tensor] = {}
@@ -86,27 +90,16 @@ class Passes:
         return means
 
     def _one_pass(self, model: nn.Module, part: Any) -> dict[str, Tensor]:
+        error, losses = None, {}
         with self._precision.autocast():
-            losses = self._compute_losses(model, part)
+            try:
+                losses = self._compute_losses(model, part)
+            except FloatingPointError as raised:
+                error = raised
+            self._errors.raise_alike(error)
             total = sum(losses.values(), start=torch.zeros((), device=_device_of(losses)))
         self.scaler.scale(total / self._count).backward()
         return {name: loss.detach() / self._count for name, loss in losses.items()}
-
-
-def finite_means(losses: Mapping[str, Tensor]) -> dict[str, float]:
-    """Averages losses over the processes.
-
-    Returns:
-        The means, and `total_loss`, their sum, where no loss has that name.
-
-    Raises:
-        FloatingPointError: one is not finite, in all processes alike.
-    """
-    # Averaged first: a process whose own losses are finite must stop with the others.
-    values = mean_over_processes(losses)
-    if bad := [name for name, value in values.items() if not math.isfinite(value)]:
-        raise FloatingPointError(f"{', '.join(bad)} not finite, of {values}")
-    return values if "total_loss" in values else {"total_loss": sum(values.values()), **values}
 
 
 def _without_exchange(model: nn.Module) -> AbstractContextManager[None]:

@@ -54,6 +54,10 @@ class ProgressBar:
         more = f"{shown}loss {loss:.4g}  lr {lr:.3g}"
         self._progress.update(self._task, completed=done, more=more)
 
+    def skip_to(self, done: int) -> None:
+        """Moves the bar to `done` iterations, of which the last has nothing to show."""
+        self._progress.update(self._task, completed=done)
+
 
 def log_line(iteration: int, max_iter: int, scalars: Mapping[str, float]) -> None:
     """Logs one line on the iterations that a line of metrics.json stands for.

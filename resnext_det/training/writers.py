@@ -82,6 +82,14 @@ class RunWriter:
         if (iteration + 1) % PERIOD == 0 or iteration + 1 == self._max_iter:
             self.flush()
 
+    def record_skipped(self, iteration: int) -> None:
+        """Takes note that an iteration left nothing to tell."""
+        self._noted.clear()
+        if self._bar:
+            self._bar.skip_to(iteration + 1)
+        if (iteration + 1) % PERIOD == 0 or iteration + 1 == self._max_iter:
+            self.flush()
+
     def flush(self) -> None:
         """Writes what was recorded since the last line, when training ends between two."""
         if self._unwritten is None:

@@ -15,6 +15,7 @@ from resnext_det.data.coco import CocoRecord
 from resnext_det.data.loaders import build_detection_train_loader, build_validation_loader
 from resnext_det.engines import d2  # noqa: F401  registers the backbones
 from resnext_det.engines.base import DetectionRun, Metrics, as_validation
+from resnext_det.engines.d2.batch_form import BATCH_FORM
 from resnext_det.engines.d2.build import LossNormalizers, build_checked_model, on_cpu
 from resnext_det.engines.d2.datasets import register_metadata
 from resnext_det.engines.d2.evaluation import evaluate_model, to_detections
@@ -36,6 +37,7 @@ class D2Engine:
     """Detectron2's detectors; see `resnext_det.engines.base.Engine`."""
 
     name = "d2"
+    batch_form = BATCH_FORM
 
     def check_config(self, cfg: CfgNode) -> None:
         """Refuses what is left out here; Detectron2 honours the rest of its own tree."""

@@ -33,13 +33,23 @@ class StoredLosses:
         unoptimised = torch.jit.optimized_execution(False)
         iteration = batch[0]["iteration"]
         with unoptimised, EventStorage(iteration) as storage:
-            losses = model(batch)
+            losses = _losses(model, batch)
         if self._writer:
             scalars = {name: float(value) for name, (value, _) in storage.latest().items()}
             self._writer.note(scalars)
             pictures = {name: _as_picture(data) for name, data, _ in storage._vis_data}
             self._writer.record_pictures(iteration, pictures)
         return losses
+
+
+def _losses(model: nn.Module, batch: list[dict[str, Any]]) -> dict[str, Tensor]:
+    try:
+        return model(batch)
+    except AssertionError as error:
+        # What predicts boxes as sides above 0 comes to this by NaN alone (fvcore's giou_loss).
+        if str(error).startswith("bad box"):
+            raise FloatingPointError(f"predicted boxes are not finite ({error})") from error
+        raise
 
 
 def _as_picture(data: Any) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The engine contract on torchvision's parts. Portable."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from fvcore.common.config import CfgNode
@@ -19,14 +20,21 @@ from resnext_det.structures import Detections, DetectionSample
 from resnext_det.training.distributed import rank, world_size
 from resnext_det.training.from_config import solver_from_config
 from resnext_det.training.loop import Losses, Stateful
+from resnext_det.training.non_finite.bundle import BatchForm
+from resnext_det.training.non_finite.trees import dataclass_kind
 from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import RunWriter
+
+
+def _images(samples: list[DetectionSample]) -> list[dict[str, Any]]:
+    return [{"file_name": s.file_name, "image_id": s.image_id} for s in samples]
 
 
 class PortableEngine:
     """Faster R-CNN with FPN without Detectron2; see `resnext_det.engines.base.Engine`."""
 
     name = "portable"
+    batch_form = BatchForm("portable", (dataclass_kind(DetectionSample),), _images)
 
     def check_config(self, cfg: CfgNode) -> None:
         """Refuses every key, and every value, that only Detectron2 knows."""

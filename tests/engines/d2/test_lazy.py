@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from resnext_det.cli import main as reproduce_verb
 from resnext_det.cli.train import main
 from resnext_det.config import config_root
 from resnext_det.modeling.resnet import ResNet
@@ -87,6 +88,18 @@ def test_checkpoint_evaluates_to_the_runs_metrics(bench: Bench, lazy_file: Path)
     ours = json.loads((bench.folder / "run" / "result.json").read_text())
     again = json.loads((bench.folder / "again" / "inference" / "result.json").read_text())
     assert again["metrics"] == ours["metrics"]
+
+
+def test_an_update_gone_wrong_is_done_again_with_its_file(
+    bench: Bench, lazy_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("optimizer.lr=1e6", "train.max_iter=50")
+    assert run(bench, lazy_file, "run", *words) == 3
+    (folder,) = (bench.folder / "run" / "non_finite").iterdir()
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"see `resnext-det reproduce {folder} --config-file FILE.py`; try optimizer.lr" in said
+    again = ["reproduce", str(folder), "--config-file", str(lazy_file), *words]
+    assert reproduce_verb(again) == 0
 
 
 def test_overrides_of_parts_and_of_the_trainer(bench: Bench, lazy_file: Path) -> None:
