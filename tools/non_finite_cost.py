@@ -3,8 +3,9 @@
     python -m tools.non_finite_cost --pairs 8 --json tests/training/non_finite/cost.json
 
 Updates of a classifier, with the look and without, take turns; each pair gives a ratio of processor
-time. The look is what `TrainLoop` does beside the update: it remembers the buffers, takes the
-gradient's norm, and fetches losses and norm at once. Without it the losses alone are fetched.
+time. Where that varies more than the look costs, `look_share` says it: the look alone, beside the
+update without it. The look is what `TrainLoop` does beside the update: it remembers the buffers,
+takes the gradient's norm, and fetches losses and norm at once; else the losses alone are fetched.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from torch.nn import functional
 from resnext_det import build_classifier
 from resnext_det.training.distributed import mean_over_processes
 from resnext_det.training.non_finite.guard import NonFiniteGuard
-from resnext_det.training.non_finite.step import take_step
+from resnext_det.training.non_finite.step import gradient_norm, take_step
 from resnext_det.training.passes import Passes
 
 Update = Callable[[], object]
@@ -34,8 +35,8 @@ def losses(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> dict[s
     return {"loss_cls": functional.cross_entropy(model(images), labels)}
 
 
-def build_updates(variant: str, images: int, size: int) -> tuple[Update, Update]:
-    """Returns an update with the look and one without, of the same model and batch."""
+def build_updates(variant: str, images: int, size: int) -> tuple[Update, Update, Update]:
+    """Returns an update with the look, one without and the look alone, of one model and batch."""
     torch.manual_seed(0)
     model = build_classifier(variant, num_classes=1000).train()
     batch = (torch.rand(images, 3, size, size), torch.arange(images))
@@ -55,7 +56,11 @@ def build_updates(variant: str, images: int, size: int) -> tuple[Update, Update]
         mean_over_processes(passes.backward(model, batch))
         optimizer.step()
 
-    return looked_at, plain
+    def look() -> None:
+        guard.remember()
+        float(gradient_norm(guard.parameters))
+
+    return looked_at, plain, look
 
 
 def cpu_seconds(update: Update) -> float:
@@ -65,7 +70,7 @@ def cpu_seconds(update: Update) -> float:
     return time.process_time() - began
 
 
-def measure(updates: tuple[Update, Update], pairs: int) -> list[tuple[float, float]]:
+def measure(updates: Sequence[Update], pairs: int) -> list[tuple[float, float]]:
     """Returns the seconds of each pair, the first of a pair changing in turn."""
     for update in updates:
         update()  # memory is allocated once
@@ -87,7 +92,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    pairs = measure(build_updates(args.variant, args.images, args.size), args.pairs)
+    *updates, look = build_updates(args.variant, args.images, args.size)
+    pairs = measure(updates, args.pairs)
+    looks = [cpu_seconds(look) for _ in range(20)]
+    plain_median = statistics.median(plain for _, plain in pairs)
     ratios = sorted(looked_at / plain for looked_at, plain in pairs)
     content = {
         "command": f"python -m tools.non_finite_cost --variant {args.variant} --images "
@@ -96,6 +104,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "machine": platform.machine(),
         "threads": 1,
         "seconds": [{"looked_at": round(a, 4), "plain": round(b, 4)} for a, b in pairs],
+        "look_seconds": round(statistics.median(looks), 5),
+        "look_share": round(statistics.median(looks) / plain_median, 5),
         "ratio_median": round(statistics.median(ratios), 4),
         "ratio_lowest": round(ratios[0], 4),
         "ratio_highest": round(ratios[-1], 4),

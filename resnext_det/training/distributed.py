@@ -184,7 +184,7 @@ class ErrorExchange:
     """
 
     def __init__(self) -> None:
-        self._group: dist.ProcessGroup | None = None
+        self._group: Any = None  # torch's process group; None is the one that all have
 
     def raise_alike(self, error: FloatingPointError | None) -> None:
         """Raises where any process has an error; all call it at the same time.

@@ -22,6 +22,7 @@ from tests.training.runs import Interrupted, train
 
 # Of the evaluations after iterations 0, 1, 2, …
 RISING_THEN_FALLING = [10.0, 30.0, 20.0, 25.0, 29.0, 40.0, 41.0, 42.0, 43.0, 44.0]
+NONE_SKIPPED = {"non_finite": {"skipped": 0, "iterations": []}}
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def test_the_best_model_is_kept_with_its_metric_and_iteration(watched, norm_net)
     assert best_of(watched)["iteration"] == 9
     assert run_outcome(loop, hooks) == {
         "iteration": 9,
+        **NONE_SKIPPED,
         "best": {"metric": "bbox/AP", "value": 44.0, "iteration": 9},
         "stopped_at": None,
     }
@@ -58,7 +60,12 @@ def test_a_run_that_gets_no_better_ends_cleanly(watched, norm_net, caplog):
     with caplog.at_level("INFO"):
         loop, hooks = train(watched, norm_net, evaluate=evaluate)
     best = {"metric": "bbox/AP", "value": 30.0, "iteration": 1}
-    assert run_outcome(loop, hooks) == {"iteration": 4, "best": best, "stopped_at": 4}
+    assert run_outcome(loop, hooks) == {
+        "iteration": 4,
+        **NONE_SKIPPED,
+        "best": best,
+        "stopped_at": 4,
+    }
     assert load_checkpoint(Path(watched.OUTPUT_DIR) / "model_final.pth")["iteration"] == 4
     expected = "TEST.BEST_METRIC bbox/AP is best at 30 (iteration 1), 3 evaluations ago"
     assert f"{expected}: TEST.PATIENCE ends the run" in caplog.text
@@ -74,7 +81,12 @@ def test_it_ends_in_the_same_place_after_a_resume(watched, norm_net):
         train(watched, norm_net, evaluate=evaluate, interrupt_after=3)
     loop, hooks = train(watched, norm_net, evaluate=evaluate, resume=True)
     best = {"metric": "bbox/AP", "value": 30.0, "iteration": 1}
-    assert run_outcome(loop, hooks) == {"iteration": 4, "best": best, "stopped_at": 4}
+    assert run_outcome(loop, hooks) == {
+        "iteration": 4,
+        **NONE_SKIPPED,
+        "best": best,
+        "stopped_at": 4,
+    }
 
 
 def test_a_stopped_run_is_finished_until_more_patience_is_asked_for(watched, norm_net):
@@ -184,4 +196,4 @@ def test_several_processes_stop_together(watched):
     launch(stop_together, Request(num_gpus=2), (watched,))
     outcomes = json.loads((Path(watched.OUTPUT_DIR) / "outcomes.json").read_text())
     best = {"metric": "bbox/AP", "value": 30.0, "iteration": 1}
-    assert outcomes == [{"iteration": 4, "best": best, "stopped_at": 4}] * 2
+    assert outcomes == [{"iteration": 4, **NONE_SKIPPED, "best": best, "stopped_at": 4}] * 2

@@ -120,5 +120,6 @@ def is_finite(value: Any, depth: int = 0) -> bool:
         return all(is_finite(item, depth + 1) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
         return is_finite(vars(value), depth + 1)
-    held = value.get_fields() if hasattr(value, "get_fields") else getattr(value, "tensor", None)
+    fields = getattr(value, "get_fields", None)
+    held = fields() if callable(fields) else getattr(value, "tensor", None)
     return is_finite(held, depth + 1) if isinstance(held, Mapping | Tensor) else True
