@@ -9,8 +9,9 @@ import pytest
 from resnext_det.cli import check as check_verb
 from resnext_det.cli import main
 from resnext_det.data.catalog import DatasetEntry
-from tests.data.checking.small_sets import content, picture, write_set
+from tests.data.checking.small_sets import content, picture, write_set, write_spoilt_set
 
+QUICK = "resnext_det://quick_schedules/faster_rcnn_R_26_1x32d_half_FPN.yaml"
 CONFIG = "resnext_det://COCO-Detection/faster_rcnn_X_50_32x4d_FPN_1x.yaml"
 
 
@@ -180,3 +181,22 @@ def test_names_with_control_characters_are_one_line(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "image a\\n\\x1b[31mb.png (id 1) is not in" in printed
     assert "\x1b" not in printed
+
+
+@pytest.mark.slow  # a detector is built, and trained for one iteration
+@pytest.mark.usefixtures("no_handlers_left")
+def test_a_run_refuses_the_original_and_trains_on_the_mended_copy(tmp_path, capsys):
+    entry = write_spoilt_set(tmp_path)
+    assert check(word(entry), "--fix", tmp_path / "fixed") == 1
+
+    def train(annotations: Path) -> int:
+        named = f"mine={annotations}:{entry.image_root}"
+        words = ["train", "--config-file", QUICK, "--engine", "portable"]
+        words += ["--train-data", named, "--test-data", named, "OUTPUT_DIR", str(tmp_path / "run")]
+        words += ["SOLVER.MAX_ITER", "1", "SOLVER.STEPS", "[]", "SOLVER.IMS_PER_BATCH", "2"]
+        words += ["INPUT.MIN_SIZE_TRAIN", "[48]", "INPUT.MIN_SIZE_TEST", "48"]
+        return main([*words, "MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0"])
+
+    assert train(tmp_path / "train.json") == 2
+    assert train(tmp_path / "fixed/train.json") == 0
+    assert json.loads((tmp_path / "run/result.json").read_text())["metrics"]

@@ -4,7 +4,6 @@ Runs in worker processes, so nothing heavy is imported here.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -132,6 +131,3 @@ def perceptual_hash(picture: Image.Image) -> tuple[int, bytes]:
 def _halved(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
     blocks = levels.reshape(THUMBNAIL, 2, THUMBNAIL, 2)  # (row, in it, column, in it)
     return np.round(blocks.mean(axis=(1, 3))).astype(np.uint8)
-
-
-Looking = Callable[[ImageReader, int], ImageFacts]

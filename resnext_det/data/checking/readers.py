@@ -43,7 +43,7 @@ class FileReader:
         data = _read(path)
         try:
             return Decoded(data, open_rgb(path), _orientation(data))
-        except UserError as error:
+        except (UserError, UnreadableImage) as error:
             raise UserError(_without_name(str(error), path)) from error
 
 

@@ -1,9 +1,11 @@
 """Pictures that are there twice, in one set or in two: by digests, and by a hash. Engine-neutral.
 
 Two pictures are nearly the same where their hashes differ in at most `MAX_DISTANCE` of 64 bits and
-their thumbnails correlate by at least `MIN_CORRELATION`. Neither alone tells enough: of 60 million
-pairs of unlike photographs the hashes of some differ in as few bits
-(tests/data/checking/near_duplicates.json).
+their thumbnails correlate by at least `MIN_CORRELATION`. Neither alone tells enough: of 60.6
+million pairs of unlike photographs the hashes of 38 differ in as few bits, and of these 38 the
+thumbnails of a teapot and a bison correlate most, by 0.901. Copies in another format, size,
+brightness, contrast or in gray are all taken for twins; those with 2 % cut off each side nearly
+all; with 5 %, fewer than half; mirrored ones, none (tests/data/checking/near_duplicates.json).
 """
 
 from collections import defaultdict

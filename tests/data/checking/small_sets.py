@@ -50,3 +50,35 @@ def write_set(folder: Path, name: str, seeds: list[int], given: Any = None) -> D
     made = content([f"{seed}.png" for seed in seeds]) if given is None else given
     path.write_text(json.dumps(made))
     return DatasetEntry(name, path, images)
+
+
+def write_spoilt_set(folder: Path) -> DatasetEntry:
+    """A set with one of every kind of mistake that can be mended, and two good objects."""
+    names = ["1.png", "2.png", "old\\3.png", "4.png", "gone.png"]
+    made = content(names)
+    images, annotations = made["images"], made["annotations"]
+    images[3] |= {"height": "48", "width": 0}
+    made["info"] = {"score": float("nan")}
+    made["annotations"] = annotations[:2]
+    for number, change in enumerate(
+        (
+            {"bbox": ["1", "2", "3", "4"]},
+            {"bbox": [30, 40, -10, -20]},
+            {"bbox": [-5, 4, 20, 30]},
+            {"bbox": [1, 2, 0, 4]},
+            {"id": 1},
+            {"image_id": 99},
+            {"category_id": 99},
+            {"image_id": "2"},
+            {"ignore": 1},
+            {"iscrowd": "0"},
+            {"area": "x"},
+            {"segmentation": 4},
+            {"image_id": 3},
+            {"image_id": 5},
+        ),
+        start=11,
+    ):
+        made["annotations"].append({**annotations[0], "id": number, **change})
+    made["annotations"].append(None)
+    return write_set(folder, "train", [1, 2, 3, 4], made)

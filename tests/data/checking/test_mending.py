@@ -17,7 +17,13 @@ from resnext_det.data.checking.mending import check_fix_folder, mend_sets, mende
 from resnext_det.data.coco import load_coco
 from resnext_det.data.coco_survey import survey
 from resnext_det.errors import UserError
-from tests.data.checking.small_sets import HEIGHT, WIDTH, content, write_set
+from tests.data.checking.small_sets import (
+    HEIGHT,
+    WIDTH,
+    content,
+    write_set,
+    write_spoilt_set,
+)
 
 SOUND = ImageFacts(height=HEIGHT, width=WIDTH)
 NAMES = ["1.png", "2.png"]
@@ -276,40 +282,8 @@ def test_numbers(value, expected):
     assert as_number(value) == expected
 
 
-def spoilt(folder: Path) -> DatasetEntry:
-    """A set with one of every kind of mistake that can be mended, and two good objects."""
-    names = ["1.png", "2.png", "old\\3.png", "4.png", "gone.png"]
-    made = content(names)
-    images, annotations = made["images"], made["annotations"]
-    images[3] |= {"height": "48", "width": 0}
-    made["info"] = {"score": float("nan")}
-    made["annotations"] = annotations[:2]
-    for number, change in enumerate(
-        (
-            {"bbox": ["1", "2", "3", "4"]},
-            {"bbox": [30, 40, -10, -20]},
-            {"bbox": [-5, 4, 20, 30]},
-            {"bbox": [1, 2, 0, 4]},
-            {"id": 1},
-            {"image_id": 99},
-            {"category_id": 99},
-            {"image_id": "2"},
-            {"ignore": 1},
-            {"iscrowd": "0"},
-            {"area": "x"},
-            {"segmentation": 4},
-            {"image_id": 3},
-            {"image_id": 5},
-        ),
-        start=11,
-    ):
-        made["annotations"].append({**annotations[0], "id": number, **change})
-    made["annotations"].append(None)
-    return write_set(folder, "train", [1, 2, 3, 4], made)
-
-
 def test_a_mended_copy_passes_and_is_read_by_a_run(tmp_path):
-    entry = spoilt(tmp_path)
+    entry = write_spoilt_set(tmp_path)
     assert entry.json_file is not None
     original = entry.json_file.read_bytes()
     options = CheckOptions()
