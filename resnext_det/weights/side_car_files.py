@@ -6,15 +6,14 @@ The JSON has the fields of `SideCar` by their names, those that are known, and `
 import hashlib
 import json
 import logging
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from resnext_det.content_digests import numbers_of
 from resnext_det.errors import UserError, one_line
 from resnext_det.weights.side_car import SideCar
 from resnext_det.weights.side_car_values import checked_value
@@ -131,13 +130,10 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu()
+        tensor = tensors[name]
         head = [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]
         digest.update(json.dumps(head, separators=(",", ":")).encode() + b"\n")
-        flat = tensor.contiguous().reshape(-1).view(torch.uint8)
-        if sys.byteorder == "big":
-            flat = flat.reshape(-1, tensor.element_size()).flip(1).contiguous()
-        digest.update(flat.numpy().data)
+        digest.update(numbers_of(tensor))
     return digest.hexdigest()
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from projects.studies.folders.locks import read_holder, release, try_lock, write_holder
 from projects.studies.grid import Grid, Kind
 from projects.studies.kept_files import read_kept
 from projects.studies.test_sets import TEST_SET
 from projects.studies.training_inputs import TRAINING_INPUTS
 from resnext_det.errors import UserError, few
+from resnext_det.folder_locks import read_holder, release, try_lock, write_holder
 from resnext_det.whole_files import write_text_safe
 
 MARKER = "study.json"

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from projects.studies.code_version import CodeVersion
-from projects.studies.folders.locks import read_holder, try_lock, write_holder
 from projects.studies.folders.records import (
     CONSOLE,
     TIMES,
@@ -28,6 +27,7 @@ from projects.studies.folders.records import (
 from projects.studies.jobs import Job
 from projects.studies.places import Place
 from resnext_det.errors import UserError
+from resnext_det.folder_locks import read_holder, try_lock, write_holder
 
 LOCK = "study_job.lock"
 _STOP_SECONDS = 30.0  # what an interrupted run gets to leave its checkpoint whole

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from projects.studies import grid as grids
-from projects.studies.folders import locks, study_folder
-from projects.studies.folders.locks import read_holder, release, try_lock
+from projects.studies.folders import study_folder
 from projects.studies.folders.study_folder import check_study, hold_folder, mark_study
+from resnext_det import folder_locks
 from resnext_det.errors import UserError
+from resnext_det.folder_locks import read_holder, release, try_lock
 
 HERE = Path(__file__).parents[4]
 
@@ -41,7 +42,7 @@ def another_process(output: Path) -> Iterator[subprocess.Popen[str]]:
     code = f"""
 import os, sys
 from pathlib import Path
-from projects.studies.folders.locks import try_lock, write_holder
+from resnext_det.folder_locks import try_lock, write_holder
 lock = try_lock(Path({str(output)!r}) / "study.lock")
 write_holder(lock, os.getpid())
 print("held", flush=True)
@@ -211,8 +212,8 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(
         calls.append(how)
         flock(descriptor, how)
 
-    flock = locks.fcntl.flock
-    monkeypatch.setattr(locks.fcntl, "flock", remove_first)
+    flock = folder_locks.fcntl.flock
+    monkeypatch.setattr(folder_locks.fcntl, "flock", remove_first)
     lock = try_lock(path)
     assert lock is not None
     assert len(calls) == 2

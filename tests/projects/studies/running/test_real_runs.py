@@ -16,12 +16,12 @@ from PIL import Image
 from rich.console import Console
 
 from projects.studies.code_version import REPOSITORY
-from projects.studies.folders.locks import read_holder
 from projects.studies.folders.records import read_record
 from projects.studies.jobs import Job, make_job
 from projects.studies.places import cpu_places
 from projects.studies.running.processes import LOCK, is_held
 from projects.studies.running.runner import run_jobs
+from resnext_det.folder_locks import read_holder
 from resnext_det.training.checkpoint import load_checkpoint
 
 

@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 
 from projects.studies.code_version import current_sources
-from projects.studies.folders.locks import release, try_lock
 from projects.studies.folders.records import TIMES, job_seconds, read_record, write_record
 from projects.studies.jobs import Job, command
 from projects.studies.places import cpu_places
@@ -19,6 +18,7 @@ from projects.studies.running.runner import run_jobs
 from projects.studies.running.slurm import submit_jobs
 from projects.studies.running.slurm_queue import submit
 from resnext_det.errors import UserError
+from resnext_det.folder_locks import release, try_lock
 
 STAND_IN = Path(__file__).parents[1] / "stand_in.py"
 SLURM = Path(__file__).with_name("slurm_stand_in.py")
