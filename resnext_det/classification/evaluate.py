@@ -22,6 +22,7 @@ from resnext_det.training.distributed import all_gather_objects, is_main
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import trained_weights
+from resnext_det.training.run_folder import clear_run_folder, hold_run_folder
 from resnext_det.weights.config_of_weights import apply_to_config
 from resnext_det.weights.load import load_weights, require_head
 from resnext_det.weights.provenance import provenance
@@ -43,8 +44,16 @@ def evaluate_classifier(
     Raises:
         UserError: no weights, weights without their classifier layer, or of other classes.
     """
+    with hold_run_folder(loaded.cfg.OUTPUT_DIR):
+        return _evaluate_in_folder(loaded, datasets, resume=resume)
+
+
+def _evaluate_in_folder(
+    loaded: LoadedConfig, datasets: Mapping[str, DatasetEntry], *, resume: bool
+) -> dict[str, Any]:
     output_dir = Path(loaded.cfg.OUTPUT_DIR)
     start_logging(output_dir)
+    clear_run_folder(output_dir)
     check_config(loaded.cfg, training=False)
     weights = fetch_weights(trained_weights(loaded.cfg, resume=resume))
     assert weights is not None

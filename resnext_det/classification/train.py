@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ from resnext_det.training.from_config import (
 from resnext_det.training.hooks import run_outcome
 from resnext_det.training.result import RESULT, write_result
 from resnext_det.training.run_directory import RunStart, open_run, write_config
+from resnext_det.training.run_folder import hold_run_folder
 from resnext_det.weights.config_of_weights import apply_to_config
 from resnext_det.weights.load import check_class_names, load_weights
 from resnext_det.weights.provenance import ENTRY, kept_provenance, provenance
@@ -104,13 +105,21 @@ def train_classifier(
     began = time.perf_counter()
     job = prepare_training(loaded, datasets)
     check_best_metric(job.cfg, _metric_names(job))
+    with hold_run_folder(job.cfg.OUTPUT_DIR):
+        return _train_in_folder(job, loaded.notes, began, resume=resume)
+
+
+def _train_in_folder(
+    job: ClassificationJob, notes: Sequence[str], began: float, *, resume: bool
+) -> dict[str, Any]:
+    """Does what `train_classifier` does, in a folder that this run alone writes to."""
     output_dir = Path(job.cfg.OUTPUT_DIR)
     start = open_run(
         job.cfg,
         output_dir,
         resume=resume,
         engine=ENGINE,
-        notes=loaded.notes,
+        notes=notes,
         user_given=job.user_given,
     )
     if start.finished:

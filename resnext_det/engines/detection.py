@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from resnext_det.config import LoadedConfig, check_weights, dump_config
 from resnext_det.data.catalog import DatasetEntry
+from resnext_det.data.coco import CocoDataset
 from resnext_det.data.loaders import num_trainable
 from resnext_det.engines.base import DetectionRun, Engine, Metrics, flat_metrics
 from resnext_det.engines.datasets import read_test_sets, read_train_set
@@ -36,6 +37,7 @@ from resnext_det.training.hooks import run_outcome
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import RunStart, open_run, trained_weights, write_config
+from resnext_det.training.run_folder import clear_run_folder, hold_run_folder
 from resnext_det.weights.config_of_weights import apply_to_config
 from resnext_det.weights.load import check_class_names, load_weights, require_head
 from resnext_det.weights.provenance import ENTRY, kept_provenance, provenance
@@ -73,10 +75,17 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
     tests = read_test_sets(job.loaded.cfg, job.datasets)
     check_best_metric(job.loaded.cfg, metric_names(job.loaded.cfg, tests))
     loaded = with_numbers_of_data(job.loaded, (train, *tests.values()))
-    where = loaded.cfg.OUTPUT_DIR
+    with hold_run_folder(loaded.cfg.OUTPUT_DIR):
+        _train_in_folder(engine, replace(job, loaded=loaded), train, tests)
+
+
+def _train_in_folder(
+    engine: Engine, job: DetectionJob, train: CocoDataset, tests: Mapping[str, CocoDataset]
+) -> None:
+    loaded = job.loaded
     start = open_run(
         loaded.cfg,
-        where,
+        loaded.cfg.OUTPUT_DIR,
         resume=job.resume,
         engine=engine.name,
         notes=loaded.notes,
@@ -113,7 +122,16 @@ def evaluate_detector(engine: Engine, job: DetectionJob) -> None:
     if not tests:
         raise UserError("DATASETS.TEST is empty: name a set with --test-data NAME=JSON:IMAGES")
     loaded = with_numbers_of_data(job.loaded, tests.values())
+    with hold_run_folder(loaded.cfg.OUTPUT_DIR):
+        _evaluate_in_folder(engine, replace(job, loaded=loaded), tests)
+
+
+def _evaluate_in_folder(
+    engine: Engine, job: DetectionJob, tests: Mapping[str, CocoDataset]
+) -> None:
+    loaded = job.loaded
     start_logging(loaded.cfg.OUTPUT_DIR)
+    clear_run_folder(loaded.cfg.OUTPUT_DIR)
     weights = _read_weights(trained_weights(loaded.cfg, resume=job.resume))
     assert weights is not None
     first = next(iter(tests.values()))

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import threading
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,9 +13,13 @@ import yaml
 from fvcore.common.config import CfgNode
 
 from resnext_det.errors import UserError
+from resnext_det.whole_files import write_text_safe
 
 Pictures = Mapping[str, np.ndarray]
 """Pictures by name, (H, W, 3) uint8, RGB."""
+
+
+_WRITING_THREAD = "_AsyncWriterThread"  # of tensorboard/summary/writer/event_file_writer.py
 
 
 class Board(Protocol):
@@ -45,6 +50,8 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(output_dir), purge_step=start if start else None)
+        self._hook = threading.excepthook
+        threading.excepthook = self._in_thread
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Adds a point to each curve."""
@@ -59,7 +66,13 @@ class TensorBoard:
 
     def close(self) -> None:
         """Closes the file."""
+        threading.excepthook = self._hook
         self._writer.close()
+
+    def _in_thread(self, args: threading.ExceptHookArgs) -> None:
+        """Says nothing of a disk that the writing thread found full: the next scalar raises it."""
+        if type(args.thread).__name__ != _WRITING_THREAD or args.exc_type is not OSError:
+            self._hook(args)
 
 
 class WeightsAndBiases:
@@ -138,6 +151,5 @@ def _run_id(folder: Path) -> str:
     """The run's id there, kept in its folder so that --resume goes on with the same one."""
     file = folder / "wandb" / "run_id"
     if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(secrets.token_hex(8))
+        write_text_safe(file, secrets.token_hex(8))
     return file.read_text().strip()

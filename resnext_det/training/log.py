@@ -1,5 +1,6 @@
 """Log lines on the terminal and in log.txt. Engine-neutral."""
 
+import contextlib
 import logging
 import sys
 import tempfile
@@ -22,7 +23,7 @@ def start_logging(output_dir: str | Path | None = None) -> None:
         UserError: the folder cannot be made or written to.
     """
     if output_dir is not None:
-        _make_folder(Path(output_dir))
+        make_folder(Path(output_dir))
     logger = logging.getLogger(ROOT)
     logger.setLevel(logging.INFO)
     for handler in [h for h in logger.handlers if isinstance(h, _Terminal | _LogFile)]:
@@ -39,7 +40,12 @@ def start_logging(output_dir: str | Path | None = None) -> None:
         logger.info(line)
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Makes the folder of a run.
+
+    Raises:
+        UserError: it cannot be made or written to.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -67,3 +73,15 @@ class _LogFile(logging.FileHandler):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, mode="a", encoding="utf-8", delay=True, errors="backslashreplace")
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Lets a full disk end the run; any other error is told as logging does."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, self.baseFilename) from error
+        super().handleError(record)
+
+    def close(self) -> None:
+        """Closes the file, which a full disk may have kept from taking the last line."""
+        with contextlib.suppress(OSError):
+            super().close()

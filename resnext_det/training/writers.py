@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
 from fvcore.common.history_buffer import HistoryBuffer
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.console import Console
 from resnext_det.training.boards import Board, Pictures
 from resnext_det.training.progress import ProgressBar, log_line
 from resnext_det.training.result import finite_or_null
+from resnext_det.whole_files import write_text_safe
 
 PERIOD = 20  # iterations between lines, and the window of the median, as in Detectron2
 _UNSMOOTHED = ("lr", "iteration", "eta_seconds")
@@ -49,7 +50,7 @@ class RunWriter:
         self._history: dict[str, HistoryBuffer] = {}
         self._noted: dict[str, float] = {}
         self._unwritten: int | None = None
-        self._metrics = _open_metrics(Path(output_dir) / "metrics.json", start)
+        self._metrics = _Lines(Path(output_dir) / "metrics.json", start)
         console = console or Console(stderr=True)
         self._bar = ProgressBar(console, start, max_iter) if console.is_terminal else None
 
@@ -58,12 +59,13 @@ class RunWriter:
             self._bar.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         if self._bar:
             self._bar.stop()
-        self._metrics.close()
-        for board in self._boards:
-            board.close()
+        for close in (self._metrics.close, *(board.close for board in self._boards)):
+            # A disk that has just ended the run is not to say so again.
+            with suppress(OSError) if kind else nullcontext():
+                close()
 
     def note(self, scalars: Mapping[str, float]) -> None:
         """Takes scalars beside the losses, which the next `record` adds to its own."""
@@ -120,27 +122,46 @@ class RunWriter:
 
     def _write_line(self, iteration: int, scalars: Mapping[str, float | None]) -> None:
         line = finite_or_null({**scalars, "iteration": iteration})
-        self._metrics.write(json.dumps(line, sort_keys=True) + "\n")
-        self._metrics.flush()
+        self._metrics.write(json.dumps(line, sort_keys=True))
         values = {name: value for name, value in scalars.items() if value is not None}
         for board in self._boards:
             board.scalars(iteration, values)
 
 
-def _open_metrics(path: Path, start: int) -> Any:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept = [line for line in _lines(path) if _iteration_of(line) < start]
-    path.write_text("".join(f"{line}\n" for line in kept))
-    return path.open("a")
+class _Lines:
+    """metrics.json, open for further lines.
+
+    Args:
+        path: the file.
+        start: lines of this iteration and later ones are removed.
+    """
+
+    def __init__(self, path: Path, start: int) -> None:
+        self._path = path
+        lines = _lines(path)
+        kept = [line for line in lines if _iteration_of(line) < start]
+        if kept != lines or not path.is_file():
+            write_text_safe(path, "".join(f"{line}\n" for line in kept))
+        self._file = path.open("a")
+
+    def write(self, line: str) -> None:
+        try:
+            self._file.write(f"{line}\n")
+            self._file.flush()
+        except OSError as error:  # which does not know the file's name
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.is_file() else []
+    return path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
 
 
 def _iteration_of(line: str) -> float:
     """Returns the line's iteration, infinite for a line that an interrupt cut short."""
     try:
-        return json.loads(line)["iteration"]
+        return float(json.loads(line)["iteration"])
     except (ValueError, KeyError, TypeError):
         return float("inf")
