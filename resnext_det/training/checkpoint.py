@@ -1,17 +1,19 @@
-"""Checkpoint files: written whole or not at all, free of pickled code. Engine-neutral."""
+"""The checkpoints of a run: saved, named and put back into its model. Engine-neutral."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from resnext_det.errors import UserError
+from resnext_det.training.checkpoint_file import load_checkpoint, write_checkpoint
 from resnext_det.training.distributed import barrier, is_main, unwrap_model
-from resnext_det.training.newest import BEST, LAST, latest_checkpoint, other_checkpoints
-from resnext_det.whole_files import write_safe, write_text_safe
+from resnext_det.training.newest import BEST, LAST, latest_checkpoint
+from resnext_det.whole_files import write_text_safe
+
+__all__ = ["Checkpointer", "checkpoint_name", "load_checkpoint", "restore_model"]
 
 
 class Checkpointer:
@@ -59,7 +61,7 @@ class Checkpointer:
             trained = None if training_model is None else unwrap_model(training_model)
             if trained is not None and trained is not unwrap_model(model):
                 content["training_model"] = trained.state_dict()
-            write_safe(path, {**content, **(training_state or {}), **self._common})
+            write_checkpoint(path, {**content, **(training_state or {}), **self._common})
             write_text_safe(self.output_dir / LAST, path.name)
             logging.getLogger(__name__).info("Saved checkpoint %s", path)
         barrier()
@@ -76,59 +78,19 @@ class Checkpointer:
         path = self.output_dir / f"{BEST}.pth"
         if is_main():
             content = {"model": unwrap_model(model).state_dict(), "iteration": iteration}
-            write_safe(path, {**content, "best": dict(best), **self._common})
+            write_checkpoint(path, {**content, "best": dict(best), **self._common})
             shown = f"{best['metric']} {best['value']:.6g}"
             logging.getLogger(__name__).info("Saved the best so far, %s: %s", shown, path)
         barrier()
 
     def latest(self) -> Path | None:
-        """Returns the file that `last_checkpoint` names, or None."""
+        """Returns the newest checkpoint, see `latest_checkpoint`."""
         return latest_checkpoint(self.output_dir)
 
 
 def checkpoint_name(iteration: int) -> str:
     """Returns Detectron2's name for the state after `iteration`: model_0004999."""
     return f"model_{iteration:07d}"
-
-
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint onto the CPU, refusing anything but data.
-
-    Raises:
-        UserError: the file is missing, torn, or no checkpoint.
-    """
-    path = Path(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint") from None
-    except Exception as error:  # garbage makes torch's reader fail in any way, IndexError too
-        raise UserError(
-            f"{path}: cannot be read as a checkpoint, it is torn or not one "
-            f"({_first_line(error)}): {other_checkpoints(path)}"
-        ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
-    return content
-
-
-def check_run_state(state: Mapping[str, Any], source: object) -> None:
-    """Checks that a loaded file is a checkpoint of a run, with what resuming needs.
-
-    Raises:
-        UserError: it holds weights alone, or its entries are not what a run writes.
-    """
-    for key, kind in (("model", Mapping), ("iteration", int)):
-        if key not in state:
-            raise UserError(
-                f"{source}: is no checkpoint of a run (it has no entry {key!r}): start from it "
-                f"with MODEL.WEIGHTS {source} in another OUTPUT_DIR"
-            )
-        if not isinstance(state[key], kind):
-            raise UserError(
-                f"{source}: its entry {key!r} is a {type(state[key]).__name__}, which no run "
-                f"writes: {other_checkpoints(Path(str(source)))}"
-            )
 
 
 def restore_model(model: nn.Module, state: Mapping[str, Any], source: object) -> None:
@@ -144,7 +106,3 @@ def restore_model(model: nn.Module, state: Mapping[str, Any], source: object) ->
             f"{source}: does not fit the model that the config describes "
             f"({' '.join(str(error).split())[:160]}); --resume needs the config the run began with"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from resnext_det.training.best import BestMetric
 from resnext_det.training.checkpoint import Checkpointer, checkpoint_name
+from resnext_det.training.checkpoint_file import is_whole
 from resnext_det.training.distributed import is_main, share_buffers
 from resnext_det.training.keeping import KeptCheckpoints
 from resnext_det.training.loop import TrainLoop
@@ -47,8 +49,11 @@ class CheckpointHook:
         if self._period > 0 and (iteration + 1) % self._period == 0:
             name = checkpoint_name(iteration)
             self._kept.will_write(name)
-            self._save(name, iteration)
-            self._kept.prune()
+            path = self._save(name, iteration)
+            if self._kept.are_due and is_main() and not is_whole(path):
+                logger.warning("%s does not read back as written: older checkpoints stay", path)
+            else:
+                self._kept.prune()
 
     def after_training(self, iteration: int) -> None:
         """Saves model_final, unless this start of the run began with it and did nothing."""
@@ -56,9 +61,9 @@ class CheckpointHook:
         if self._has_trained or latest is None or latest.stem != FINAL:
             self._save(FINAL, iteration)
 
-    def _save(self, name: str, iteration: int) -> None:
+    def _save(self, name: str, iteration: int) -> Path:
         self._loop.guard.check_weights(iteration)
-        self._checkpointer.save(
+        return self._checkpointer.save(
             name,
             model=self._loop.model_to_use,
             training_model=self._loop.model,

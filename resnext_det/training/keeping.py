@@ -1,14 +1,12 @@
 """Which periodic checkpoints stay on disk. Engine-neutral."""
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from resnext_det.training.distributed import is_main
-
-_PERIODIC = re.compile(r"model_\d{7,}")
+from resnext_det.training.newest import PERIODIC
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +32,11 @@ class KeptCheckpoints:
             self._old += self._written[: -self._count]
             self._written = self._written[-self._count :]
 
+    @property
+    def are_due(self) -> bool:
+        """Whether `prune` will delete any."""
+        return bool(self._old)
+
     def prune(self) -> None:
         """Deletes the older ones; call it when the newest is on disk."""
         old, self._old = self._old, []
@@ -49,4 +52,4 @@ class KeptCheckpoints:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes back what `state_dict` gave; names that no run writes are left out."""
         names = [str(name) for name in state["written"]]
-        self._written = [name for name in names if _PERIODIC.fullmatch(name)]
+        self._written = [name for name in names if PERIODIC.fullmatch(name)]

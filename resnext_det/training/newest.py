@@ -1,60 +1,62 @@
-"""Which checkpoint of a folder is the newest. Engine-neutral."""
+"""Which checkpoints a folder holds, the newest first, by their names. Engine-neutral."""
 
+import re
 from pathlib import Path
 
 from resnext_det.errors import UserError
 
 LAST = "last_checkpoint"  # Detectron2's name for the file that names the newest checkpoint
 FINAL = "model_final"
-BEST = "model_best"  # of TEST.BEST_METRIC
+BEST = "model_best"  # of TEST.BEST_METRIC, which no run goes on from
+PERIODIC = re.compile(r"model_(\d{7,})")  # named by the last finished iteration, from 0
 
 
 def latest_checkpoint(output_dir: str | Path) -> Path | None:
-    """Returns the file that `last_checkpoint` in the folder names, or None without one.
+    """Returns the file that `last_checkpoint` names, else the newest by name; None without one."""
+    named, _ = marked_checkpoint(output_dir)
+    return named or next(iter(checkpoints(output_dir)), None)
+
+
+def marked_checkpoint(output_dir: str | Path) -> tuple[Path | None, str]:
+    """Returns the file that `last_checkpoint` in the folder names.
+
+    Returns:
+        The file, and "". Where there is none, None and what is wrong with `last_checkpoint`.
 
     Raises:
-        UserError: it names no file, or one that is not there.
+        UserError: `last_checkpoint` cannot be read.
     """
     marker = Path(output_dir) / LAST
-    name = _read_marker(marker)
-    if name is None:
-        return None
-    if not name or not name.isprintable():
-        raise UserError(f"{marker} names no file: {other_checkpoints(marker)}")
-    path = marker.parent / name
-    if not path.is_file():
-        raise UserError(
-            f"{marker} names {path.name}, which is not there: {other_checkpoints(path)}"
-        )
-    return path
-
-
-def unmarked_checkpoint(output_dir: str | Path) -> Path | None:
-    """Returns the newest `model_*.pth` of a folder without `last_checkpoint`, else None."""
-    marker = Path(output_dir) / LAST
-    return None if marker.exists() else _newest(marker)
-
-
-def other_checkpoints(path: Path) -> str:
-    """Returns what to do where a checkpoint cannot be used: which other one there is."""
-    newest = _newest(path)
-    if newest is None:
-        return f"no other checkpoint is in {path.parent}; start the run anew in another OUTPUT_DIR"
-    return f"to go on from the one before, write {newest.name} into {path.parent / LAST}"
-
-
-def _newest(path: Path) -> Path | None:
-    """The newest checkpoint beside a file, itself left out."""
-    best = path.parent / f"{BEST}.pth"  # which a run cannot go on from
-    others = [p for p in path.parent.glob("model_*.pth") if p not in (path, best)]
-    return max(others, key=lambda p: (p.stat().st_mtime_ns, p.name), default=None)
-
-
-def _read_marker(marker: Path) -> str | None:
-    """What `last_checkpoint` says: None without one, "" where it is no text."""
     try:
-        return marker.read_text("utf-8").strip() if marker.is_file() else None
+        name = marker.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return None, "is not there"
     except UnicodeDecodeError:
-        return ""
+        name = ""
     except OSError as error:
         raise UserError(f"{marker}: cannot be read ({error.strerror})") from error
+    if not name or not name.isprintable():
+        return None, "names no file"
+    path = marker.parent / name
+    return (path, "") if path.is_file() else (None, f"names {name}, which is not there")
+
+
+def checkpoints(output_dir: str | Path) -> list[Path]:
+    """Returns the run's own checkpoints, the newest first: model_final, then by iteration."""
+    paths = [path for path in Path(output_dir).glob("model_*.pth") if _is_of_a_run(path)]
+    return sorted(paths, key=iteration_in_name, reverse=True)
+
+
+def iteration_in_name(path: Path) -> float:
+    """Returns the iteration that a checkpoint's name tells; infinity for model_final."""
+    found = PERIODIC.fullmatch(path.stem)
+    return int(found[1]) if found else float("inf")
+
+
+def holds_run(output_dir: str | Path) -> bool:
+    """Tells whether a folder holds a run that has come to a checkpoint."""
+    return (Path(output_dir) / LAST).exists() or bool(checkpoints(output_dir))
+
+
+def _is_of_a_run(path: Path) -> bool:
+    return path.stem == FINAL or bool(PERIODIC.fullmatch(path.stem))

@@ -1,5 +1,6 @@
 """The folder of a run: new, continued or finished, never a mixture. Engine-neutral."""
 
+import json
 import logging
 import secrets
 from collections.abc import Collection, Sequence
@@ -11,13 +12,16 @@ from fvcore.common.config import CfgNode
 
 from resnext_det.errors import UserError
 from resnext_det.training.best import has_stopped
-from resnext_det.training.checkpoint import check_run_state, load_checkpoint
 from resnext_det.training.distributed import barrier, broadcast_object, is_main
 from resnext_det.training.log import start_logging
-from resnext_det.training.newest import BEST, LAST, latest_checkpoint, unmarked_checkpoint
+from resnext_det.training.newest import BEST, FINAL, LAST, holds_run, latest_checkpoint
 from resnext_det.training.result import RESULT
+from resnext_det.training.run_folder import clear_run_folder
 from resnext_det.training.same_run import as_weights_set, check_resumable
+from resnext_det.training.usable import Usable, find_usable
 from resnext_det.whole_files import write_text_safe
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def open_run(
 
     A finished run is left untouched. Otherwise `log.txt` is opened and `config.yaml`
     written. Training that ended before its result was written starts at MAX_ITER, so
-    that only the evaluation is left.
+    that only the evaluation is left. Where the newest checkpoint is not whole, the run goes on
+    from the one before, which the log says.
 
     Args:
         cfg: the configuration.
@@ -65,32 +70,30 @@ def open_run(
 
     Raises:
         UserError: `resume` and no checkpoint there; a checkpoint there and no `resume`;
-            a torn checkpoint; one of another engine, model or SEED; a folder that cannot
+            none that is whole; one of another engine, model or SEED; a folder that cannot
             be written to.
     """
     folder = Path(output_dir)
-    latest = latest_checkpoint(folder)
-    _check_intent(folder, latest, resume)
-    state = {} if latest is None else load_checkpoint(latest)
-    if latest:
-        check_run_state(state, latest)
-    start = state.get("iteration", -1) + 1
+    _check_intent(folder, resume)
     barrier()  # every process has looked at the folder before one changes it
     start_logging(folder)
-    is_over = start >= cfg.SOLVER.MAX_ITER or has_stopped(cfg, state)
-    if latest and is_over and (folder / RESULT).is_file():
-        _say("%s: this run is finished (%s), nothing is left to do", folder, latest.name)
-        return RunStart(cfg, start, latest, state, finished=True)
-    if latest:
-        cfg = as_weights_set(cfg, state, str(latest), user_given)
-        check_resumable(cfg, state, str(latest), engine)
+    clear_run_folder(folder)
+    found = find_usable(folder)
+    if found is not None:
+        _mend_marker(folder, found)
+        if _is_finished(cfg, folder, found):
+            _say("%s: this run is finished (%s), nothing is left to do", folder, found.path.name)
+            return RunStart(cfg, found.iteration + 1, found.path, found.state, finished=True)
+        cfg = as_weights_set(cfg, found.state, str(found.path), user_given)
+        check_resumable(cfg, found.state, str(found.path), engine)
     for note in notes:
         _say("%s", note)
-    cfg = settle_seed(cfg, state.get("seed"))
+    cfg = settle_seed(cfg, found.state.get("seed") if found else None)
     write_config(cfg, folder)
-    if latest:
-        _say("Resuming from %s at iteration %d", latest, start)
-    return RunStart(cfg, start, latest, state)
+    if found is None:
+        return RunStart(cfg)
+    _say("Resuming from %s at iteration %d", found.path, found.iteration + 1)
+    return RunStart(cfg, found.iteration + 1, found.path, found.state)
 
 
 def write_config(cfg: CfgNode, output_dir: str | Path) -> None:
@@ -106,11 +109,12 @@ def trained_weights(cfg: CfgNode, *, resume: bool) -> str:
         UserError: there is neither.
     """
     if resume:
-        latest = latest_checkpoint(cfg.OUTPUT_DIR)
-        if latest is None:
-            _refuse_unmarked(Path(cfg.OUTPUT_DIR), resume=True)
+        found = find_usable(cfg.OUTPUT_DIR)
+        if found is None:
             raise UserError(f"--eval-only --resume: {cfg.OUTPUT_DIR} holds no checkpoint")
-        return str(latest)
+        if found.refused:
+            _warn(found.line)
+        return str(found.path)
     if not cfg.MODEL.WEIGHTS:
         raise UserError(
             "--eval-only: MODEL.WEIGHTS is empty; name a trained model, or add --resume to take "
@@ -147,48 +151,52 @@ def settle_seed(cfg: CfgNode, earlier: int | None = None) -> CfgNode:
     return settled
 
 
-def _refuse_unmarked(folder: Path, *, resume: bool) -> None:
-    """Refuses checkpoints without the file that names the newest: nobody says which counts."""
-    found = unmarked_checkpoint(folder)
-    if found is None:
+def _check_intent(folder: Path, resume: bool) -> None:
+    if holds_run(folder):
+        if not resume:
+            latest = latest_checkpoint(folder)
+            raise UserError(
+                f"{folder} already holds a run ({latest.name if latest else LAST}): add --resume "
+                "to continue it, or choose another OUTPUT_DIR to start from MODEL.WEIGHTS"
+            )
         return
-    if resume:
-        raise UserError(
-            f"--resume: {folder} holds {found.name} but no {LAST}: to continue from it, write "
-            f"{found.name} into {folder / LAST}"
-        )
-    raise UserError(
-        f"{folder} already holds {found.name}, but no {LAST}: choose another OUTPUT_DIR to start "
-        f"from MODEL.WEIGHTS, or write {found.name} into {folder / LAST} and add --resume"
-    )
-
-
-def _refuse_lone_best(folder: Path) -> None:
-    """Refuses a run that evaluated and never came to a checkpoint: its best would be lost."""
     best = folder / f"{BEST}.pth"
-    if best.is_file():
+    if best.is_file():  # a new run would lose it
         raise UserError(
             f"{folder} holds {best.name} of a run that ended before its first checkpoint: choose "
             f"another OUTPUT_DIR (MODEL.WEIGHTS {best} starts from it), or move the file away"
         )
-
-
-def _check_intent(folder: Path, latest: Path | None, resume: bool) -> None:
-    if latest is None:
-        _refuse_unmarked(folder, resume=resume)
-        _refuse_lone_best(folder)
-    if resume and latest is None:
+    if resume:
         raise UserError(
             f"--resume: {folder} holds no checkpoint to continue; leave --resume out to "
             "start from MODEL.WEIGHTS"
         )
-    if latest is not None and not resume:
-        raise UserError(
-            f"{folder} already holds a run ({latest.name}): add --resume to continue it, or "
-            "choose another OUTPUT_DIR to start from MODEL.WEIGHTS"
-        )
+
+
+def _mend_marker(folder: Path, found: Usable) -> None:
+    """Says what was refused, and lets `last_checkpoint` name what is used instead."""
+    if found.refused and is_main():
+        _warn(found.line)
+        write_text_safe(folder / LAST, found.path.name)
+
+
+def _is_finished(cfg: CfgNode, folder: Path, found: Usable) -> bool:
+    """Tells whether model_final is whole and result.json is about it."""
+    is_over = found.iteration + 1 >= cfg.SOLVER.MAX_ITER or has_stopped(cfg, found.state)
+    if not is_over or found.path.stem != FINAL:
+        return False
+    try:
+        result = json.loads((folder / RESULT).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(result, dict) and result.get("iteration", found.iteration) == found.iteration
 
 
 def _say(message: str, *values: object) -> None:
     if is_main():
-        logging.getLogger(__name__).info(message, *values)
+        logger.info(message, *values)
+
+
+def _warn(line: str) -> None:
+    if is_main():
+        logger.warning("%s", line)
