@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from resnext_det.errors import UserError
 from resnext_det.file_digests import sha256_of
 from resnext_det.training.checkpoint import load_checkpoint
-from resnext_det.training.newest import BEST, latest_checkpoint
+from resnext_det.training.newest import checkpoints, latest_checkpoint
 from resnext_det.training.non_finite.step import Step
 
 _MOST_TRIED = 3  # checkpoints that are read to find one whose weights are finite
@@ -105,14 +105,13 @@ def _norms(
 
 
 def _newest_first(output_dir: Path) -> list[Path]:
-    """The newest checkpoint as the folder says, then the others by their time."""
+    """The newest checkpoint as the folder says, then the others by their iteration."""
     try:
         latest = latest_checkpoint(output_dir)
     except UserError:
         latest = None
-    others = [path for path in output_dir.glob("model_*.pth") if path.stem != BEST]
-    others.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
-    return [*filter(None, [latest]), *(path for path in others if path != latest)]
+    others = [path for path in checkpoints(output_dir) if path != latest]
+    return [*filter(None, [latest]), *others]
 
 
 def _weights_of(state: Mapping[str, Any]) -> Iterator[Tensor]:
