@@ -42,7 +42,7 @@ def of_no_run(path):
 
 
 DAMAGES = {
-    half: "is torn or no checkpoint",
+    half: "is damaged (its end is cut off or changed)",
     flip: "is damaged (",
     empty: "is torn or no checkpoint",
     missing: "which is not there",
@@ -158,7 +158,9 @@ def test_without_a_whole_one_it_is_an_error(run):
     with pytest.raises(UserError) as error:
         newest_usable(run)
     message = str(error.value)
-    assert message.startswith(f"{run}: no checkpoint there can be used: model_0000008.pth (is torn")
+    assert message.startswith(
+        f"{run}: no checkpoint there can be used: model_0000008.pth (is damaged"
+    )
     assert message.endswith(
         ": start the run anew in another OUTPUT_DIR "
         f"(MODEL.WEIGHTS {run / 'model_best.pth'} starts from the best weights)"
@@ -191,7 +193,7 @@ def test_a_run_is_opened_at_the_one_that_is_used_and_the_log_says_so(cfg, run, c
     start = open_run(cfg, run, resume=True, engine="portable")
     assert (start.start_iteration, start.checkpoint.name) == (6, "model_0000005.pth")
     [line] = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert line.getMessage().startswith("Not used: model_0000008.pth (is torn or no checkpoint (")
+    assert line.getMessage().startswith("Not used: model_0000008.pth (is damaged (its end is")
     assert line.getMessage() in (run / "log.txt").read_text()
     assert (run / "last_checkpoint").read_text() == "model_0000005.pth"
 
