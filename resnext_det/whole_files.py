@@ -75,7 +75,7 @@ def remove_partial(folder: Path) -> list[str]:
     Returns:
         The names of the files, sorted.
     """
-    left = sorted(folder.glob(f".*{PARTIAL}"))
+    left = sorted(path for path in folder.glob(f".*{PARTIAL}") if path.is_file())
     for path in left:
         path.unlink(missing_ok=True)
     return [path.name for path in left]
