@@ -50,8 +50,7 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(output_dir), purge_step=start if start else None)
-        self._hook = threading.excepthook
-        threading.excepthook = self._in_thread
+        _hush_writing_threads()
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Adds a point to each curve."""
@@ -66,13 +65,7 @@ class TensorBoard:
 
     def close(self) -> None:
         """Closes the file."""
-        threading.excepthook = self._hook
         self._writer.close()
-
-    def _in_thread(self, args: threading.ExceptHookArgs) -> None:
-        """Says nothing of a disk that the writing thread found full: the next scalar raises it."""
-        if type(args.thread).__name__ != _WRITING_THREAD or args.exc_type is not OSError:
-            self._hook(args)
 
 
 class WeightsAndBiases:
@@ -145,6 +138,23 @@ def open_boards(cfg: CfgNode, start: int) -> list[Board]:
     if cfg.WANDB.PROJECT:
         boards.append(WeightsAndBiases(cfg))
     return boards
+
+
+def _hush_writing_threads() -> None:
+    """Lets TensorBoard's threads say nothing of a full disk: the next scalar raises it here.
+
+    For good: such a thread may come to its end after its file was closed.
+    """
+    before = threading.excepthook
+    if getattr(before, "hushes", False):
+        return
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if type(args.thread).__name__ != _WRITING_THREAD or args.exc_type is not OSError:
+            before(args)
+
+    hook.hushes = True  # type: ignore[attr-defined]
+    threading.excepthook = hook
 
 
 def _run_id(folder: Path) -> str:
