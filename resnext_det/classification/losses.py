@@ -12,6 +12,7 @@ from resnext_det.classification.mixing import Mix
 from resnext_det.data.classification_batch import ClassificationBatch
 from resnext_det.data.classification_loader import build_classification_test_loader
 from resnext_det.data.classification_set import ClassificationSet
+from resnext_det.data.set_aside import SetAsideImages
 from resnext_det.training.best import TOTAL_LOSS
 from resnext_det.training.distributed import rank, world_size
 from resnext_det.training.validation import mean_losses
@@ -43,14 +44,27 @@ def classification_losses(
 
 
 def validation_losses(
-    cfg: CfgNode, model: nn.Module, dataset: ClassificationSet, device: torch.device
+    cfg: CfgNode,
+    model: nn.Module,
+    dataset: ClassificationSet,
+    device: torch.device,
+    set_aside: SetAsideImages | None = None,
 ) -> dict[str, float | None]:
     """Averages the plain cross-entropy, without label smoothing, over a test set.
+
+    Args:
+        cfg: the configuration.
+        model: on `device`, not wrapped.
+        dataset: the test set.
+        device: where the model is.
+        set_aside: takes down broken images, which are left out.
 
     Returns:
         The losses by their names in metrics.json, over all processes.
     """
-    batches = build_classification_test_loader(cfg, dataset, rank=rank(), world_size=world_size())
+    batches = build_classification_test_loader(
+        cfg, dataset, rank=rank(), world_size=world_size(), set_aside=set_aside
+    )
     compute = classification_losses(0.0, build_device_batch(cfg, device))
     losses = mean_losses(model, batches, compute)
     return {f"val/{name}": value for name, value in losses.items()}

@@ -140,7 +140,7 @@ def _only_dataset(
     return load_classification_set(
         find_dataset(names[0], datasets),
         training=split == "TRAIN",
-        skip_broken=cfg.INPUT.CLASSIFICATION.SKIP_BROKEN,
+        skip_broken=cfg.DATASETS.MAX_BROKEN_IMAGES > 0,
     )
 
 

@@ -15,7 +15,6 @@ from resnext_det.data.class_alignment import AlignedSet
 from resnext_det.data.classification_batch import ClassificationBatch
 from resnext_det.data.classification_loader import build_classification_test_loader
 from resnext_det.data.set_aside import SetAsideImages
-from resnext_det.errors import UserError
 from resnext_det.evaluation.topk import TopKCounter
 from resnext_det.training.distributed import all_gather_objects, is_main, rank, world_size
 
@@ -61,7 +60,9 @@ def evaluate_model(
         UserError: no image of the set can be read.
     """
     dataset = test.dataset
-    aside = SetAsideImages(all_gather_objects) if set_aside is None else set_aside
+    aside = set_aside
+    if aside is None:
+        aside = SetAsideImages(cfg.DATASETS.MAX_BROKEN_IMAGES, all_gather_objects)
     taken = main_crop(cfg) if crops is None else crops
     prefix = f"{taken.name}/" if taken.name else ""
     if is_main():
@@ -82,8 +83,9 @@ def evaluate_model(
     indices = torch.cat(all_gather_objects(indices))
     merged = {way: TopKCounter().merge(all_gather_objects(c)) for way, c in counters.items()}
     aside.share()
-    if not merged[""].total and len(dataset):
-        raise UserError(f"data set '{dataset.entry.name}': {aside.all_broken()}")
+    if not merged[""].total:
+        images = [dataset.images.name(place) for place in range(len(dataset))]
+        aside.check_set(dataset.entry.name, images)
     metrics = {
         f"{prefix}{way}{name}": value
         for way, counter in merged.items()

@@ -203,7 +203,7 @@ def _train(
         extra={"engine": ENGINE, "matching_heuristics": True, ENTRY: built.started_from},
     )
     metrics: Metrics = {}
-    aside = SetAsideImages(all_gather_objects)
+    aside = SetAsideImages(cfg.DATASETS.MAX_BROKEN_IMAGES, all_gather_objects)
 
     def evaluate(model: nn.Module) -> Metrics:
         if job.test:
@@ -213,7 +213,7 @@ def _train(
 
     def validate(model: nn.Module) -> Metrics:
         assert job.test is not None
-        return validation_losses(cfg, model, job.test.dataset, device)
+        return validation_losses(cfg, model, job.test.dataset, device, aside)
 
     def draw(model: nn.Module) -> Pictures:
         assert job.test is not None

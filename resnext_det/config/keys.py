@@ -34,6 +34,8 @@ def own_keys() -> dict[str, Any]:
         # log line, and polygons of less than three points; False refuses the set and names the
         # first of them. COCO's own sets are always let through.
         "DATASETS.DROP_BAD_BOXES": False,
+        # Images that cannot be read are set aside, by name; one more than this ends the run.
+        "DATASETS.MAX_BROKEN_IMAGES": 100,
         **_classification_keys(),
         **_trainer_keys(),
         **pointrend_keys(),
@@ -63,8 +65,6 @@ def _classification_keys() -> dict[str, Any]:
         # fast: JPEGs are decoded only where the crop lies, and scaled while decoding; exact: as
         # Pillow; gpu: JPEGs are decoded on the GPU.
         "INPUT.CLASSIFICATION.DECODER": "fast",
-        # True sets broken images aside, by name; False ends the run at the first.
-        "INPUT.CLASSIFICATION.SKIP_BROKEN": True,
         "SOLVER.LABEL_SMOOTHING": 0.0,
         "SOLVER.MIXUP_ALPHA": 0.0,  # 0: none; beside CUTMIX_ALPHA each takes half of the batches
         "SOLVER.CUTMIX_ALPHA": 0.0,

@@ -57,6 +57,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "MODEL.RETINANET.NMS_THRESH_TEST": (0, 1),
     "MODEL.WEIGHTS_MIN_SHARE": (0, 1),
     "DATALOADER.NUM_WORKERS": (0, math.inf),
+    "DATASETS.MAX_BROKEN_IMAGES": (0, math.inf),
     "INPUT.MAX_SIZE_TRAIN": (1, math.inf),
     "INPUT.MIN_SIZE_TEST": (0, math.inf),
     "INPUT.MAX_SIZE_TEST": (1, math.inf),

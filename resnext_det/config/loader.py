@@ -19,6 +19,12 @@ from resnext_det.errors import UserError
 BASE_KEY = "_BASE_"
 # Ours are at most two deep; a longer chain than this is a mistake.
 MAX_DEPTH = 8
+# Keys that older versions had, and what has come in their place.
+_REPLACED = {
+    "INPUT.CLASSIFICATION.SKIP_BROKEN": (
+        "DATASETS.MAX_BROKEN_IMAGES, which is how many broken images a run sets aside (False is 0)"
+    )
+}
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +147,8 @@ def _merge(
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
     if any(name.startswith(f"{key}.") for name in known):
         return f"{key} is a group of keys and takes no value of its own"
+    if key in _REPLACED:
+        return f"{key} is no longer a key; write {_REPLACED[key]}"
     if key == BASE_KEY:
         return f"{BASE_KEY} belongs in a file"
     parents = [name for name in known if key.startswith(f"{name}.")]

@@ -22,12 +22,9 @@ from resnext_det.data.device_decoding import DeviceDecoder, build_device_decoder
 from resnext_det.data.fetch_ahead import fetched_ahead
 from resnext_det.data.loaders import Batches, Failed, PlannedBatches, make_batches, run_seed
 from resnext_det.data.samplers import BatchPlan, SampleKey, rank_chunk
-from resnext_det.data.set_aside import BrokenImage, SetAsideImages
+from resnext_det.data.set_aside import BrokenImage, SetAsideImages, first_readable
 from resnext_det.data.views import TestView
 from resnext_det.errors import UserError
-
-_MOST_IN_A_ROW = 64
-"""Broken images one after another that end a run: so many are no blemish of a set."""
 
 
 class ClassificationImages(Dataset[Sample | BrokenImage | Failed]):
@@ -40,44 +37,35 @@ class ClassificationImages(Dataset[Sample | BrokenImage | Failed]):
     Args:
         images: the set's.
         mapper: makes the samples.
-        skip_broken: whether broken images are set aside.
+        limit: DATASETS.MAX_BROKEN_IMAGES.
     """
 
-    def __init__(
-        self, images: ImageSource, mapper: ClassificationMapper, *, skip_broken: bool
-    ) -> None:
+    def __init__(self, images: ImageSource, mapper: ClassificationMapper, limit: int) -> None:
         self._images = images
         self._mapper = mapper
-        self._skip_broken = skip_broken
+        self._limit = limit
 
     def __getitem__(self, key: SampleKey | int) -> Sample | BrokenImage | Failed:
         try:
-            return self._one(key, None) if isinstance(key, int) else self._next_readable(key)
+            return self._alone(key) if isinstance(key, int) else self._next_readable(key)
         except UserError as error:
             return Failed(str(error))
 
     def _next_readable(self, key: SampleKey) -> Sample:
-        broken: list[BrokenImage] = []
-        for step in range(min(len(self._images), _MOST_IN_A_ROW)):
-            sample = self._one((key.index + step) % len(self._images), key)
-            if isinstance(sample, Sample):
-                return replace(sample, set_aside=tuple(broken))
-            broken.append(sample)
-        name, reason = broken[0]
-        raise UserError(
-            f"{name}: cannot be read as an image ({reason}), and neither can the "
-            f"{len(broken) - 1} image(s) after it"
+        count = len(self._images)
+        sample, broken = first_readable(
+            ((key.index + step) % count for step in range(count)),
+            lambda index: self._mapper(self._images.read(index), index, key),
+            self._images.name,
+            self._limit,
         )
+        return replace(sample, set_aside=broken) if broken else sample
 
-    def _one(self, index: int, key: SampleKey | None) -> Sample | BrokenImage:
-        image = self._images.read(index)
+    def _alone(self, index: int) -> Sample | BrokenImage:
         try:
-            return self._mapper(image, index, key)
+            return self._mapper(self._images.read(index), index, None)
         except UnreadableImage as error:
-            broken = BrokenImage(image.name, str(error))
-            if self._skip_broken:
-                return broken
-            raise broken.refusal() from error
+            return BrokenImage(self._images.name(index), str(error))
 
 
 class ClassificationBatches:
@@ -106,7 +94,8 @@ class ClassificationBatches:
         """Yields batches of at least one image.
 
         Raises:
-            UserError: a sample could not be made, the worker's own one-line message.
+            UserError: a sample could not be made, the worker's own one-line message; or too many
+                images are broken.
         """
         for workers_batch in self._batches:
             batch = self._decoder.finish(workers_batch) if self._decoder else workers_batch
@@ -184,16 +173,15 @@ def _finish(
     *,
     processes: int = 1,
 ) -> ClassificationBatches:
-    images = ClassificationImages(
-        dataset.images, mapper, skip_broken=cfg.INPUT.CLASSIFICATION.SKIP_BROKEN
-    )
+    limit = cfg.DATASETS.MAX_BROKEN_IMAGES
+    aside = SetAsideImages(limit) if set_aside is None else set_aside
     loaded = make_batches(
-        images,
-        cfg.DATALOADER.NUM_WORKERS,
-        batch_sampler=fetched_ahead(batches, dataset.images, processes=processes),
+        cfg,
+        ClassificationImages(dataset.images, mapper, limit),
+        fetched_ahead(batches, dataset.images, processes=processes),
+        aside,
         collate=ClassificationCollate(),
         pin_memory=str(cfg.MODEL.DEVICE).startswith("cuda") and torch.cuda.is_available(),
     )
     decoder = build_device_decoder(cfg, fill_gaps=isinstance(batches, PlannedBatches))
-    aside = SetAsideImages() if set_aside is None else set_aside
     return ClassificationBatches(loaded, aside, decoder)

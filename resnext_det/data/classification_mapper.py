@@ -17,9 +17,9 @@ from resnext_det.data.classification_set import EncodedImage
 from resnext_det.data.decoding import Decoder, OpenedImage, build_decoder
 from resnext_det.data.device_decoding import is_plain_jpeg
 from resnext_det.data.image_draws import ImageDraws, draws_from_config, seeded
+from resnext_det.data.image_files import check_pixel_format
 from resnext_det.data.opened_image import check_view
 from resnext_det.data.samplers import SampleKey
-from resnext_det.data.transforms import check_pixel_format
 from resnext_det.data.views import TestView, View
 from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed

@@ -6,8 +6,7 @@ from typing import NamedTuple, Protocol
 
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.packed import PackedList
-from resnext_det.data.plain_files import read_image_file
-from resnext_det.errors import UserError
+from resnext_det.data.plain_files import file_faults, read_image_file
 
 
 class EncodedImage(NamedTuple):
@@ -43,6 +42,7 @@ class ImageSource(Protocol):
         """Reads the bytes of an image.
 
         Raises:
+            UnreadableImage: it is no file that an image can be in.
             UserError: the file or shard is gone or cut off, or its server does not answer.
         """
         ...
@@ -99,15 +99,12 @@ class FolderImages:
         """Reads a file.
 
         Raises:
-            UserError: it is missing, no plain file, or cannot be read.
+            UnreadableImage: it is no plain file, too large, or may not be read.
+            UserError: it is missing, or its disk fails.
         """
         path, label = self.samples[index]
-        try:
+        with file_faults(path):
             return EncodedImage(path, read_image_file(path), label)
-        except FileNotFoundError as error:
-            raise UserError(f"{path}: no such image") from error
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ from resnext_det.data.coco_records import (
 )
 from resnext_det.data.coco_truth import truth_of
 from resnext_det.data.coco_values import annotation_value_problems, image_value_problems
-from resnext_det.data.image_headers import check_header, spread
+from resnext_det.data.image_headers import StatedImage, check_headers, spread
 from resnext_det.data.json_files import read_json
 from resnext_det.data.needs import BOXES, Needs
 from resnext_det.data.panoptic import check_label_file
+from resnext_det.data.set_aside import BrokenImage
 from resnext_det.errors import UserError
 
 __all__ = ["CocoDataset", "CocoRecord", "check_same_classes", "join_datasets", "load_coco"]
@@ -53,8 +54,8 @@ def load_coco(
 
     Raises:
         UserError: a file, folder or image is missing, the file is not COCO, ids repeat or
-            refer to nothing, a value or box is unusable, an image is broken or of another
-            size. One line, naming the first culprit.
+            refer to nothing, a value or box is unusable, an image is of another size, or all
+            that are looked at are broken. One line, naming the first culprit.
     """
     path = _annotation_path(entry)
     content = read_json(path)
@@ -73,11 +74,19 @@ def load_coco(
     dataset = _assemble(entry, content, verdict, extras)
     if training and needs.objects and not any(record.usable for record in dataset.records):
         raise UserError(f"{path}: no image has a usable box, so there is nothing to train on")
-    for record in spread(dataset.records, training=training):
-        check_header(record.file_name, (record.height, record.width))
+    dataset = replace(dataset, broken=_check_pictures(dataset, training=training))
+    return dataset if training else replace(dataset, truth=truth_of(content, extras))
+
+
+def _check_pictures(dataset: CocoDataset, *, training: bool) -> tuple[BrokenImage, ...]:
+    """Reads the headers of images and of pictures of labels; returns the broken images."""
+    chosen = spread(dataset.records, training=training)
+    images = [StatedImage(record.file_name, (record.height, record.width)) for record in chosen]
+    broken = check_headers(dataset.entry.name, images)
+    for record in chosen:
         if record.label_file:
             check_label_file(record.label_file, (record.height, record.width))
-    return dataset if training else replace(dataset, truth=truth_of(content, extras))
+    return broken
 
 
 def _kind(entry: DatasetEntry) -> str:

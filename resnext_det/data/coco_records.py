@@ -12,6 +12,7 @@ from resnext_det.data.coco_keypoints import KeypointNames
 from resnext_det.data.coco_outlines import Outline
 from resnext_det.data.panoptic import Stuff
 from resnext_det.data.proposals import ProposalRows
+from resnext_det.data.set_aside import BrokenImage
 from resnext_det.errors import UserError
 
 
@@ -71,6 +72,7 @@ class CocoDataset:
         truth: COCO content to score detections against; None for a training set.
         keypoints: the names of its keypoints; None where they were not asked for.
         stuff: its stuff classes; None where they were not asked for.
+        broken: images whose headers are, of those that were looked at.
     """
 
     entry: DatasetEntry
@@ -81,6 +83,7 @@ class CocoDataset:
     truth: dict[str, Any] | None = field(default=None, repr=False)
     keypoints: KeypointNames | None = None
     stuff: Stuff | None = None
+    broken: tuple[BrokenImage, ...] = ()
 
 
 def join_datasets(datasets: Sequence[CocoDataset]) -> CocoDataset:
@@ -104,6 +107,7 @@ def join_datasets(datasets: Sequence[CocoDataset]) -> CocoDataset:
         dropped,
         keypoints=first.keypoints,
         stuff=first.stuff,
+        broken=tuple(image for dataset in datasets for image in dataset.broken),
     )
 
 

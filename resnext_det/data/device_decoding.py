@@ -51,7 +51,6 @@ class DeviceDecoder:
         device: where to decode.
         interpolation: "bilinear" or "bicubic".
         pixel_format: `INPUT.FORMAT`.
-        skip_broken: whether broken images are set aside.
         fill_gaps: whether the place of a broken image is taken by the batch's next readable one,
             as in training, or left out.
     """
@@ -59,7 +58,6 @@ class DeviceDecoder:
     device: torch.device
     interpolation: str
     pixel_format: str
-    skip_broken: bool
     fill_gaps: bool
 
     @torch.no_grad()
@@ -67,8 +65,7 @@ class DeviceDecoder:
         """Returns the batch with all its pictures, on the device.
 
         Raises:
-            UserError: a broken image that is not to be set aside, or in training a batch
-                without one readable image.
+            UserError: in training, a batch without one readable image.
         """
         if batch.files is None:
             return batch
@@ -88,15 +85,10 @@ class DeviceDecoder:
         self, batch: ClassificationBatch, broken: dict[int, BrokenImage]
     ) -> ClassificationBatch:
         first = next(iter(broken.values()))
-        if not self.skip_broken:
-            raise first.refusal()
         count = len(batch)
         good = [place for place in range(count) if place not in broken]
         if self.fill_gaps and not good:
-            raise UserError(
-                f"{first.name}: cannot be read as an image ({first.reason}), and neither can any "
-                "other of its batch"
-            )
+            raise UserError(f"{first}; nor can any other of its batch")
         if self.fill_gaps:
             good = [min(good, key=lambda g: (g - place) % count) for place in range(count)]
         return replace(batch.take(good), set_aside=(*batch.set_aside, *broken.values()))
@@ -180,9 +172,7 @@ def build_device_decoder(cfg: Any, *, fill_gaps: bool) -> DeviceDecoder | None:
     device = torch.device(cfg.MODEL.DEVICE)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())  # this process's own
-    return DeviceDecoder(
-        device, given.INTERPOLATION, cfg.INPUT.FORMAT, given.SKIP_BROKEN, fill_gaps
-    )
+    return DeviceDecoder(device, given.INTERPOLATION, cfg.INPUT.FORMAT, fill_gaps)
 
 
 def _windows(part: Tensor, view: View, fill: tuple[int, int, int]) -> Tensor:

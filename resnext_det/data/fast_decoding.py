@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from resnext_det.data.exact_decoding import ExactDecoder, ExactImage
+from resnext_det.data.exif import SIDEWAYS
 from resnext_det.data.jpeg_parts import (
     BrokenJpeg,
     JpegFrame,
@@ -33,7 +34,6 @@ from resnext_det.data.opened_image import (
     cut_windows,
 )
 from resnext_det.data.resizing import resize_pixels
-from resnext_det.data.transforms import SIDEWAYS
 from resnext_det.data.upright import box_before_turn, turn_pixels
 from resnext_det.data.views import Box, View
 

@@ -8,9 +8,12 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.classification_set import ClassificationSet, FolderImages
-from resnext_det.data.image_headers import check_header, spread
+from resnext_det.data.image_files import read_header
+from resnext_det.data.image_headers import spread
 from resnext_det.data.manifest import check_against_manifest
+from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.packed import PackedList
+from resnext_det.data.set_aside import BrokenImage, too_many
 from resnext_det.errors import UserError
 
 
@@ -70,14 +73,14 @@ def class_folders(root: Path) -> list[Path]:
 
 
 def _check_headers(paths: Sequence[str], skip_broken: bool) -> None:
-    first: UserError | None = None
+    first: BrokenImage | None = None
     for path in paths:
         try:
-            check_header(path)
-        except UserError as error:
+            read_header(path)
+        except UnreadableImage as error:
+            first = first or BrokenImage(path, str(error))
             if not skip_broken:
-                raise
-            first = first or error
+                raise too_many(first, 1, limit=0) from error
         else:
             if skip_broken:
                 return

@@ -3,20 +3,24 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from resnext_det.data.coco import CocoDataset, CocoRecord
 from resnext_det.data.mapper import mapper_from_config
 from resnext_det.data.needs import needs_of
+from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.packed import PackedList
-from resnext_det.data.samplers import BatchPlan, SampleKey, aspect_groups, rank_chunk
+from resnext_det.data.samplers import BatchPlan, SampleKey, StandIns, aspect_groups, rank_chunk
+from resnext_det.data.set_aside import BrokenImage, SetAsideImages, first_readable
 from resnext_det.data.worker_endings import quiet_worker
 from resnext_det.errors import UserError
 
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound="Named")
 RecordOut = TypeVar("RecordOut", covariant=True)
 Sample = TypeVar("Sample")
 Batch = TypeVar("Batch")
@@ -32,26 +36,76 @@ class Failed:
     message: str
 
 
+@dataclass(frozen=True)
+class Spared(Generic[Sample]):
+    """What a worker sends where it met broken images; so for a sample, and for a batch.
+
+    Attributes:
+        content: what it could read instead, or beside them; None where that is nothing.
+        broken: the broken images.
+    """
+
+    content: Sample | None
+    broken: tuple[BrokenImage, ...]
+
+
+class Named(Protocol):
+    """A record of an image."""
+
+    @property
+    def file_name(self) -> str:
+        """Path of the image."""
+        ...
+
+
 class Records(Protocol[RecordOut]):
     """Records by number, such as a `PackedList`."""
 
     def __getitem__(self, index: int, /) -> RecordOut: ...
 
 
-class TrainDataset(Dataset[Sample | Failed], Generic[Record, Sample]):
-    """Maps a `SampleKey` to its training sample."""
+class TrainDataset(Dataset[Sample | Spared[Sample] | Failed], Generic[Record, Sample]):
+    """Maps a `SampleKey` to its training sample.
+
+    Args:
+        records: of the images.
+        mapper: makes a sample; raises UnreadableImage where the image is broken.
+        stand_ins: which images are tried in the place of a broken one; None leaves it out.
+        limit: DATASETS.MAX_BROKEN_IMAGES.
+    """
 
     def __init__(
-        self, records: Records[Record], mapper: Callable[[Record, SampleKey | None], Sample]
+        self,
+        records: Records[Record],
+        mapper: Callable[[Record, SampleKey | None], Sample],
+        stand_ins: StandIns | None = None,
+        limit: int = 0,
     ) -> None:
         self._records = records
         self._mapper = mapper
+        self._stand_ins = stand_ins
+        self._limit = limit
 
-    def __getitem__(self, key: SampleKey) -> Sample | Failed:
+    def __getitem__(self, key: SampleKey) -> Sample | Spared[Sample] | Failed:
         try:
-            return self._mapper(self._records[key.index], key)
+            if self._stand_ins is None:
+                return self._made(self._records[key.index], key)
+            places = chain((key.index,), self._stand_ins(key))
+            sample, broken = first_readable(
+                places,
+                lambda place: self._mapper(self._records[place], key),
+                lambda place: self._records[place].file_name,
+                self._limit,
+            )
         except UserError as error:
             return Failed(str(error))
+        return Spared(sample, broken) if broken else sample
+
+    def _made(self, record: Record, key: SampleKey | None) -> Sample | Spared[Sample]:
+        try:
+            return self._mapper(record, key)
+        except UnreadableImage as error:
+            return Spared(None, (BrokenImage(record.file_name, str(error)),))
 
 
 class TestDataset(TrainDataset[Record, Sample]):
@@ -59,9 +113,9 @@ class TestDataset(TrainDataset[Record, Sample]):
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 
-    def __getitem__(self, key: int) -> Sample | Failed:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __getitem__(self, key: int) -> Sample | Spared[Sample] | Failed:  # pyright: ignore[reportIncompatibleMethodOverride]
         try:
-            return self._mapper(self._records[key], None)
+            return self._made(self._records[key], None)
         except UserError as error:
             return Failed(str(error))
 
@@ -87,24 +141,34 @@ class Batches(Generic[Batch]):
     """Iterates over a `DataLoader` and raises what its workers could not do.
 
     Yields what the loader's collate function made of each list of samples.
+
+    Args:
+        loader: of samples that `CheckedCollate` joined.
+        set_aside: takes down the broken images.
     """
 
-    def __init__(self, loader: DataLoader[Any]) -> None:
+    def __init__(self, loader: DataLoader[Any], set_aside: SetAsideImages) -> None:
         self._loader = loader
+        self._set_aside = set_aside
 
     def __len__(self) -> int:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yields batches.
+        """Yields batches; one whose images are all broken is left out.
 
         Raises:
-            UserError: a sample could not be made; the worker's own one-line message.
+            UserError: a sample could not be made, the worker's own one-line message; or too many
+                images are broken.
         """
         for batch in self._loader:
             if isinstance(batch, Failed):
                 raise UserError(batch.message)
-            yield batch
+            if isinstance(batch, Spared):
+                self._set_aside.add(batch.broken)
+            content = batch.content if isinstance(batch, Spared) else batch
+            if content is not None:
+                yield content
 
 
 class CheckedCollate:
@@ -116,7 +180,15 @@ class CheckedCollate:
     def __call__(self, samples: list[Any]) -> Any:
         """Returns the collated batch, or the first failure."""
         failed = next((sample for sample in samples if isinstance(sample, Failed)), None)
-        return self._collate(samples) if failed is None else failed
+        if failed is not None:
+            return failed
+        spared = [sample for sample in samples if isinstance(sample, Spared)]
+        if not spared:
+            return self._collate(samples)
+        contents = [s.content if isinstance(s, Spared) else s for s in samples]
+        kept = [content for content in contents if content is not None]
+        broken = tuple(image for sample in spared for image in sample.broken)
+        return Spared(self._collate(kept) if kept else None, broken)
 
 
 def build_detection_train_loader(
@@ -128,18 +200,23 @@ def build_detection_train_loader(
     rank: int = 0,
     world_size: int = 1,
     seed: int | None = None,
+    set_aside: SetAsideImages | None = None,
 ) -> Batches[list[Any]]:
-    """Builds the training loader: one list of samples per iteration.
+    """Builds the training loader: one list of samples per iteration, always full.
+
+    The place of a broken image is taken by another one (see `StandIns`), with the draws of that
+    place.
 
     Args:
         cfg: the config tree; reads `INPUT.*`, `DATALOADER.*`, `SOLVER.IMS_PER_BATCH` (over
-            all GPUs), `SOLVER.MAX_ITER`.
+            all GPUs), `SOLVER.MAX_ITER`, `DATASETS.MAX_BROKEN_IMAGES`.
         dataset: what `load_coco` returned.
         mapper: makes a sample of a record; the `DetectionMapper` of the config by default.
         start_iteration: the iteration whose batch comes first.
         rank: this process, 0 … world_size - 1.
         world_size: how many processes share each batch.
         seed: the run's seed; `cfg.SEED` where it is None.
+        set_aside: takes down broken images.
 
     Returns:
         An iterable over iterations start_iteration … MAX_ITER - 1.
@@ -154,13 +231,18 @@ def build_detection_train_loader(
             f"{dataset.entry.json_file}: no image has the objects or keypoints to be trained on "
             "(DATALOADER.FILTER_EMPTY_ANNOTATIONS, MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE)"
         )
-    groups = None
+    groups = np.zeros(len(records), np.int64)
     if cfg.DATALOADER.ASPECT_RATIO_GROUPING:
         groups = aspect_groups([r.width for r in records], [r.height for r in records])
     plan = BatchPlan(len(records), cfg.SOLVER.IMS_PER_BATCH, seed, groups)
     batches = PlannedBatches(plan, start_iteration, cfg.SOLVER.MAX_ITER, rank, world_size)
-    train = TrainDataset(PackedList(records), mapper or mapper_from_config(cfg, seed))
-    return make_batches(train, cfg.DATALOADER.NUM_WORKERS, batch_sampler=batches)
+    train = TrainDataset(
+        PackedList(records),
+        mapper or mapper_from_config(cfg, seed),
+        StandIns(seed, groups),
+        cfg.DATASETS.MAX_BROKEN_IMAGES,
+    )
+    return make_batches(cfg, train, batches, set_aside)
 
 
 def build_detection_test_loader(
@@ -170,15 +252,16 @@ def build_detection_test_loader(
     mapper: Callable[[CocoRecord, SampleKey | None], Any] | None = None,
     rank: int = 0,
     world_size: int = 1,
+    set_aside: SetAsideImages | None = None,
 ) -> Batches[list[Any]]:
     """Builds the evaluation loader: lists of one sample, in the order of the image ids.
 
-    The ranks take contiguous shares. Nothing is drawn at random. `mapper` is as for training,
-    called without a key.
+    The ranks take contiguous shares. Nothing is drawn at random. Broken images are left out.
+    `mapper` is as for training, called without a key.
     """
     share = rank_chunk(len(dataset.records), rank, world_size)
     test = TestDataset(PackedList(dataset.records), mapper or mapper_from_config(cfg, 0))
-    return make_batches(test, cfg.DATALOADER.NUM_WORKERS, batch_sampler=[[i] for i in share])
+    return make_batches(cfg, test, [[i] for i in share], set_aside)
 
 
 def build_validation_loader(
@@ -187,6 +270,7 @@ def build_validation_loader(
     mapper: Callable[[CocoRecord, SampleKey | None], Any],
     rank: int = 0,
     world_size: int = 1,
+    set_aside: SetAsideImages | None = None,
 ) -> Batches[list[Any]]:
     """Builds the loader of a test set's images with their ground truth, one by one.
 
@@ -199,11 +283,12 @@ def build_validation_loader(
         mapper: makes a training sample of a record, without augmentation.
         rank: this process, 0 … world_size - 1.
         world_size: how many processes share the images.
+        set_aside: takes down broken images, which are left out.
     """
     records = trainable_records(dataset, filters_empty(cfg), min_keypoints(cfg, dataset))
     keys = [[SampleKey(0, i, i)] for i in rank_chunk(len(records), rank, world_size)]
     images = TrainDataset(PackedList(records), mapper)
-    return make_batches(images, cfg.DATALOADER.NUM_WORKERS, batch_sampler=keys)
+    return make_batches(cfg, images, keys, set_aside)
 
 
 def trainable_records(
@@ -266,22 +351,35 @@ def run_seed(cfg: Any, seed: int | None) -> int:
 
 
 def make_batches(
+    cfg: Any,
     dataset: Dataset[Any],
-    num_workers: int,
-    *,
     batch_sampler: Sampler[list[Any]] | Sequence[list[Any]],
+    set_aside: SetAsideImages | None = None,
+    *,
     collate: Callable[[list[Any]], Any] = list,
     pin_memory: bool = False,
 ) -> Batches[Any]:
-    """Wraps a data set and its batches into worker processes."""
+    """Wraps a data set and its batches into worker processes.
+
+    Args:
+        cfg: the config tree; reads `DATALOADER.NUM_WORKERS`, `DATASETS.MAX_BROKEN_IMAGES`.
+        dataset: makes the samples.
+        batch_sampler: what to make them of, batch by batch.
+        set_aside: takes down broken images; a list of its own with the config's limit where it
+            is None.
+        collate: joins the samples of a batch.
+        pin_memory: whether batches lie in memory that a GPU can fetch by itself.
+    """
     loader = DataLoader(
         dataset,
         batch_sampler=batch_sampler,
-        num_workers=num_workers,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
         collate_fn=CheckedCollate(collate),
         pin_memory=pin_memory,
         # Without one of its own, every pass draws from the global generator.
         generator=torch.Generator(),
         worker_init_fn=quiet_worker,
     )
-    return Batches(loader)
+    if set_aside is None:
+        set_aside = SetAsideImages(cfg.DATASETS.MAX_BROKEN_IMAGES)
+    return Batches(loader, set_aside)

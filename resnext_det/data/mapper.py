@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resnext_det.data.coco import CocoRecord
+from resnext_det.data.image_files import check_pixel_format, read_image
 from resnext_det.data.image_headers import check_image_size
+from resnext_det.data.opened_image import Pixels
 from resnext_det.data.samplers import SampleKey
 from resnext_det.data.transforms import (
     Boxes64,
-    Pixels,
     RandomFlip,
     ResizeShortestEdge,
-    check_pixel_format,
-    read_image,
     resize_boxes,
     resize_image,
 )
@@ -71,7 +70,8 @@ class DetectionMapper:
                 draws nothing and returns no ground truth.
 
         Raises:
-            UserError: the image is unreadable, or its size is not the annotated one.
+            UnreadableImage: the image is broken.
+            UserError: it is missing, or its size is not the annotated one.
         """
         pixels = read_image(record.file_name, self._format)
         check_image_size(record.file_name, pixels.shape[:2], (record.height, record.width))

@@ -136,10 +136,9 @@ def check_label_file(path: str, stated: tuple[int, int]) -> None:
     Raises:
         UserError: it has not, or is missing, or no picture.
     """
-    check_header(path, stated)
-    with Image.open(path) as picture:
-        if picture.mode != "L":
-            raise UserError(f"{path}: its pixels are {picture.mode}; labels are 8-bit grey (L)")
+    mode = check_header(path, stated).mode
+    if mode != "L":
+        raise UserError(f"{path}: its pixels are {mode}; labels are 8-bit grey (L)")
 
 
 def _check_pixels(paths: Sequence[Path], num_labels: int) -> None:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from resnext_det.data.image_headers import check_header
 from resnext_det.errors import UserError
 
@@ -53,13 +51,12 @@ def check_pictures(
     sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in images}
     for annotation in annotations:
         path = folder / annotation["file_name"]
-        check_header(str(path), sizes[annotation["image_id"]])
-        with Image.open(path) as picture:
-            if picture.mode not in _COLOURS:
-                raise UserError(
-                    f"{path}: its pixels are {picture.mode}; the number of a segment is its colour "
-                    "(RGB), red + 256 green + 65536 blue"
-                )
+        mode = check_header(str(path), sizes[annotation["image_id"]]).mode
+        if mode not in _COLOURS:
+            raise UserError(
+                f"{path}: its pixels are {mode}; the number of a segment is its colour "
+                "(RGB), red + 256 green + 65536 blue"
+            )
 
 
 def _problem(segment: Any, known: set[int]) -> str | None:

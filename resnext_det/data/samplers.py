@@ -17,6 +17,8 @@ from resnext_det.seeding import derive_seed
 
 _ORDER_STREAM = (0, 0, 1)
 """Keeps the order's seeds apart from those of (iteration, position); zeros alone would not."""
+_STAND_IN_STREAM = 2
+"""Keeps their seeds apart from those of an image's augmentation and its sampling, 1."""
 OPEN_BLOCKS = 8
 """Blocks of images that are drawn from at a time."""
 
@@ -151,6 +153,31 @@ class BatchPlan:
             leaves[places] = arrived % self.batch_size == 0
             numbers[places] = arrived // self.batch_size - 1
         return arriving[leaves], numbers[leaves]
+
+
+class StandIns:
+    """Which images take the place of a broken one, in which order.
+
+    It depends on the seed and on the iteration and position of the place, so that a resumed run,
+    or one of another number of processes, puts the same image there.
+
+    Args:
+        seed: the run's seed, >= 0.
+        groups: (N,) group number of each image; those of the same group come first.
+    """
+
+    def __init__(self, seed: int, groups: NDArray[np.integer]) -> None:
+        self._seed = seed
+        self._groups = groups
+
+    def __call__(self, key: SampleKey) -> Iterator[int]:
+        """Yields every other image once."""
+        seed = derive_seed(self._seed, key.iteration, key.position, _STAND_IN_STREAM)
+        order = np.random.RandomState(seed).permutation(len(self._groups))
+        is_alike = self._groups[order] == self._groups[key.index]
+        for index in np.concatenate([order[is_alike], order[~is_alike]]).tolist():
+            if index != key.index:
+                yield index
 
 
 def aspect_groups(widths: Sequence[int], heights: Sequence[int]) -> NDArray[np.int64]:

@@ -1,139 +1,21 @@
-"""Reading, resizing and flipping as Detectron2's input path does. Engine-neutral.
+"""Resizing and flipping as Detectron2's input path does. Engine-neutral.
 
 Random draws come from a `RandomState` in Detectron2's order, size first, flip second, so
 that its own `DatasetMapper`, after `np.random.seed` of the same number, gives the same
 pixels and boxes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from resnext_det.data.plain_files import image_file_size
+from resnext_det.data.opened_image import Pixels
 from resnext_det.errors import UserError
 
-Pixels = NDArray[np.uint8]
 Boxes64 = NDArray[np.float64]
-
-_EXIF_ORIENTATION = 274
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-SIDEWAYS = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
-_GetExif = Callable[[Any], Image.Exif]
-
-
-def read_image(path: str, pixel_format: str) -> Pixels:
-    """Reads an image file upright, whatever its mode.
-
-    Args:
-        path: the file.
-        pixel_format: "RGB" or "BGR", as `INPUT.FORMAT`.
-
-    Returns:
-        (H, W, 3) uint8.
-
-    Raises:
-        UserError: the file is missing, broken, cut off, or no image.
-    """
-    check_pixel_format(pixel_format)
-    pixels = np.asarray(open_rgb(path))
-    return pixels[:, :, ::-1] if pixel_format == "BGR" else pixels
-
-
-def read_size(path: str, expected: tuple[int, int] | None = None) -> tuple[int, int]:
-    """Reads an image's size from its header, with its EXIF orientation applied.
-
-    PNG may keep its EXIF block behind the pixels, which are decoded to reach it only
-    where the header alone does not give the expected size.
-
-    Args:
-        path: the file.
-        expected: the (height, width) that it should have.
-
-    Returns:
-        (height, width).
-
-    Raises:
-        UserError: the file is missing or no image.
-    """
-    with _readable(path), Image.open(path) as image:
-        is_png = image.format == "PNG"
-        # PNG's own getexif decodes the pixels to look behind them.
-        size = _upright_size(image, Image.Image.getexif if is_png else type(image).getexif)
-    if is_png and expected not in (None, size):
-        decoded = open_rgb(path)
-        return decoded.height, decoded.width
-    return size
-
-
-def open_rgb(path: str) -> Image.Image:
-    """Decodes an image file to RGB with its EXIF orientation applied.
-
-    Raises:
-        UserError: the file is missing, broken, cut off, or no image.
-    """
-    with _readable(path), Image.open(path) as image:
-        return _upright(image).convert("RGB")
-
-
-@contextmanager
-def _readable(path: str) -> Iterator[None]:
-    """Names the image in whatever goes wrong while it is read."""
-    try:
-        image_file_size(path)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such image") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        yield
-    except UnidentifiedImageError as error:  # Pillow's own words repeat the path
-        raise UserError(f"{path}: cannot be read as an image (in no format known)") from error
-    # Pillow's decoders raise whatever the damage makes them stumble on.
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: cannot be read as an image ({reason})") from error
-
-
-def check_pixel_format(pixel_format: str) -> None:
-    """Checks `INPUT.FORMAT`.
-
-    Raises:
-        UserError: it is neither RGB nor BGR.
-    """
-    if pixel_format not in ("RGB", "BGR"):
-        raise UserError(f"INPUT.FORMAT '{pixel_format}' is not supported; use RGB or BGR")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    method = exif_rotation(image, type(image).getexif)
-    return image if method is None else image.transpose(method)
-
-
-def _upright_size(image: Image.Image, getexif: _GetExif) -> tuple[int, int]:
-    width, height = image.size
-    return (width, height) if exif_rotation(image, getexif) in SIDEWAYS else (height, width)
-
-
-def exif_rotation(image: Image.Image, getexif: _GetExif) -> Image.Transpose | None:
-    """Returns what puts an image upright, read with a given `getexif`; None: it is."""
-    try:
-        orientation = getexif(image).get(_EXIF_ORIENTATION)
-    except Exception:  # a broken EXIF block does not make the pixels unreadable
-        return None
-    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 @dataclass(frozen=True)

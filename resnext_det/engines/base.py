@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from resnext_det.config import LoadedConfig, with_values
 from resnext_det.data.coco import CocoDataset, CocoRecord
+from resnext_det.data.set_aside import SetAsideImages
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
 from resnext_det.training.loop import Losses, Stateful
@@ -36,12 +37,14 @@ class DetectionRun:
         tests: the evaluation sets by name, in the order of `DATASETS.TEST`.
         weights: what to start from or to evaluate: `MODEL.WEIGHTS`, or the checkpoint of the run
             that is continued; None when training from scratch.
+        set_aside: takes down broken images; without one given, the first ends the run.
     """
 
     cfg: CfgNode
     train: CocoDataset | None
     tests: Mapping[str, CocoDataset]
     weights: Weights | None
+    set_aside: SetAsideImages = field(default_factory=lambda: SetAsideImages(limit=0))
 
     def inference_folder(self, name: str) -> Path:
         """Returns where the results on a test set go: `inference/`, or a folder each of several."""
@@ -111,18 +114,25 @@ class Engine(Protocol):
         ...
 
     def train_batches(self, run: DetectionRun, start_iteration: int) -> Iterator[Any]:
-        """Yields this process's batches of the iterations from `start_iteration` on."""
+        """Yields this process's batches of the iterations from `start_iteration` on.
+
+        The place of a broken image is taken by another one.
+        """
         ...
 
     def validation_batches(self, run: DetectionRun, name: str) -> Iterator[Any]:
         """Yields this process's images of a test set one by one, with their ground truth.
 
-        They are resized as for testing, and nothing is drawn but anchors and regions.
+        They are resized as for testing, and nothing is drawn but anchors and regions. Broken
+        ones are left out.
         """
         ...
 
     def evaluate(self, model: nn.Module, run: DetectionRun) -> Mapping[str, Metrics]:
         """Scores the detector on every test set and writes `inference/`.
+
+        In a broken image nothing is found; of the semantic labels of pixels, which every pixel
+        has, such an image is left out.
 
         Args:
             model: on its device, not wrapped; its mode afterwards is the caller's to set.
@@ -136,7 +146,10 @@ class Engine(Protocol):
     def detect(
         self, model: nn.Module, run: DetectionRun, records: Sequence[CocoRecord]
     ) -> list[Detections]:
-        """Returns the boxes found in each image, in pixels of the image on disk."""
+        """Returns the boxes found in each image, in pixels of the image on disk.
+
+        In a broken image nothing is found, and `run.set_aside` takes it down.
+        """
         ...
 
 

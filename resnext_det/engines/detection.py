@@ -2,18 +2,20 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import nn
 
 from resnext_det.config import LoadedConfig, check_weights, dump_config
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.coco import CocoDataset
 from resnext_det.data.loaders import num_trainable
+from resnext_det.data.set_aside import SetAsideImages
 from resnext_det.engines.base import DetectionRun, Engine, Metrics, flat_metrics
 from resnext_det.engines.datasets import read_test_sets, read_train_set
 from resnext_det.engines.metric_names import metric_names
@@ -25,7 +27,7 @@ from resnext_det.seeding import derive_seed
 from resnext_det.training.best import check_best_metric
 from resnext_det.training.checkpoint import Checkpointer, restore_model
 from resnext_det.training.device import resolve_device
-from resnext_det.training.distributed import is_main, main_first
+from resnext_det.training.distributed import all_gather_objects, is_main, main_first
 from resnext_det.training.from_config import (
     build_hooks,
     build_loop,
@@ -73,14 +75,19 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
         check_weights(job.loaded.cfg)
     train = read_train_set(job.loaded.cfg, job.datasets)
     tests = read_test_sets(job.loaded.cfg, job.datasets)
+    set_aside = _set_aside(job.loaded.cfg, (train, *tests.values()))
     check_best_metric(job.loaded.cfg, metric_names(job.loaded.cfg, tests))
     loaded = with_numbers_of_data(job.loaded, (train, *tests.values()))
     with hold_run_folder(loaded.cfg.OUTPUT_DIR):
-        _train_in_folder(engine, replace(job, loaded=loaded), train, tests)
+        _train_in_folder(engine, replace(job, loaded=loaded), train, tests, set_aside)
 
 
 def _train_in_folder(
-    engine: Engine, job: DetectionJob, train: CocoDataset, tests: Mapping[str, CocoDataset]
+    engine: Engine,
+    job: DetectionJob,
+    train: CocoDataset,
+    tests: Mapping[str, CocoDataset],
+    set_aside: SetAsideImages,
 ) -> None:
     loaded = job.loaded
     start = open_run(
@@ -100,8 +107,10 @@ def _train_in_folder(
         weights = _read_weights(start.cfg.MODEL.WEIGHTS)
     cfg = apply_to_config(start.cfg, loaded.user_given, weights)
     write_config(cfg, cfg.OUTPUT_DIR)
-    run = DetectionRun(cfg, train, tests, weights)
+    run = DetectionRun(cfg, train, tests, weights, set_aside)
     images, how = len(train.records), describe_training(cfg)
+    if is_main():
+        run.set_aside.log_new()
     logger.info("Training with the %s engine on %d images: %s", engine.name, images, how)
     began = time.perf_counter()
     results, outcome = _train(engine, run, start)
@@ -137,12 +146,12 @@ def _evaluate_in_folder(
     first = next(iter(tests.values()))
     check_class_names(weights, first.class_names, first.entry.json_file)
     cfg = apply_to_config(loaded.cfg, loaded.user_given, weights)
-    run = DetectionRun(cfg, None, tests, weights)
+    run = DetectionRun(cfg, None, tests, weights, _set_aside(cfg, tests.values()))
     began = time.perf_counter()
     model = engine.build_model(cfg)
     report = load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
     require_head(report)
-    results = engine.evaluate(model.to(resolve_device(cfg)), run)
+    results = _evaluate(engine, model.to(resolve_device(cfg)), run)
     more = {"weights": {**provenance(weights), "loaded": report.as_dict()}}
     _write(run, engine, results, Path(run.cfg.OUTPUT_DIR) / "inference", began, more)
 
@@ -171,7 +180,7 @@ def _train(
     results: dict[str, Metrics] = {}
 
     def evaluate(model: nn.Module) -> Metrics:
-        results.update(engine.evaluate(model, run))
+        results.update(_evaluate(engine, model, run))
         return flat_metrics(results)
 
     with build_writer(cfg, first, num_trainable(cfg, run.train)) as writer:
@@ -184,6 +193,7 @@ def _train(
             losses,
             writer,
             solver=engine.build_solver(cfg, model),
+            stateful={"set_aside": run.set_aside},
             model_state=state,
             batch_form=engine.batch_form,
         )
@@ -199,7 +209,31 @@ def _train(
         if start.checkpoint is not None:
             loop.load_state_dict(start.state, start.checkpoint)
         loop.run(engine.train_batches(run, first), first, hooks)
+    run.set_aside.share()
     return results, run_outcome(loop, hooks) | {"weights": {**started_from, **loaded}}
+
+
+def _set_aside(cfg: CfgNode, datasets: Iterable[CocoDataset]) -> SetAsideImages:
+    """Returns what takes down a run's broken images, with those that the headers told of."""
+    set_aside = SetAsideImages(cfg.DATASETS.MAX_BROKEN_IMAGES, all_gather_objects)
+    for dataset in datasets:
+        set_aside.add(dataset.broken)
+    return set_aside
+
+
+def _evaluate(engine: Engine, model: nn.Module, run: DetectionRun) -> Mapping[str, Metrics]:
+    """Scores the detector on every test set.
+
+    Raises:
+        UserError: too many images are broken, or all of a set.
+    """
+    results = engine.evaluate(model, run)
+    run.set_aside.share()
+    if is_main():
+        run.set_aside.log_new()
+    for name, dataset in run.tests.items():
+        run.set_aside.check_set(name, [record.file_name for record in dataset.records])
+    return results
 
 
 def _start_model(
@@ -248,6 +282,7 @@ def _write(
         datasets=dict(results),
         class_names=list(run.class_names),
         seconds=time.perf_counter() - began,
+        set_aside=run.set_aside.summary(),
         **outcome,
     )
     for name, metrics in results.items():

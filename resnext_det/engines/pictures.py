@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
 from torch import nn
 
 from resnext_det.data.coco import CocoDataset, CocoRecord
+from resnext_det.data.image_files import open_rgb
 from resnext_det.engines.base import DetectionRun, Engine
 from resnext_det.evaluation.drawing import FOUND_COLOR, TRUTH_COLOR, NamedBox, draw_boxes
 from resnext_det.structures import Detections
@@ -26,15 +26,16 @@ def prediction_pictures(
 
     Returns:
         Pictures by name, (H, W, 3) uint8 RGB: the ground truth on the left, what is found
-        with a score of at least 0.5 on the right.
+        with a score of at least 0.5 on the right. There is none of a broken image.
     """
     pictures = {}
     for name, dataset in run.tests.items():
         records = _spread(dataset, run.cfg.TEST.PICTURES)
         found = engine.detect(model, run, records)
         for place, (record, detections) in enumerate(zip(records, found, strict=True)):
-            picture = _side_by_side(record, detections, dataset.class_names)
-            pictures[f"{run.metric_prefix(name)}predictions/{place}"] = picture
+            if record.file_name not in run.set_aside:
+                picture = _side_by_side(record, detections, dataset.class_names)
+                pictures[f"{run.metric_prefix(name)}predictions/{place}"] = picture
     return pictures
 
 
@@ -48,8 +49,7 @@ def _spread(dataset: CocoDataset, count: int) -> list[CocoRecord]:
 def _side_by_side(
     record: CocoRecord, detections: Detections, class_names: tuple[str, ...]
 ) -> np.ndarray:
-    with Image.open(record.file_name) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
+    image = open_rgb(record.file_name)
     truth = [
         _named(box, class_names[label])
         for box, label in zip(record.boxes.tolist(), record.classes.tolist(), strict=True)

@@ -3,6 +3,7 @@
 SHARED_KEYS = frozenset(
     {
         "DATALOADER.NUM_WORKERS",
+        "DATASETS.MAX_BROKEN_IMAGES",
         "DATASETS.TEST",
         "DATASETS.TRAIN",
         "INPUT.FORMAT",

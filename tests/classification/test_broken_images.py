@@ -78,13 +78,15 @@ def test_a_sound_run_sets_nothing_aside(load, datasets):
 
 
 def test_broken_images_can_be_refused(load, datasets, broken):
-    refuse = ("INPUT.CLASSIFICATION.SKIP_BROKEN", False)
+    refuse = ("DATASETS.MAX_BROKEN_IMAGES", 0)
     with pytest.raises(UserError, match=r"red/3\.png: cannot be read as an image"):
         train_classifier(load(*SHORT, *refuse), datasets)
     for path in broken:
         if "red" in path:
             Path(path).unlink()
-    with pytest.raises(UserError, match=r"green/1\.png: cannot be read as an image .*SKIP_BROKEN"):
+    with pytest.raises(
+        UserError, match=r"green/1\.png: cannot be read as an image .*MAX_BROKEN_IMAGES"
+    ):
         train_classifier(load(*SHORT, *refuse), datasets)
 
 

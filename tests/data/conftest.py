@@ -17,7 +17,7 @@ def cfg() -> CfgNode:
     return CfgNode(
         {
             "SEED": 3,
-            "DATASETS": {"TRAIN": ["t"], "TEST": ["v"]},
+            "DATASETS": {"TRAIN": ["t"], "TEST": ["v"], "MAX_BROKEN_IMAGES": 100},
             "DATALOADER": {
                 "NUM_WORKERS": 0,
                 "ASPECT_RATIO_GROUPING": True,
@@ -54,7 +54,6 @@ def cfg() -> CfgNode:
                     "AUTO_AUGMENT": "",
                     "COLOR_JITTER": [0.0, 0.0, 0.0],
                     "LIGHTING": 0.0,
-                    "SKIP_BROKEN": True,
                 },
             },
         }

@@ -183,7 +183,7 @@ def test_broken_images_are_replaced_in_training(
     wanted = [[key.index for key in keys] for keys in BatchPlan(5, 4, 3).batches(0, 6)]
     found = [[] for _ in wanted]
     for rank in range(world):
-        aside = SetAsideImages()
+        aside = SetAsideImages(100)
         batches = build_classification_train_loader(
             cfg, pets, rank=rank, world_size=world, set_aside=aside
         )
@@ -197,7 +197,7 @@ def test_broken_images_are_left_out_of_an_evaluation(pets: ClassificationSet, cf
     broken = pets.images.name(2)
     Path(broken).write_bytes(b"broken")
     cfg.SOLVER.IMS_PER_BATCH = 1  # the broken one's batch is empty
-    aside = SetAsideImages()
+    aside = SetAsideImages(100)
     batches = list(build_classification_test_loader(cfg, pets, set_aside=aside))
     assert [batch.indices.tolist() for batch in batches] == [[0], [1], [3], [4]]
     assert aside.summary()["count"] == 1
@@ -206,8 +206,10 @@ def test_broken_images_are_left_out_of_an_evaluation(pets: ClassificationSet, cf
 
 def test_the_first_broken_image_can_end_the_run(pets: ClassificationSet, cfg: CfgNode) -> None:
     Path(pets.images.name(2)).write_bytes(b"broken")
-    cfg.INPUT.CLASSIFICATION.SKIP_BROKEN = False
-    with pytest.raises(UserError, match=r"cat/a\.png: cannot be read .*SKIP_BROKEN True") as error:
+    cfg.DATASETS.MAX_BROKEN_IMAGES = 0
+    with pytest.raises(
+        UserError, match=r"cat/a\.png: .*; DATASETS\.MAX_BROKEN_.* above 0"
+    ) as error:
         list(build_classification_train_loader(cfg, pets))
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=r"cat/a\.png: cannot be read as an image"):
@@ -217,7 +219,9 @@ def test_the_first_broken_image_can_end_the_run(pets: ClassificationSet, cfg: Cf
 def test_a_set_of_broken_images_ends_the_run(pets: ClassificationSet, cfg: CfgNode) -> None:
     for place in range(5):
         Path(pets.images.name(place)).write_bytes(b"broken")
-    with pytest.raises(UserError, match=r"cannot be read .* neither can the 4 image\(s\) after it"):
+    with pytest.raises(
+        UserError, match=r"cannot be read .* nor can any other of the 5 images to train"
+    ):
         next(iter(build_classification_train_loader(cfg, pets)))
 
 
@@ -239,7 +243,7 @@ def test_an_empty_share_has_no_batches(pets: ClassificationSet, cfg: CfgNode) ->
 def test_real_folder_is_read_whole(shared: Callable[[str], Path], cfg: CfgNode) -> None:
     val = load_image_folder(DatasetEntry("in20_val", None, shared("in20") / "val"))
     cfg.SOLVER.IMS_PER_BATCH, cfg.INPUT.CLASSIFICATION.DECODER = 100, "fast"
-    aside = SetAsideImages()
+    aside = SetAsideImages(100)
     batches = build_classification_test_loader(cfg, val, set_aside=aside)
     assert sum(len(batch) for batch in batches) == 1000
     assert aside.summary() == {"count": 0, "images": []}

@@ -94,14 +94,14 @@ def spoil(dataset: ClassificationSet, place: int) -> str:
 def test_broken_jpegs_are_set_aside(jpegs: ClassificationSet, cfg: CfgNode) -> None:
     cfg.INPUT.CLASSIFICATION.DECODER, cfg.SOLVER.IMS_PER_BATCH = "gpu", 6
     broken = spoil(jpegs, 1)
-    aside = SetAsideImages()
+    aside = SetAsideImages(100)
     (batch,) = build_classification_test_loader(cfg, jpegs, set_aside=aside)
     assert batch.indices.tolist() == [0, 2, 3, 4, 5]
     assert len(batch.images) == len(batch.labels) == 5
     assert [image["name"] for image in aside.summary()["images"]] == [broken]
     # In training the batch's next readable image takes the place.
     keys = [[key.index for key in batch] for batch in BatchPlan(6, 6, 3).batches(0, 6)]
-    aside = SetAsideImages()
+    aside = SetAsideImages(100)
     batches = build_classification_train_loader(cfg, jpegs, set_aside=aside)
     for places, batch in zip(keys, batches, strict=True):
         gap = places.index(1)
@@ -114,11 +114,11 @@ def test_broken_jpegs_are_set_aside(jpegs: ClassificationSet, cfg: CfgNode) -> N
 def test_broken_jpegs_can_end_the_run(jpegs: ClassificationSet, cfg: CfgNode) -> None:
     cfg.INPUT.CLASSIFICATION.DECODER = "gpu"
     spoil(jpegs, 1)
-    cfg.INPUT.CLASSIFICATION.SKIP_BROKEN = False
-    with pytest.raises(UserError, match=r"1\.jpg: cannot be read .*SKIP_BROKEN True"):
+    cfg.DATASETS.MAX_BROKEN_IMAGES = 0
+    with pytest.raises(UserError, match=r"1\.jpg: cannot be read .*MAX_BROKEN_IMAGES above 0"):
         list(build_classification_test_loader(cfg, jpegs))
-    cfg.INPUT.CLASSIFICATION.SKIP_BROKEN = True
-    with pytest.raises(UserError, match=r"1\.jpg: cannot be read .*neither can any other of its"):
+    cfg.DATASETS.MAX_BROKEN_IMAGES = 1
+    with pytest.raises(UserError, match=r"1\.jpg: cannot be read .*nor can any other of its"):
         list(build_classification_train_loader(cfg, jpegs.subset([1])))
     assert list(build_classification_test_loader(cfg, jpegs.subset([1]))) == []
 

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from resnext_det.data.catalog import DatasetEntry
-from resnext_det.data.coco import load_coco
+from resnext_det.data.coco import join_datasets, load_coco
+from resnext_det.data.image_files import read_header, read_image
 from resnext_det.data.image_headers import TRAINING_IMAGES, spread
-from resnext_det.data.transforms import read_image, read_size
+from resnext_det.data.set_aside import BrokenImage
 from resnext_det.errors import UserError
 
 Writer = Callable[..., tuple[Path, Path]]
@@ -24,23 +25,30 @@ def test_size_is_that_of_the_upright_pixels(suffix: str, orientation: int, tmp_p
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     Image.new("RGB", (30, 20)).save(path, exif=exif)
-    assert read_size(path) == read_image(path, "RGB").shape[:2]
+    header = read_header(path)
+    assert (header.height, header.width) == read_image(path, "RGB").shape[:2]
+    assert header.is_turned == (orientation > 1)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "I;16"])
 def test_size_does_not_depend_on_the_mode(mode: str, tmp_path: Path) -> None:
     Image.new(mode, (30, 20)).save(tmp_path / "a.png")
-    assert read_size(str(tmp_path / "a.png")) == (20, 30)
+    header = read_header(str(tmp_path / "a.png"))
+    assert (header.height, header.width, header.is_turned) == (20, 30, False)
 
 
-def test_png_rotated_behind_its_pixels_has_the_expected_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("orientation", "size"), [(3, (20, 30)), (6, (30, 20))])
+def test_png_turned_behind_its_pixels_is_found(
+    orientation: int, size: tuple[int, int], tmp_path: Path
+) -> None:
     path = tmp_path / "a.png"
     exif = Image.Exif()
-    exif[ORIENTATION] = 6
+    exif[ORIENTATION] = orientation
     Image.new("RGB", (30, 20)).save(path, exif=exif)
     path.write_bytes(_with_exif_last(path.read_bytes()))
-    assert read_image(str(path), "RGB").shape == (30, 20, 3)
-    assert read_size(str(path), (30, 20)) == (30, 20)
+    assert read_image(str(path), "RGB").shape == (*size, 3)
+    header = read_header(str(path))
+    assert (header.height, header.width, header.is_turned) == (*size, True)
 
 
 def test_headers_are_read_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,17 +56,28 @@ def test_headers_are_read_without_decoding(tmp_path: Path, monkeypatch: pytest.M
         Image.new("RGB", (30, 20)).save(tmp_path / f"a.{suffix}")
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", _refuse_to_decode)
     for suffix in ("png", "jpg"):
-        assert read_size(str(tmp_path / f"a.{suffix}"), (20, 30)) == (20, 30)
+        assert read_header(str(tmp_path / f"a.{suffix}")).width == 30
 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
-def test_broken_images_are_named_when_loading(
+def test_broken_images_are_told_when_loading(
     write_coco: Writer, training: bool, content: bytes
 ) -> None:
     path, images = write_coco()
     (images / "c.png").write_bytes(content)
-    with pytest.raises(UserError, match=r"c\.png: .* as an image \(in no format known\)$"):
+    dataset = load_coco(DatasetEntry("set", path, images), training=training)
+    reason = "not an image in a format that can be read"
+    assert dataset.broken == (BrokenImage(str(images / "c.png"), reason),)
+    assert join_datasets([dataset, dataset]).broken == dataset.broken * 2
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_set_of_broken_images_is_refused_when_loading(write_coco: Writer, training: bool) -> None:
+    path, images = write_coco()
+    for image in images.iterdir():
+        image.write_bytes(b"")
+    with pytest.raises(UserError, match=r"a\.png: cannot .* any other of the 3 images looked at"):
         load_coco(DatasetEntry("set", path, images), training=training)
 
 

@@ -13,10 +13,11 @@ from PIL import Image
 
 from resnext_det.data.catalog import DatasetEntry, builtin_names, find_dataset
 from resnext_det.data.coco import CocoRecord, load_coco
+from resnext_det.data.image_files import read_image
 from resnext_det.data.mapper import mapper_from_config
 from resnext_det.data.needs import Needs
 from resnext_det.data.samplers import SampleKey, rank_chunk
-from resnext_det.data.transforms import ResizeShortestEdge, read_image, resize_boxes
+from resnext_det.data.transforms import ResizeShortestEdge, resize_boxes
 from resnext_det.seeding import derive_seed
 from tests.data.annotated import write_annotated
 

@@ -121,14 +121,6 @@ def test_results_name_images_as_the_file_does(score: Callable[..., Content], ben
     }
 
 
-def test_broken_test_image_is_refused_before_training(engine: Engine, bench: Bench) -> None:
-    other = _second_set(bench)
-    (bench.entry.image_root / "t.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"t\.png: cannot be read as an image"):
-        train_detector(engine, other)
-    assert not (bench.folder / "run").exists()
-
-
 def test_test_set_that_cannot_be_scored_is_refused_before_training(
     engine: Engine, bench: Bench
 ) -> None:

@@ -7,11 +7,12 @@ from PIL import Image
 
 from resnext_det.data.checking.image_facts import Decoded
 from resnext_det.data.classification_set import ImageSource
-from resnext_det.data.exact_decoding import ExactDecoder, readable
+from resnext_det.data.exact_decoding import ExactDecoder
+from resnext_det.data.image_files import open_rgb
 from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.packed import PackedList
+from resnext_det.data.pillow_opening import readable
 from resnext_det.data.plain_files import read_image_file
-from resnext_det.data.transforms import open_rgb
 from resnext_det.errors import UserError
 
 _ORIENTATION = 274  # EXIF's tag
@@ -43,7 +44,9 @@ class FileReader:
         data = _read(path)
         try:
             return Decoded(data, open_rgb(path), _orientation(data))
-        except (UserError, UnreadableImage) as error:
+        except UnreadableImage as error:
+            raise UserError(f"cannot be read as an image ({error})") from error
+        except UserError as error:
             raise UserError(_without_name(str(error), path)) from error
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnext_det.data.checking.readers import decode_whole
+from resnext_det.data.image_files import read_header
 from resnext_det.data.image_folder import class_folders, images_in
 from resnext_det.data.manifest import (
     CHECKED_FOLDER,
@@ -17,11 +18,10 @@ from resnext_det.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from resnext_det.data.opened_image import UnreadableImage, check_image_size
+from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.plain_files import read_image_file
 from resnext_det.data.preparing.journal import Journal
 from resnext_det.data.preparing.progress import bar
-from resnext_det.data.transforms import read_size
 from resnext_det.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -84,7 +84,7 @@ def check_folder(root: Path, *, decode: bool = False, command: str = "") -> Fold
 
 def _check_split(root: Path, journal: Journal, *, decode: bool, command: str) -> SplitRecord:
     folders = class_folders(root)
-    check: Callable[[str], object] = _decode if decode else _read_header
+    check: Callable[[str], object] = _decode if decode else read_header
     threads = min(16, (os.cpu_count() or 1) + 4)  # headers wait for the disk, decoding does not
     with (
         bar(f"checking {root.name}", len(folders)) as advance,
@@ -118,10 +118,6 @@ def _reason(check: Callable[[str], object], path: str) -> str | None:
     except UnreadableImage as error:
         return f"{path}: {error}"
     return None
-
-
-def _read_header(path: str) -> None:
-    check_image_size(*read_size(path))
 
 
 def _decode(path: str) -> None:

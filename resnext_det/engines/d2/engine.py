@@ -95,13 +95,18 @@ class D2Engine:
                 start_iteration=start_iteration,
                 rank=rank(),
                 world_size=world_size(),
+                set_aside=run.set_aside,
             )
         )
 
     def validation_batches(self, run: DetectionRun, name: str) -> Iterator[list[dict[str, Any]]]:
         """Yields lists of one input dict; see `Engine.validation_batches`."""
         mapper = self.build_validation_mapper(run.cfg)
-        return iter(build_validation_loader(run.cfg, run.tests[name], mapper, rank(), world_size()))
+        return iter(
+            build_validation_loader(
+                run.cfg, run.tests[name], mapper, rank(), world_size(), run.set_aside
+            )
+        )
 
     def evaluate(self, model: nn.Module, run: DetectionRun) -> Mapping[str, Metrics]:
         """Scores with Detectron2's evaluators; see `Engine.evaluate`."""
@@ -114,8 +119,13 @@ class D2Engine:
         """Returns the boxes found in each image; see `Engine.detect`."""
         mapper = self.build_mapper(run.cfg, is_train=False)
         model.eval()
-        outputs = [model([mapper(record, None)])[0] for record in records]
-        return [to_detections(output, run.class_names) for output in outputs]
+
+        def found_in(record: CocoRecord) -> Detections:
+            sample = run.set_aside.unless_broken(record.file_name, lambda: mapper(record, None))
+            output = {} if sample is None else model([sample])[0]
+            return to_detections(output, run.class_names)
+
+        return [found_in(record) for record in records]
 
 
 def join_run() -> None:

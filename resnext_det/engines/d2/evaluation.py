@@ -71,6 +71,7 @@ def _evaluate(
         mapper=mapper,
         rank=comm.get_rank(),
         world_size=comm.get_world_size(),
+        set_aside=run.set_aside,
     )
     evaluators = build_evaluators(run.cfg, name, dataset, folder)
     return dict(inference_on_dataset(model, loader, evaluators) or {})

@@ -10,10 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from detectron2.evaluation import COCOEvaluator
+from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
 
-from resnext_det.data.coco import CocoDataset
+from resnext_det.data.coco import CocoDataset, CocoRecord
 from resnext_det.data.proposals import PROPOSALS_FILE, write_proposals
 from resnext_det.engines.base import Metrics
 from resnext_det.engines.d2.datasets import register_metadata, write_truth
@@ -114,7 +116,9 @@ class ProposalEvaluator(COCOEvaluator):
         self.dataset, self.folder = dataset, folder
 
     def _eval_box_proposals(self, predictions: list[dict[str, Any]]) -> None:
-        found = [prediction["proposals"] for prediction in predictions]
+        broken = self._broken(predictions)
+        found = [p["proposals"] for p in predictions] + [p["proposals"][:0] for p in broken]
+        predictions = predictions + broken
         write_proposals(
             self.folder / PROPOSALS_FILE,
             [prediction["image_id"] for prediction in predictions],
@@ -127,11 +131,28 @@ class ProposalEvaluator(COCOEvaluator):
             area = name.removeprefix("AR").partition("@")[0]
             metrics[name] = value if not math.isnan(value) else self._without_proposals(area)
 
+    def _broken(self, predictions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Returns for each image that could not be read one proposal without area.
+
+        Detectron2 would not count its objects as missed where there is none.
+        """
+        read = {prediction["image_id"] for prediction in predictions}
+        left = [record for record in self.dataset.records if record.image_id not in read]
+        return [{"image_id": r.image_id, "proposals": _nothing_proposed(r)} for r in left]
+
     def _without_proposals(self, area: str) -> float | None:
         assert self.dataset.truth is not None
         low, high = AREAS[area]
         objects = [a for a in self.dataset.truth["annotations"] if not a["iscrowd"]]
         return 0.0 if any(low <= a["area"] <= high for a in objects) else None
+
+
+def _nothing_proposed(record: CocoRecord) -> Instances:
+    return Instances(
+        (record.height, record.width),
+        proposal_boxes=Boxes(torch.zeros(1, 4)),
+        objectness_logits=torch.zeros(1),
+    )
 
 
 def none_for_nan(metrics: dict[str, float]) -> Metrics:

@@ -48,6 +48,7 @@ CLASS_PLACES = ("model.num_classes", "model.roi_heads.num_classes")
 # Keys of the YAML tree that a section `trainer` may set, as a tree of their own.
 TRAINER_KEYS = (
     "DATASETS.DROP_BAD_BOXES",
+    "DATASETS.MAX_BROKEN_IMAGES",
     "MODEL.WEIGHTS_LICENCE_POLICY",
     "MODEL.WEIGHTS_MIN_SHARE",
     "SOLVER.AMP.DTYPE",

@@ -5,14 +5,20 @@ grouping holds a buffer; here the batch of an iteration depends on the seed and 
 iteration alone.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from detectron2.data import DatasetMapper
+from detectron2.data import DatasetMapper, detection_utils
 from detectron2.data.detection_utils import SizeMismatchError
 
 from resnext_det.data.coco import CocoRecord
+from resnext_det.data.exif import TURNED_BY_PILLOW
+from resnext_det.data.image_files import ImageHeader, read_header, read_image
+from resnext_det.data.image_headers import check_image_size
 from resnext_det.data.panoptic import check_label_file, check_labels
 from resnext_det.data.samplers import SampleKey
 from resnext_det.engines.d2.datasets import to_dataset_dict
@@ -41,8 +47,10 @@ class SeededMapper:
         With one, the dict also holds the "iteration" and the "sampling_seed".
 
         Raises:
-            UserError: the image cannot be read, or is not of the annotated size; or that holds of
-                its picture of labels, or a label is none; or its stored proposals cannot be read.
+            UnreadableImage: the image is broken.
+            UserError: it is missing, or not of the annotated size; or that holds of its picture
+                of labels, or that is broken, or a label is none; or its stored proposals cannot
+                be read.
         """
         place = {}
         if record.label_file is not None:
@@ -54,11 +62,45 @@ class SeededMapper:
             np.random.seed(derive_seed(self.seed, key.iteration, key.position))
             seed = image_seed(self.seed, key.iteration, key.position)
             place = {"iteration": key.iteration, SAMPLING_SEED: seed}
-        try:
-            sample: dict[str, Any] = self.mapper(to_dataset_dict(record)) | place
-        except (OSError, SizeMismatchError, SyntaxError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{record.file_name}: cannot be used: {reason}") from error
+        sample: dict[str, Any] = self._read(record) | place
         if "sem_seg" in sample and self.num_labels is not None:
             check_labels(str(record.label_file), sample["sem_seg"].numpy(), self.num_labels)
         return sample
+
+    def _read(self, record: CocoRecord) -> dict[str, Any]:
+        """Lets Detectron2 read an image of whose header all is known.
+
+        Its own reading has no bound, and opens formats that run programs.
+        """
+        header = read_header(record.file_name)
+        size = (header.height, header.width)
+        check_image_size(record.file_name, size, (record.height, record.width), header)
+        content = to_dataset_dict(record)
+        try:
+            with _read_by(header), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", module="PIL")
+                return self.mapper(content)
+        except Exception as error:
+            # Pillow's decoders raise whatever the damage makes them stumble on.
+            read_image(record.file_name, "RGB")
+            if not isinstance(error, OSError | SizeMismatchError | SyntaxError):
+                raise
+            reason = " ".join(str(error).split())
+            raise UserError(f"{record.file_name}: cannot be used: {reason}") from error
+
+
+@contextmanager
+def _read_by(header: ImageHeader) -> Iterator[None]:
+    """Keeps Detectron2 from turning a TIFF once more that Pillow has put upright.
+
+    A process reads one image at a time.
+    """
+    if not (header.is_turned and header.format == TURNED_BY_PILLOW):
+        yield
+        return
+    apply = detection_utils._apply_exif_orientation
+    detection_utils._apply_exif_orientation = lambda image: image
+    try:
+        yield
+    finally:
+        detection_utils._apply_exif_orientation = apply

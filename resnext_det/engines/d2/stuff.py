@@ -1,6 +1,7 @@
 """Detectron2's evaluators of semantic labels and panoptic segments. Detectron2."""
 
 import contextlib
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 from detectron2.evaluation import COCOPanopticEvaluator, SemSegEvaluator
 from detectron2.utils import comm
+from PIL import Image
 
-from resnext_det.data.coco import CocoDataset
+from resnext_det.data.coco import CocoDataset, CocoRecord
 from resnext_det.data.json_files import read_json
 from resnext_det.engines.base import Metrics, panopticapi_is_installed
 from resnext_det.engines.d2.evaluators import none_for_nan
@@ -57,10 +59,19 @@ class PanopticEvaluator(COCOPanopticEvaluator):
     def __init__(self, name: str, dataset: CocoDataset, folder: Path) -> None:
         super().__init__(name, str(folder))
         assert dataset.stuff is not None
+        self.dataset = dataset
         self.panoptic_json = dataset.stuff.files.json_file
 
     def evaluate(self) -> dict[str, Metrics] | None:
-        """Returns the metrics under "panoptic_seg"; None on ranks other than the first."""
+        """Returns the metrics under "panoptic_seg"; None on ranks other than the first.
+
+        An image that could not be read has no segment.
+        """
+        shares = comm.gather([prediction["image_id"] for prediction in self._predictions])
+        if comm.is_main_process():
+            read = {image_id for share in shares for image_id in share}
+            left = [record for record in self.dataset.records if record.image_id not in read]
+            self._predictions += [_without_segments(record) for record in left]
         with _averages_of_nothing():
             measured = super().evaluate()
         if measured is None:
@@ -72,6 +83,18 @@ class PanopticEvaluator(COCOPanopticEvaluator):
                 for metric, value in measured["panoptic_seg"].items()
             }
         }
+
+
+def _without_segments(record: CocoRecord) -> dict[str, Any]:
+    """Returns what Detectron2's evaluator notes of an image, with every pixel void."""
+    picture = io.BytesIO()
+    Image.new("RGB", (record.width, record.height)).save(picture, format="PNG")
+    return {
+        "image_id": record.image_id,
+        "file_name": Path(record.file_name).with_suffix(".png").name,
+        "png_string": picture.getvalue(),
+        "segments_info": [],
+    }
 
 
 def can_score_panoptic() -> bool:

@@ -71,13 +71,18 @@ class PortableEngine:
                 start_iteration=start_iteration,
                 rank=rank(),
                 world_size=world_size(),
+                set_aside=run.set_aside,
             )
         )
 
     def validation_batches(self, run: DetectionRun, name: str) -> Iterator[list[DetectionSample]]:
         """Yields lists of one sample; see `Engine.validation_batches`."""
         mapper = mapper_from_config(as_validation(run.cfg), run.cfg.SEED)
-        return iter(build_validation_loader(run.cfg, run.tests[name], mapper, rank(), world_size()))
+        return iter(
+            build_validation_loader(
+                run.cfg, run.tests[name], mapper, rank(), world_size(), run.set_aside
+            )
+        )
 
     def evaluate(self, model: nn.Module, run: DetectionRun) -> Mapping[str, Metrics]:
         """Scores with pycocotools' definition; see `Engine.evaluate`."""
@@ -90,7 +95,12 @@ class PortableEngine:
         """Returns the boxes found in each image; see `Engine.detect`."""
         mapper = mapper_from_config(run.cfg, 0)  # nothing is drawn
         detector = _checked(model.eval())
-        return [detector.detect([mapper(record, None)])[0] for record in records]
+
+        def found_in(record: CocoRecord) -> Detections:
+            sample = run.set_aside.unless_broken(record.file_name, lambda: mapper(record, None))
+            return Detections.empty() if sample is None else detector.detect([sample])[0]
+
+        return [found_in(record) for record in records]
 
 
 def _losses(model: nn.Module, samples: list[DetectionSample]) -> dict[str, Tensor]:

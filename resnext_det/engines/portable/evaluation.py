@@ -48,7 +48,9 @@ def score(dataset: CocoDataset, records: list[dict[str, Any]]) -> Metrics:
 
 @torch.no_grad()
 def _detect(model: FasterRCNN, run: DetectionRun, dataset: CocoDataset) -> Iterator[dict[str, Any]]:
-    loader = build_detection_test_loader(run.cfg, dataset, rank=rank(), world_size=world_size())
+    loader = build_detection_test_loader(
+        run.cfg, dataset, rank=rank(), world_size=world_size(), set_aside=run.set_aside
+    )
     for samples in loader:
         for sample, detections in zip(samples, model.detect(samples), strict=True):
             yield from detections_to_coco(detections, sample.image_id, dataset.category_ids)
