@@ -242,4 +242,11 @@ def _files_in(folder: Path) -> set[str]:
     if not folder.is_dir():
         return set()
     with os.scandir(folder) as items:
-        return {item.name for item in items if not item.is_dir()}
+        return {item.name for item in items if not _is_folder(item)}
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a link that leads to itself; whoever reads it says so
+        return False

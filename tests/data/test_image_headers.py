@@ -91,6 +91,40 @@ def test_images_of_another_size_are_named_when_loading(
         load_coco(entry, training=training)
 
 
+def test_turned_and_deep_images_are_told_in_a_line_each(
+    write_coco: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, images = write_coco()
+    for name, orientation in (("a.png", 3), ("c.png", 2)):
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        Image.open(images / name).save(images / name, exif=exif)
+    Image.new("I;16", (40, 60)).save(images / "b.png")
+    with caplog.at_level("INFO"):
+        load_coco(DatasetEntry("set", path, images), training=True)
+    turned, deep = caplog.messages
+    assert turned == (
+        "set: 2 of the 3 images looked at are turned or mirrored, as their EXIF orientation says; "
+        f"the first is {images / 'a.png'}"
+    )
+    assert deep == (
+        "set: 1 of the 3 images looked at have more than 8 bits: what is brighter than 255 is "
+        f"white; the first is {images / 'b.png'}"
+    )
+
+
+def test_the_size_before_the_orientation_is_told(write_coco: Writer) -> None:
+    """The annotation file states what is stored, not what is shown."""
+    path, images = write_coco()
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.open(images / "a.png").save(images / "a.png", exif=exif)
+    with pytest.raises(
+        UserError, match=r"is 40x60, .* says 60x40 .*before its EXIF orientation is"
+    ):
+        load_coco(DatasetEntry("set", path, images), training=True)
+
+
 @pytest.mark.parametrize("count", [0, 1, TRAINING_IMAGES, TRAINING_IMAGES + 1, 118_287])
 def test_test_sets_are_read_whole_and_training_sets_in_part(count: int) -> None:
     items = range(count)

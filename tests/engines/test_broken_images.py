@@ -1,6 +1,8 @@
 """Detection runs on images that cannot be read: set aside by name, counted, limited."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from resnext_det.config import load_config, with_values
+from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.coco import load_coco
 from resnext_det.data.set_aside import SetAsideImages
 from resnext_det.engines.base import DetectionRun, Engine
@@ -142,3 +145,30 @@ def test_the_key_of_older_versions_tells_the_new_one(bench: Bench) -> None:
         load_config(str(bench.config), [key, "False"])
     with pytest.raises(UserError, match=r"MAX_BROKEN_IMAGES"):
         load_config(str(bench.config), ["DATASETS.MAX_BROKEN_IMAGES", "-1"])
+
+
+def test_real_odd_images_through_a_run(
+    engine: Engine, bench: Bench, shared: Callable[[str], Path]
+) -> None:
+    """Training and evaluation name those that cannot be decoded, and go on with all others."""
+    folder = shared("malformed")
+    content: dict[str, Any] = {"images": [], "annotations": []}
+    content["categories"] = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+    for number, item in enumerate(json.loads((folder / "index.json").read_text())):
+        width, height = item.get("size") or (10, 10)
+        if (item.get("exif_orientation") or 1) > 4:
+            width, height = height, width
+        size = {"width": width, "height": height}
+        content["images"].append({"id": number, "file_name": item["file"], **size})
+        box = {"image_id": number, "category_id": 1, "bbox": [0, 0, width, height]}
+        content["annotations"].append({"id": number, **box})
+    (bench.folder.parent / "odd.json").write_text(json.dumps(content))
+    entry = DatasetEntry("odd", bench.folder.parent / "odd.json", folder)
+    words = ("DATASETS.TRAIN", "['odd']", "DATASETS.TEST", "['odd']", "TEST.PICTURES", 3)
+    job = bench.job("run", *SHORT, *words, "SOLVER.IMS_PER_BATCH", 4, "INPUT.MIN_SIZE_TEST", 32)
+    train_detector(engine, replace(job, datasets={"odd": entry}))
+    index = json.loads((folder / "index.json").read_text())
+    broken = [str(folder / item["file"]) for item in index if item["pillow"] != "ok"]
+    assert names_in(result_of(bench.folder / "run")) == sorted(broken)
+    log = (bench.folder / "run" / "log.txt").read_text()
+    assert "Corrupt EXIF" not in log
