@@ -65,9 +65,9 @@ def shared() -> Callable[[str], Path]:
 
 @pytest.fixture
 def no_handlers_left() -> Iterator[None]:
-    """Takes off the package's logger, after the test, what a run put there."""
+    """Takes off the loggers, after the test, what a run put there."""
     yield
-    logger = logging.getLogger("resnext_det")
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
+    for logger in map(logging.getLogger, ("resnext_det", "detectron2", "fvcore")):
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+            handler.close()

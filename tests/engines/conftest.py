@@ -112,6 +112,11 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return resolve_engine(request.param)
 
 
+@pytest.fixture(autouse=True)
+def _tidy(no_handlers_left: None) -> None:
+    """Runs log into folders that are gone after the test."""
+
+
 def write_shapes(folder: Path) -> DatasetEntry:
     """Writes bright rectangles on noise, two classes by colour, category ids 3 and 8."""
     random = np.random.RandomState(0)
