@@ -66,7 +66,8 @@ def _evaluate_in_folder(
     device = resolve_device(cfg)
     set_cudnn(cfg)
     model = in_layout(cfg, model.to(device))
-    aside = SetAsideImages(cfg.DATASETS.MAX_BROKEN_IMAGES, all_gather_objects)
+    limit = cfg.DATASETS.MAX_BROKEN_IMAGES
+    aside = SetAsideImages(limit, all_gather_objects, logs=is_main())
     ranks = output_dir / RANKS_FILE
     metrics = evaluate_model(cfg, model, job.test, device, aside, ranks_file=ranks)
     metrics |= evaluate_more_crops(cfg, model, job.test, device, aside)

@@ -62,7 +62,8 @@ def evaluate_model(
     dataset = test.dataset
     aside = set_aside
     if aside is None:
-        aside = SetAsideImages(cfg.DATASETS.MAX_BROKEN_IMAGES, all_gather_objects)
+        limit = cfg.DATASETS.MAX_BROKEN_IMAGES
+        aside = SetAsideImages(limit, all_gather_objects, logs=is_main())
     taken = main_crop(cfg) if crops is None else crops
     prefix = f"{taken.name}/" if taken.name else ""
     if is_main():
@@ -95,7 +96,6 @@ def evaluate_model(
         if ranks_file:
             ranks = {way: counter.ranks for way, counter in merged.items()}
             write_ranks(ranks_file, dataset, indices, ranks)
-        aside.log_new()
         shown = ", ".join(f"{k} {'–' if v is None else f'{v:.2f}'}" for k, v in metrics.items())
         _logger.info("Evaluated %s: %s", dataset.entry.name, shown)
     return metrics

@@ -203,7 +203,8 @@ def _train(
         extra={"engine": ENGINE, "matching_heuristics": True, ENTRY: built.started_from},
     )
     metrics: Metrics = {}
-    aside = SetAsideImages(cfg.DATASETS.MAX_BROKEN_IMAGES, all_gather_objects)
+    limit = cfg.DATASETS.MAX_BROKEN_IMAGES
+    aside = SetAsideImages(limit, all_gather_objects, logs=is_main())
 
     def evaluate(model: nn.Module) -> Metrics:
         if job.test:
@@ -231,6 +232,7 @@ def _train(
             writer,
             solver=solver_from_config(cfg, model),
             stateful={"set_aside": aside},
+            shared=[aside],
             split_batch=ClassificationBatch.split,
             batch_form=batch_form(job.train),
         )
@@ -245,8 +247,6 @@ def _train(
             writer.record_evaluation(loop.last_iteration, more)
     metrics |= more
     aside.share()
-    if is_main():
-        aside.log_new()
     weights = {**built.started_from, **built.loaded}
     return metrics, run_outcome(loop, hooks) | {"set_aside": aside.summary(), "weights": weights}
 

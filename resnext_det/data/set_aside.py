@@ -84,11 +84,16 @@ class SetAsideImages:
     Args:
         limit: DATASETS.MAX_BROKEN_IMAGES; one more ends the run.
         gather: hands every process's item to all, as `distributed.all_gather_objects`.
+        logs: whether this process logs the images that are shared.
     """
 
-    def __init__(self, limit: int, gather: Callable[[Any], list[Any]] = _alone) -> None:
+    def __init__(
+        self, limit: int, gather: Callable[[Any], list[Any]] = _alone, *, logs: bool = False
+    ) -> None:
         self.limit = limit
         self._gather = gather
+        self._logs = logs
+        self._shared = 0  # how many every process knows
         self._reasons: dict[str, str] = {}
         self._logged: set[str] = set()
 
@@ -97,6 +102,11 @@ class SetAsideImages:
 
     def __len__(self) -> int:
         return len(self._reasons)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether this process has met images that the others may not know."""
+        return len(self._reasons) > self._shared
 
     def add(self, images: Iterable[BrokenImage]) -> None:
         """Takes in what this process met.
@@ -125,13 +135,16 @@ class SetAsideImages:
             return None
 
     def share(self) -> None:
-        """Tells every process what the others met; all call it at the same time.
+        """Tells every process what the others met, and logs it; all call it at the same time.
 
         Raises:
             UserError: together they are more than the limit, in all processes alike.
         """
         for reasons in self._gather(self._reasons):
             self._reasons = {**reasons, **self._reasons}
+        self._shared = len(self._reasons)
+        if self._logs:
+            self.log_new()
         self._check()
 
     def log_new(self) -> None:

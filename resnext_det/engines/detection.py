@@ -109,8 +109,7 @@ def _train_in_folder(
     write_config(cfg, cfg.OUTPUT_DIR)
     run = DetectionRun(cfg, train, tests, weights, set_aside)
     images, how = len(train.records), describe_training(cfg)
-    if is_main():
-        run.set_aside.log_new()
+    run.set_aside.share()
     logger.info("Training with the %s engine on %d images: %s", engine.name, images, how)
     began = time.perf_counter()
     results, outcome = _train(engine, run, start)
@@ -194,6 +193,7 @@ def _train(
             writer,
             solver=engine.build_solver(cfg, model),
             stateful={"set_aside": run.set_aside},
+            shared=[run.set_aside],
             model_state=state,
             batch_form=engine.batch_form,
         )
@@ -215,7 +215,8 @@ def _train(
 
 def _set_aside(cfg: CfgNode, datasets: Iterable[CocoDataset]) -> SetAsideImages:
     """Returns what takes down a run's broken images, with those that the headers told of."""
-    set_aside = SetAsideImages(cfg.DATASETS.MAX_BROKEN_IMAGES, all_gather_objects)
+    limit = cfg.DATASETS.MAX_BROKEN_IMAGES
+    set_aside = SetAsideImages(limit, all_gather_objects, logs=is_main())
     for dataset in datasets:
         set_aside.add(dataset.broken)
     return set_aside
@@ -229,8 +230,6 @@ def _evaluate(engine: Engine, model: nn.Module, run: DetectionRun) -> Mapping[st
     """
     results = engine.evaluate(model, run)
     run.set_aside.share()
-    if is_main():
-        run.set_aside.log_new()
     for name, dataset in run.tests.items():
         run.set_aside.check_set(name, [record.file_name for record in dataset.records])
     return results

@@ -5,7 +5,7 @@ A task trains with these three, in this order: `build_writer`, `build_loop`, `bu
 `TrainLoop.run`, which evaluates at the end too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -24,7 +24,7 @@ from resnext_det.training.loop import TrainLoop
 from resnext_det.training.non_finite.bundle import BatchForm, BundleWriter
 from resnext_det.training.non_finite.guard import NonFiniteGuard
 from resnext_det.training.optimizer import build_gradient_clipper, build_optimizer
-from resnext_det.training.parts import Hook, Stateful
+from resnext_det.training.parts import Hook, Shared, Stateful
 from resnext_det.training.passes import Losses, Passes, SplitBatch, check_passes, split_list
 from resnext_det.training.precision import build_precision
 from resnext_det.training.schedule import LRSchedule, build_lr_schedule
@@ -104,6 +104,7 @@ def build_loop(
     *,
     solver: tuple[torch.optim.Optimizer, LRSchedule],
     stateful: Mapping[str, Stateful] | None = None,
+    shared: Sequence[Shared] = (),
     model_state: Mapping[str, Stateful] | None = None,
     split_batch: SplitBatch = split_list,
     batch_form: BatchForm | None = None,
@@ -118,6 +119,7 @@ def build_loop(
         writer: where scalars go.
         solver: the optimizer, whose groups carry `initial_lr`, and the schedule.
         stateful: what else the checkpoints keep, by entry.
+        shared: what the processes tell each other after an iteration in which one found out more.
         model_state: what of it the model's forward pass changes: also kept, and put back where an
             update is skipped.
         split_batch: (batch, passes) -> that many batches; for batches that are lists of
@@ -150,6 +152,7 @@ def build_loop(
         clip_gradients=build_gradient_clipper(cfg, model),
         averaged=AveragedWeights(model, ema.DECAY) if ema.ENABLED else None,
         stateful={**(stateful or {}), **(model_state or {})},
+        shared=shared,
         writer=writer,
         guard=guard,
     )

@@ -15,7 +15,7 @@ from resnext_det.training.distributed import rank, unwrap_model
 from resnext_det.training.non_finite.guard import NonFiniteGuard
 from resnext_det.training.non_finite.step import take_step
 from resnext_det.training.optimizer import GradientClipper
-from resnext_det.training.parts import Hook, Stateful
+from resnext_det.training.parts import Hook, Shared, Stateful
 from resnext_det.training.passes import Losses, Passes
 from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import RunWriter
@@ -36,6 +36,7 @@ class TrainLoop:
         clip_gradients: called between the backward pass and the update.
         averaged: takes in the weights after each update.
         stateful: what else a checkpoint keeps, by entry.
+        shared: what the processes tell each other after an iteration in which one found out more.
         writer: where scalars go; only the main process has one.
         guard: decides on updates that are not finite; without one they end the run.
 
@@ -55,6 +56,7 @@ class TrainLoop:
         clip_gradients: GradientClipper | None = None,
         averaged: AveragedWeights | None = None,
         stateful: Mapping[str, Stateful] | None = None,
+        shared: Sequence[Shared] = (),
         writer: RunWriter | None = None,
         guard: NonFiniteGuard | None = None,
     ) -> None:
@@ -69,6 +71,7 @@ class TrainLoop:
         self._averaged = averaged
         self.guard = guard or NonFiniteGuard(unwrap_model(model), optimizer, passes.scaler)
         self._stateful = {**(stateful or {}), "non_finite": self.guard}
+        self._shared = shared
         self._writer = writer
         self._loaded: Mapping[str, Any] = {}
         self._stopped = False
@@ -169,7 +172,10 @@ class TrainLoop:
         self._schedule.apply(self.optimizer, iteration)
         self.optimizer.zero_grad()
         self.guard.remember()
-        step = take_step(self._passes, self.model, batch, self.guard.parameters)
+        has_news = any(part.has_news for part in self._shared)
+        step = take_step(self._passes, self.model, batch, self.guard.parameters, has_news=has_news)
+        for part in self._shared if step.news else ():
+            part.share()
         if not self.guard.allows(step, iteration, batch):
             if self._writer:
                 self._writer.record_skipped(iteration)

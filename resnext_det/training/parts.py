@@ -16,6 +16,19 @@ class Stateful(Protocol):
         ...
 
 
+class Shared(Protocol):
+    """What each process of a run finds out for itself, and all have to know."""
+
+    @property
+    def has_news(self) -> bool:
+        """Whether this process has found out something since the last `share`."""
+        ...
+
+    def share(self) -> None:
+        """Tells every process what the others found out; all call it at the same time."""
+        ...
+
+
 class Hook(Protocol):
     """What is done at certain iterations, in every process."""
 

@@ -114,3 +114,14 @@ def test_two_processes_name_what_both_met(load, datasets, broken, tmp_path):
     state = torch.load(tmp_path / "run/model_final.pth", weights_only=True)
     # The final checkpoint is written before the test set is read.
     assert list(state["set_aside"]["reasons"]) == [path for path in broken if "train" in path]
+
+
+@pytest.mark.slow
+def test_the_limit_is_of_two_processes_together(load, datasets, broken, tmp_path):
+    """What one has met counts for the other from the same iteration on."""
+    loaded = load(*SHORT, "DATASETS.MAX_BROKEN_IMAGES", 1)
+    with pytest.raises(UserError, match=r"green/1\.png: .*first of 2 such.*MAX_BROKEN_IMAGES is 1"):
+        launch(train_classifier, Request(num_gpus=2), (loaded, datasets))
+    log = (tmp_path / "run/log.txt").read_text()
+    assert "Set aside: " in log  # the first, as it was met
+    assert not (tmp_path / "run/model_final.pth").exists()

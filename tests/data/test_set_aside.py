@@ -89,6 +89,22 @@ def test_the_limit_is_of_all_processes_and_of_a_resumed_run() -> None:
         SetAsideImages(1).load_state_dict({"reasons": {"000.jpg": "a", "001.jpg": "b"}})
 
 
+def test_what_is_shared_is_no_news_and_logged_by_one_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for logs in (True, False):
+        aside = SetAsideImages(9, logs=logs)
+        assert not aside.has_news
+        aside.add(images(1))
+        assert aside.has_news
+        assert not caplog.messages
+        aside.share()
+        aside.add(images(1))
+        assert not aside.has_news
+        assert len(caplog.messages) == (2 if logs else 0)
+        caplog.clear()
+
+
 def test_a_set_without_a_readable_image_is_refused() -> None:
     aside = SetAsideImages(9)
     aside.add(images(1, 2))

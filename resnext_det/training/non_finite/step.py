@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnext_det.training.distributed import mean_over_processes
+from resnext_det.training.distributed import mean_over_processes, world_size
 from resnext_det.training.passes import Passes
 
 GRADIENT = "gradient norm"
 """What messages and bundles call it beside the losses."""
+_NEWS = "news"  # beside losses, whose names begin otherwise
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Step:
             parameter has one.
         error: what the model said when it broke off the forward pass, in any process.
         own: this process's losses by name, 0-d.
+        news: whether any process has something to share (see `parts.Shared`).
     """
 
     losses: Mapping[str, float] = field(default_factory=dict)
     gradient_norm: float = 0.0
     error: str = ""
     own: Mapping[str, Tensor] = field(default_factory=dict)
+    news: bool = False
 
     @property
     def terms(self) -> dict[str, float]:
@@ -68,7 +71,12 @@ class Step:
 
 
 def take_step(
-    passes: Passes, model: nn.Module, batch: Any, parameters: Sequence[nn.Parameter]
+    passes: Passes,
+    model: nn.Module,
+    batch: Any,
+    parameters: Sequence[nn.Parameter],
+    *,
+    has_news: bool = False,
 ) -> Step:
     """Does the passes of one update and looks at what they gave, the same in every process.
 
@@ -80,14 +88,20 @@ def take_step(
         model: in training mode, wrapped for several processes.
         batch: this process's share.
         parameters: those that are trained.
+        has_news: whether this process has something to share. It travels with the losses: a message
+            of its own would cost every iteration as much.
     """
     try:
         own = passes.backward(model, batch)
     except FloatingPointError as error:
         return Step(error=str(error))
-    values = mean_over_processes({**own, GRADIENT: gradient_norm(parameters)})
+    terms = {**own, GRADIENT: gradient_norm(parameters)}
+    if world_size() > 1:
+        terms[_NEWS] = torch.full_like(terms[GRADIENT], float(has_news))
+    values = mean_over_processes(terms)
+    news = values.pop(_NEWS, float(has_news)) > 0
     norm = values.pop(GRADIENT)
-    return Step(values, norm, own=own)
+    return Step(values, norm, own=own, news=news)
 
 
 def gradient_norm(parameters: Sequence[nn.Parameter]) -> Tensor:
