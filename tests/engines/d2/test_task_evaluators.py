@@ -121,7 +121,7 @@ def test_no_truth_scores_none_in_every_task(tmp_path: Path) -> None:
 
 
 def score_proposals(
-    dataset: CocoDataset, folder: Path, boxes_of: Callable[[Any], np.ndarray]
+    dataset: CocoDataset, folder: Path, boxes_of: Callable[[Any], np.ndarray], broken: int = 0
 ) -> dict[str, float | None]:
     from detectron2.structures import Boxes, Instances
 
@@ -130,7 +130,7 @@ def score_proposals(
     register(dataset, folder)
     evaluator = ProposalEvaluator("annotated", dataset, folder)
     evaluator.reset()
-    for given, record in zip(inputs_of(dataset), dataset.records, strict=True):
+    for given, record in list(zip(inputs_of(dataset), dataset.records, strict=True))[broken:]:
         proposals = Instances((HEIGHT, WIDTH))
         proposals.proposal_boxes = Boxes(torch.from_numpy(boxes_of(record)))
         proposals.objectness_logits = torch.arange(len(proposals)).float()
@@ -161,6 +161,17 @@ def test_no_proposals_recall_0_of_what_is_there(tmp_path: Path) -> None:
     )
     assert none["AR@100"] == none["ARs@100"] == 0.0
     assert none["ARl@100"] is None
+
+
+def test_objects_of_a_broken_image_are_not_recalled(tmp_path: Path) -> None:
+    dataset = load(tmp_path / "set")
+    metrics = score_proposals(dataset, tmp_path / "out", lambda r: r.boxes[~r.iscrowd], broken=1)
+    counts = [int((~record.iscrowd).sum()) for record in dataset.records]
+    assert counts[0] > 0
+    assert metrics["AR@100"] == pytest.approx(100.0 * sum(counts[1:]) / sum(counts))
+    stored = attach_proposals(dataset, str(tmp_path / "out" / "box_proposals.npz"))
+    numbers = [len(read_rows(r.proposals)[0]) for r in stored.records if r.proposals is not None]
+    assert numbers == [0, *counts[1:]]
 
 
 def stuff_results(dataset: CocoDataset, folder: Path) -> dict[str, Metrics]:
@@ -196,9 +207,13 @@ def test_a_label_that_no_pixel_has_scores_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
-@pytest.mark.parametrize("found", [True, False])
-def test_panoptic_quality_of_the_truth_and_of_nothing(tmp_path: Path, found: bool) -> None:
-    """Nothing: every pixel void."""
+@pytest.mark.parametrize(
+    ("found", "broken"), [(True, 0), (False, 0), (True, 1)], ids=["truth", "nothing", "broken"]
+)
+def test_panoptic_quality_of_the_truth_and_of_nothing(
+    tmp_path: Path, found: bool, broken: int
+) -> None:
+    """Nothing: every pixel void; so it is with an image that could not be read."""
     from resnext_det.engines.d2.stuff import PanopticEvaluator, panopticapi_is_installed
 
     dataset = load(tmp_path / "set")
@@ -206,7 +221,7 @@ def test_panoptic_quality_of_the_truth_and_of_nothing(tmp_path: Path, found: boo
     assert panopticapi_is_installed()
     evaluator = PanopticEvaluator("annotated", dataset, tmp_path / "out")
     evaluator.reset()
-    for given, record in zip(inputs_of(dataset), dataset.records, strict=True):
+    for given, record in list(zip(inputs_of(dataset), dataset.records, strict=True))[broken:]:
         ids = np.asarray(Image.open(tmp_path / "set" / "panoptic" / f"{record.image_id}.png"))
         segments = [
             {"id": 1, "isthing": False, "category_id": 1, "area": 9},
@@ -219,9 +234,13 @@ def test_panoptic_quality_of_the_truth_and_of_nothing(tmp_path: Path, found: boo
         evaluator.process([given], [output])
     results = evaluator.evaluate()
     assert results is not None
-    expected = pytest.approx(100.0 if found else 0.0)
-    for name in ("PQ", "SQ", "RQ", "PQ_th", "SQ_th", "RQ_th", "PQ_st", "SQ_st", "RQ_st"):
-        assert results["panoptic_seg"][name] == expected
+    # Each image has a segment of each class: of N, one is missed, PQ = (N - 1) / (N - 1 + 1 / 2).
+    right = len(dataset.records) - broken
+    quality = 100.0 * right / (right + broken / 2) if found else 0.0
+    for part in ("", "_th", "_st"):
+        assert results["panoptic_seg"][f"PQ{part}"] == pytest.approx(quality)
+        assert results["panoptic_seg"][f"RQ{part}"] == pytest.approx(quality)
+        assert results["panoptic_seg"][f"SQ{part}"] == pytest.approx(100.0 if found else 0.0)
 
 
 @pytest.mark.usefixtures("stand_in")
