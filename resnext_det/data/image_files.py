@@ -65,7 +65,7 @@ def read_image(path: str, pixel_format: str) -> Pixels:
 
 def open_rgb(path: str) -> Image.Image:
     """Decodes an image file to RGB with its EXIF orientation applied; see `read_image`."""
-    with _opened(path) as image:
+    with opened(path) as image:
         rotation = rotation_left(image, looks_behind=True)
         upright = image if rotation is None else image.transpose(rotation)
         return upright.convert("RGB")
@@ -80,7 +80,7 @@ def read_header(path: str) -> ImageHeader:
         UnreadableImage: it is no image, or claims too many pixels.
         UserError: it is missing, or its disk fails.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         behind = image.format == "PNG" and "exif" not in image.info and _says_so_behind(image)
         rotation = stated_rotation(image, looks_behind=behind)
         # Pillow swaps the sides of a TIFF that lies on its side before it is decoded.
@@ -91,7 +91,13 @@ def read_header(path: str) -> ImageHeader:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Image.Image]:
+def opened(path: str) -> Iterator[Image.Image]:
+    """Opens an image file as it is stored; whatever goes wrong with it in the body is told.
+
+    Raises:
+        UnreadableImage: it is broken, too large, or no image.
+        UserError: it is missing, or its disk fails.
+    """
     with file_faults(path), open_image_file(path) as file, readable():
         yield open_still(file)
 

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from resnext_det.data.catalog import PANOPTIC_FORM, DatasetEntry, PanopticFiles
 from resnext_det.data.coco_checks import check_files_exist, check_unique
+from resnext_det.data.image_files import opened
 from resnext_det.data.image_headers import check_header
 from resnext_det.data.json_files import read_json
+from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.panoptic_segments import check_pictures, check_segments
+from resnext_det.data.set_aside import BrokenImage
 from resnext_det.errors import UserError
 
 IGNORED = 255
@@ -145,10 +147,10 @@ def _check_pixels(paths: Sequence[Path], num_labels: int) -> None:
     """Checks every pixel of a set that is evaluated: it would be found only after training."""
     for path in paths:
         try:
-            with Image.open(path) as picture:
+            with opened(str(path)) as picture:
                 labels = np.asarray(picture)
-        except (OSError, SyntaxError) as error:
-            raise UserError(f"{path}: cannot be read as an image ({error})") from error
+        except UnreadableImage as error:
+            raise UserError(str(BrokenImage(str(path), str(error)))) from error
         check_labels(str(path), labels, num_labels)
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
+from resnext_det.data.image_files import open_rgb
+from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.evaluation.drawing import FOUND_COLOR, TRUTH_COLOR, NamedBox, draw_boxes
 
 
@@ -44,7 +46,7 @@ def sample_pictures(
         score_thresh: boxes scored below it are not drawn.
 
     Returns:
-        Per image: the ground truth's picture, then one per model.
+        Per image that can be read: the ground truth's picture, then one per model.
     """
     names = {category["id"]: str(category["name"]) for category in ground_truth["categories"]}
     truth = _by_image(ground_truth["annotations"])
@@ -53,8 +55,10 @@ def sample_pictures(
     step = max(1, len(candidates) // max(1, count))
     rows = []
     for entry in candidates[::step][:count]:
-        with Image.open(images / entry["file_name"]) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
+        try:
+            image = open_rgb(str(images / entry["file_name"]))
+        except UnreadableImage:  # a run sets it aside, and names it
+            continue
         key = entry["id"]
         boxes = [NamedBox(tuple(a["bbox"]), names[a["category_id"]]) for a in truth[key]]
         row = [Picture(draw(image, boxes, TRUTH_COLOR), "ground truth")]

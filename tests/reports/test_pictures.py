@@ -51,7 +51,7 @@ def test_one_row_per_image_with_boxes_and_one_picture_per_model(study_file: Path
     assert last[1].address != last[2].address  # scored 0.8
 
 
-def test_a_rotated_photograph_is_turned_upright(tmp_path: Path) -> None:
+def test_a_rotated_photograph_is_turned_upright_and_a_broken_one_left_out(tmp_path: Path) -> None:
     image = Image.new("RGB", (60, 30))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -63,3 +63,5 @@ def test_a_rotated_photograph_is_turned_upright(tmp_path: Path) -> None:
     }
     ((picture,),) = sample_pictures(truth, tmp_path, {})
     assert decode(picture.address).size == (192, 384)
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
+    assert sample_pictures(truth, tmp_path, {}) == []
