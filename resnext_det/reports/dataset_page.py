@@ -44,7 +44,7 @@ def check_output(folder: Path) -> None:
     Raises:
         UserError: another file is in its place.
     """
-    check_page(folder / NAME)
+    check_page(folder / NAME, elsewhere="resnext-det dataset check … -o FOLDER")
 
 
 def write_check_page(result: CheckResult, folder: Path, *, command: str = "") -> Path:
@@ -61,8 +61,8 @@ def write_check_page(result: CheckResult, folder: Path, *, command: str = "") ->
     Raises:
         UserError: the page cannot be written.
     """
+    check_output(folder)
     output = folder / NAME
-    check_page(output)
     write_page("dataset.html.j2", _content(result, command), output)
     return output
 

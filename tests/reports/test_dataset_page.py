@@ -77,7 +77,7 @@ def test_an_empty_set_has_a_page(tmp_path):
 def test_another_file_is_not_replaced(tmp_path):
     check_output(tmp_path)
     (tmp_path / "check.html").write_text("mine")
-    with pytest.raises(UserError, match=r"check.html: exists and is no page of this command"):
+    with pytest.raises(UserError, match=r"check.html: exists and bears no mark of a page"):
         check_output(tmp_path)
 
 
