@@ -3,8 +3,7 @@
 import ast
 from typing import Any
 
-import yaml
-
+from resnext_det.config.plain_yaml import NotPlainYAMLError, read_plain_yaml
 from resnext_det.errors import UserError
 
 # Detectron2 reads null here as "no value of its own: as SOLVER.WEIGHT_DECAY".
@@ -71,8 +70,8 @@ def parse_text(text: str) -> Any:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         pass
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return read_plain_yaml(text)
+    except NotPlainYAMLError:
         return text
 
 

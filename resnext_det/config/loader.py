@@ -25,6 +25,7 @@ _REPLACED = {
         "DATASETS.MAX_BROKEN_IMAGES, which is how many broken images a run sets aside (False is 0)"
     )
 }
+MAX_FILES = 64
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +86,23 @@ def read_chain(name: str) -> list[tuple[Path, dict[str, Any]]]:
     Raises:
         UserError: a file not found or not YAML, or a chain that is circular or too long.
     """
-    return _read_chain(find_config(name), ())
+    return _read_chain(find_config(name), (), [])
 
 
-def _read_chain(path: Path, trail: tuple[Path, ...]) -> list[tuple[Path, dict[str, Any]]]:
+def _read_chain(
+    path: Path, trail: tuple[Path, ...], read: list[Path]
+) -> list[tuple[Path, dict[str, Any]]]:
+    """The chain above one file.
+
+    Args:
+        path: the file.
+        trail: the files that led to it.
+        read: every file read so far, to which this one is added: lists of bases that name each
+            other's files several times would make endless chains of short files.
+    """
+    read.append(path)
+    if len(read) > MAX_FILES:
+        raise UserError(f"{read[0]}: its {BASE_KEY} chain reads more than {MAX_FILES} files")
     shown = " -> ".join(str(p) for p in (*trail, path))
     if path.resolve() in [p.resolve() for p in trail]:
         raise UserError(f"{BASE_KEY} goes round in a circle: {shown}")
@@ -101,7 +115,7 @@ def _read_chain(path: Path, trail: tuple[Path, ...]) -> list[tuple[Path, dict[st
             file = find_config(base, path.parent)
         except UserError as error:
             raise UserError(f"{path}: {BASE_KEY}: {error}") from error
-        chain += _read_chain(file, (*trail, path))
+        chain += _read_chain(file, (*trail, path), read)
     return [*chain, (path, tree)]
 
 

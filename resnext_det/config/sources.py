@@ -3,15 +3,15 @@
 import difflib
 import os
 import re
-from collections.abc import Hashable
+import stat
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from resnext_det.errors import UserError
+from resnext_det.config.plain_yaml import MOST_CHARACTERS, NotPlainYAMLError, read_plain_yaml
+from resnext_det.errors import UserError, one_line
 
 SCHEME = "resnext_det://"
+_LONGEST_NAME = 1000  # letters; longer paths are no file's
 
 
 def config_root() -> Path:
@@ -35,16 +35,27 @@ def find_config(name: str, folder: Path | None = None) -> Path:
     Raises:
         UserError: no such file (names the nearest ones), a web address, or a folder.
     """
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise UserError(f"{one_line(name[:60])!r} cannot be the name of a config file")
     if name.startswith(SCHEME):
-        path = config_root() / name.removeprefix(SCHEME)
+        place = name.removeprefix(SCHEME)
+        if place.startswith("/") or ".." in place.split("/"):
+            raise UserError(f"{name} leaves the folder of the installed configs")
+        path = config_root() / place
     elif "://" in name:
         raise UserError(f"{name}: a config is read from a file; download it first")
     else:
-        path = Path(os.path.normpath((folder or Path()) / Path(name).expanduser()))
-    if path.is_dir():
+        path = Path(os.path.normpath((folder or Path()) / os.path.expanduser(name)))
+    try:
+        found = path.stat()
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise UserError(_not_found(name, path)) from error
+        raise UserError(f"{name} cannot be read ({error.strerror})") from error
+    if stat.S_ISDIR(found.st_mode):
         raise UserError(f"{name} is a folder, not a config file")
-    if not path.is_file():
-        raise UserError(_not_found(name, path))
+    if not stat.S_ISREG(found.st_mode):  # a pipe would be waited on, a device has no end
+        raise UserError(f"{name} is no plain file")
     return path
 
 
@@ -70,20 +81,6 @@ def _closest(name: str, others: list[str], count: int = 3) -> list[str]:
     return sorted(close, key=lambda other: -len(words & set(re.split(r"[_.-]", other))))[:count]
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a key written twice is an error and not the later one."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else key_node
-            if key in seen:
-                problem = f"{key} is written twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; an empty file is an empty one. Runs no code of the file.
 
@@ -91,15 +88,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: not UTF-8, not plain YAML (names the line), or no mapping.
     """
     try:
-        tree = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # a SafeLoader
+        with path.open("rb") as file:
+            data = file.read(4 * MOST_CHARACTERS + 1)
+        if len(data) > 4 * MOST_CHARACTERS:  # a letter has at most 4 bytes
+            raise NotPlainYAMLError("it is too long")
+        tree = read_plain_yaml(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file in UTF-8") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f" line {mark.line + 1}:" if mark else ""
-        raise UserError(f"{path}:{line} not plain YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not plain YAML: {str(error).splitlines()[0]}") from error
+    except NotPlainYAMLError as error:
+        line = f" line {error.line}:" if error.line else ""
+        raise UserError(f"{path}:{line} not plain YAML: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):

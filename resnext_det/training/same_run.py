@@ -8,6 +8,7 @@ import yaml
 from fvcore.common.config import CfgNode
 
 from resnext_det.config import dump_config, flatten, get_value, with_values
+from resnext_det.config.plain_yaml import NotPlainYAMLError, read_plain_yaml
 from resnext_det.errors import UserError
 from resnext_det.training.distributed import is_main
 
@@ -105,8 +106,8 @@ def check_resumable(cfg: CfgNode, state: Mapping[str, Any], source: str, engine:
 def _earlier_config(text: object, source: str) -> dict[str, Any]:
     """The flat config that a checkpoint carries; empty where it carries none."""
     try:
-        tree = yaml.safe_load(text) if isinstance(text, str) else text
-    except yaml.YAMLError:
+        tree = read_plain_yaml(text) if isinstance(text, str) else text
+    except NotPlainYAMLError:
         tree = text
     if tree is not None and not isinstance(tree, Mapping):
         raise UserError(
