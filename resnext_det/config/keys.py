@@ -36,6 +36,8 @@ def own_keys() -> dict[str, Any]:
         "DATASETS.DROP_BAD_BOXES": False,
         # Images that cannot be read are set aside, by name; one more than this ends the run.
         "DATASETS.MAX_BROKEN_IMAGES": 100,
+        # True lets file names in annotations leave the image folder (absolute names, "..").
+        "DATASETS.TRUST_FILE_NAMES": False,
         **_classification_keys(),
         **_trainer_keys(),
         **pointrend_keys(),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resnext_det.data.catalog import is_one_line
-from resnext_det.data.json_files import read_json
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 
 CLASS_NAMES = "classnames.txt"
 

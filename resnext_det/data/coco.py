@@ -5,6 +5,7 @@ Classes are numbered 0 … K-1 in the order of their category ids, as Detectron2
 """
 
 import logging
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,15 @@ from typing import Any
 import numpy as np
 
 from resnext_det.data.catalog import DatasetEntry
-from resnext_det.data.coco_boxes import BoxVerdict, judge_boxes
-from resnext_det.data.coco_checks import check_ids, check_images_exist, check_layout
+from resnext_det.data.coco_boxes import BoxVerdict, box_value_problems, judge_boxes
+from resnext_det.data.coco_checks import (
+    check_images_exist,
+    count_unlisted,
+    id_problems,
+    layout_problems,
+)
 from resnext_det.data.coco_extras import Extras, read_extras
+from resnext_det.data.coco_mending import mend, mend_separators, mended_line
 from resnext_det.data.coco_problems import refuse_first
 from resnext_det.data.coco_records import (
     CocoDataset,
@@ -24,18 +31,26 @@ from resnext_det.data.coco_records import (
 )
 from resnext_det.data.coco_truth import truth_of
 from resnext_det.data.coco_values import annotation_value_problems, image_value_problems
+from resnext_det.data.file_names import TRUST_KEY, leaving, shown_name
 from resnext_det.data.image_headers import StatedImage, check_headers, spread
-from resnext_det.data.json_files import read_json
 from resnext_det.data.needs import BOXES, Needs
 from resnext_det.data.panoptic import check_label_file
 from resnext_det.data.set_aside import BrokenImage
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 
 __all__ = ["CocoDataset", "CocoRecord", "check_same_classes", "join_datasets", "load_coco"]
 
+logger = logging.getLogger(__name__)
+
 
 def load_coco(
-    entry: DatasetEntry, *, training: bool, drop_bad_boxes: bool = False, needs: Needs = BOXES
+    entry: DatasetEntry,
+    *,
+    training: bool,
+    drop_bad_boxes: bool = False,
+    trust_file_names: bool = False,
+    needs: Needs = BOXES,
 ) -> CocoDataset:
     """Reads and checks a COCO annotation file.
 
@@ -50,6 +65,7 @@ def load_coco(
         training: whether it must hold at least one object to learn from. A set without
             annotations (COCO's test images) loads only where this is False.
         drop_bad_boxes: the key `DATASETS.DROP_BAD_BOXES`.
+        trust_file_names: the key `DATASETS.TRUST_FILE_NAMES`: file names may leave the folder.
         needs: what the detector reads beside boxes; see `coco_extras` for what is checked then.
 
     Raises:
@@ -61,16 +77,20 @@ def load_coco(
     content = read_json(path)
     if not training and isinstance(content, dict):
         content.setdefault("annotations", [])
-    check_layout(path, content)
-    check_ids(path, content)
-    refuse_first(path, image_value_problems(content["images"]))
-    refuse_first(path, annotation_value_problems(content["annotations"]))
-    check_images_exist(entry, [image["file_name"] for image in content["images"]])
+    _check_content(path, content, trusted=trust_file_names)
+    _check_files(entry, path, content)
     tolerant = drop_bad_boxes or entry.published
-    verdict = judge_boxes(path, content, tolerant=tolerant)
-    if verdict.dropped:
-        logging.getLogger(__name__).warning(verdict.message)
-    extras = read_extras(entry, path, content, needs, training=training, tolerant=tolerant)
+    verdict = judge_boxes(path, content, tolerant=tolerant, published=entry.published)
+    _log_left_out(path, verdict)
+    extras = read_extras(
+        entry,
+        path,
+        content,
+        needs,
+        training=training,
+        tolerant=tolerant,
+        trust_file_names=trust_file_names,
+    )
     dataset = _assemble(entry, content, verdict, extras)
     if training and needs.objects and not any(record.usable for record in dataset.records):
         raise UserError(f"{path}: no image has a usable box, so there is nothing to train on")
@@ -87,6 +107,61 @@ def _check_pictures(dataset: CocoDataset, *, training: bool) -> tuple[BrokenImag
         if record.label_file:
             check_label_file(record.label_file, (record.height, record.width))
     return broken
+
+
+def _check_content(path: Path, content: Any, *, trusted: bool) -> None:
+    """Checks the values of a file, after a try to mend where one is wrong.
+
+    Raises:
+        UserError: the first that is still wrong.
+    """
+    checks = (
+        lambda: layout_problems(content),
+        lambda: id_problems(path.name, content),
+        lambda: image_value_problems(content["images"], trusted=trusted),
+        lambda: annotation_value_problems(content["annotations"]),
+        lambda: box_value_problems(content),
+    )
+    if all(next(check(), None) is None for check in checks):
+        return
+    mended = mend(content)
+    for check in checks:
+        refuse_first(path, check())
+    logger.warning(mended_line(path, mended))
+
+
+def _check_files(entry: DatasetEntry, path: Path, content: dict[str, Any]) -> None:
+    """Checks that the images are there, and says what is odd about names."""
+    mended = mend_separators(entry.image_root, content)
+    if mended:
+        logger.warning(mended_line(path, mended))
+    names = [image["file_name"] for image in content["images"]]
+    if away := leaving(names):
+        logger.warning(
+            "%s: %d of %d file names leave %s, which %s True allows; the first is %s",
+            path, len(away), len(names), entry.image_root, TRUST_KEY, shown_name(away[0]),
+        )  # fmt: skip
+    check_images_exist(entry, names)
+    unlisted = count_unlisted(entry.image_root, names)
+    if unlisted:
+        logger.info("%s: %d image(s) there are not in %s", entry.image_root, unlisted, path)
+    counts = Counter(category["name"] for category in content["categories"])
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        logger.warning(
+            "%s: %d class name(s) stand for several categories, the first is '%s'; each category "
+            "is a class of its own", path, len(repeated), repeated[0],
+        )  # fmt: skip
+
+
+def _log_left_out(path: Path, verdict: BoxVerdict) -> None:
+    if verdict.dropped:
+        logger.warning(verdict.message)
+    if verdict.unoutlined:
+        logger.warning(
+            "%s: %d annotation(s) whose polygons all have fewer than three points or an odd number "
+            "of values are left out, as Detectron2 does",
+            path, verdict.unoutlined,
+        )  # fmt: skip
 
 
 def _kind(entry: DatasetEntry) -> str:

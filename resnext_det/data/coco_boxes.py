@@ -14,6 +14,7 @@ OVERHANG = 1.0
 """Pixels by which a box may reach beyond its image and still be taken as rounding."""
 
 _HUGE = 1e30
+_FEWEST = 10  # boxes from which on the form of all of them says something
 _Images = Mapping[int | str, Mapping[str, Any]]
 
 
@@ -26,30 +27,36 @@ class BoxVerdict:
         keep: (A,) bool.
         dropped: how many are left out for their geometry.
         message: one line that says so.
+        unoutlined: how many others are left out because no polygon of theirs is one.
     """
 
     boxes: NDArray[np.float64]
     keep: NDArray[np.bool_]
     dropped: int
     message: str
+    unoutlined: int = 0
 
 
-def judge_boxes(path: Path, content: dict[str, Any], *, tolerant: bool) -> BoxVerdict:
+def judge_boxes(
+    path: Path, content: dict[str, Any], *, tolerant: bool, published: bool = False
+) -> BoxVerdict:
     """Judges every box against its image.
 
     Args:
         path: the annotation file, for messages.
         content: what it holds, after the other checks.
         tolerant: leave out what cannot be used instead of refusing the file.
+        published: the boxes are known to be x, y, width, height.
 
     Raises:
-        UserError: a box is not four finite numbers; or, unless tolerant, is of zero or
-            negative size, or reaches more than `OVERHANG` px beyond its image.
+        UserError: the boxes seem to be corners; or, unless tolerant, one is of zero or negative
+            size, or reaches more than `OVERHANG` px beyond its image.
     """
     annotations = content["annotations"]
     images = _by_id(content)
-    refuse_first(path, _value_problems(annotations, images))
     measured = _measure(annotations, images)
+    if not published:
+        refuse_first(path, _corner_problems(measured))
     bad = measured.unusable(tolerant=tolerant)
     message = ""
     if bad.any():
@@ -57,8 +64,10 @@ def judge_boxes(path: Path, content: dict[str, Any], *, tolerant: bool) -> BoxVe
         if not tolerant:
             refuse_first(path, problems)
         message = replace(next(problems), advice="").line(path, int(bad.sum())) + " are left out"
-    keep = ~bad & _has_valid_outline(annotations)
-    return BoxVerdict(measured.boxes, keep, int(bad.sum()), message)
+    outlined = _has_valid_outline(annotations)
+    return BoxVerdict(
+        measured.boxes, ~bad & outlined, int(bad.sum()), message, int((~bad & ~outlined).sum())
+    )
 
 
 def box_problems(content: dict[str, Any]) -> Iterator[Problem]:
@@ -69,9 +78,10 @@ def box_problems(content: dict[str, Any]) -> Iterator[Problem]:
     """
     annotations = content["annotations"]
     images = _by_id(content)
-    yield from _value_problems(annotations, images)
+    yield from box_value_problems(content)
     numeric = [a for a in annotations if _four_finite_numbers(a["bbox"])]
     measured = _measure(numeric, images)
+    yield from _corner_problems(measured)
     yield from _geometry_problems(numeric, images, measured, measured.unusable(tolerant=False))
 
 
@@ -85,6 +95,7 @@ class _Measured:
         flat: (A,) bool, of no size; never a crowd, nor are the others.
         outside: (A,) bool, wholly.
         over: (A,) bool, by more than `OVERHANG`.
+        corners: (A,) bool, read as x0, y0, x1, y1 it is a box in its image.
     """
 
     boxes: NDArray[np.float64]
@@ -92,13 +103,15 @@ class _Measured:
     flat: NDArray[np.bool_]
     outside: NDArray[np.bool_]
     over: NDArray[np.bool_]
+    corners: NDArray[np.bool_]
 
     def unusable(self, *, tolerant: bool) -> NDArray[np.bool_]:
         return self.flat | self.outside if tolerant else self.flat | self.outside | self.over
 
     def reason(self, row: int) -> tuple[ProblemKind, str]:
         if self.flat[row]:
-            return ProblemKind.BOX_SIZE, "has a width or height of zero or less"
+            swapped = " (corners swapped?)" if (self.boxes[row, 2:] < 0).any() else ""
+            return ProblemKind.BOX_SIZE, f"has a width or height of zero or less{swapped}"
         if self.outside[row]:
             return ProblemKind.BOX_OUTSIDE, "lies wholly outside the image"
         over = f"reaches beyond the image's edge by {self.overhang[row]:.4g} px"
@@ -117,7 +130,9 @@ def _measure(annotations: list[dict[str, Any]], images: _Images) -> _Measured:
     flat = (boxes[:, 2:] <= 0).any(axis=1) & ~crowd
     outside = ((low >= sizes) | (high <= 0)).any(axis=1) & ~crowd & ~flat
     over = (overhang > OVERHANG) & ~crowd & ~flat & ~outside
-    return _Measured(boxes, overhang, flat, outside, over)
+    right = boxes[:, 2:]  # read as corners
+    corners = ((right > low) & (right <= sizes + OVERHANG) & (low >= -OVERHANG)).all(axis=1)
+    return _Measured(boxes, overhang, flat, outside, over, np.asarray(corners))
 
 
 def _geometry_problems(
@@ -132,8 +147,28 @@ def _geometry_problems(
         yield _box_problem(kind, annotations[row], images, reason, advice)
 
 
-def _value_problems(annotations: list[dict[str, Any]], images: _Images) -> Iterator[Problem]:
-    for annotation in annotations:
+def _corner_problems(measured: _Measured) -> Iterator[Problem]:
+    """Yields the suspicion that a whole file holds corners.
+
+    Of widths and heights, every one hardly exceeds its box's x and y, so a file whose boxes all
+    are boxes when read as corners, and of which a tenth leave their images when not, is one.
+    """
+    number = len(measured.boxes)
+    beyond = int((measured.outside | measured.over).sum())
+    if number >= _FEWEST and measured.corners.all() and 10 * beyond >= number:
+        yield Problem(
+            ProblemKind.BOX_CORNERS,
+            f"all {number} boxes",
+            f"have to be read as corners x0, y0, x1, y1 to lie in their images; as x, y, width, "
+            f"height, which COCO has, {beyond} reach beyond them",
+            "write width and height",
+        )
+
+
+def box_value_problems(content: dict[str, Any]) -> Iterator[Problem]:
+    """Yields every box that is not four finite numbers; its image is there."""
+    images = _by_id(content)
+    for annotation in content["annotations"]:
         if not _four_finite_numbers(annotation["bbox"]):
             reason = "is not four finite numbers"
             yield _box_problem(ProblemKind.BOX_VALUES, annotation, images, reason)
@@ -157,7 +192,7 @@ def _by_id(content: dict[str, Any]) -> _Images:
 def _four_finite_numbers(box: list[Any]) -> bool:
     # Infinity and nan fail both comparisons; so does a whole number beyond any float.
     return len(box) == 4 and all(
-        isinstance(value, (int, float)) and -_HUGE < value < _HUGE for value in box
+        type(value) in (int, float) and -_HUGE < value < _HUGE for value in box
     )
 
 

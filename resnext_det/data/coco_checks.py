@@ -6,20 +6,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
 from resnext_det.data.catalog import DatasetEntry, is_one_line
 from resnext_det.data.coco_problems import Problem, ProblemKind, refuse_first
 from resnext_det.errors import UserError
 
-_Keys = Mapping[str, type | tuple[type, ...]]
+_Keys = Mapping[str, tuple[type, ...]]
+_LARGEST_ID = 2**63  # evaluators count in 64 bits
 _NEEDED: Mapping[str, _Keys] = {
     "images": {
         "id": (int, str),
-        "file_name": str,
-        "height": (int, float),
-        "width": (int, float),
+        "file_name": (str,),
+        "height": (int, float, bool),  # True is refused with the other values
+        "width": (int, float, bool),
     },
-    "annotations": {"id": (int, str), "image_id": (int, str), "category_id": int, "bbox": list},
-    "categories": {"id": int, "name": str},
+    "annotations": {
+        "id": (int, str),
+        "image_id": (int, str),
+        "category_id": (int,),
+        "bbox": (list,),
+    },
+    "categories": {"id": (int,), "name": (str,)},
 }
 _SINGULAR = {"images": "image", "annotations": "annotation", "categories": "category"}
 
@@ -78,8 +86,8 @@ def _unsound_key(item: Any, keys: _Keys) -> str | None:
     """Returns the first key that is missing or of another type; "" where there can be none."""
     if not isinstance(item, dict):
         return ""
-    for key, kind in keys.items():
-        if not isinstance(item.get(key), kind):
+    for key, kinds in keys.items():
+        if type(item.get(key)) not in kinds:  # a truth value is an int to isinstance
             return key
     return None
 
@@ -91,15 +99,6 @@ def _item_problem(place: str, item: Any, key: str) -> Problem:
     image_id = item.get("image_id")
     known = image_id if isinstance(image_id, int | str) else None
     return Problem(ProblemKind.LAYOUT, f"not COCO: '{key}' of {place}", problem, image_id=known)
-
-
-def check_ids(path: Path, content: dict[str, Any]) -> None:
-    """Checks that ids are unique and that annotations name images and categories there.
-
-    Raises:
-        UserError: an id repeats or refers to nothing, or image ids mix numbers and texts.
-    """
-    refuse_first(path, id_problems(path.name, content))
 
 
 def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
@@ -121,6 +120,11 @@ def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
             "write all of them as one or the other",
         )
     for section, what in _SINGULAR.items():
+        for item in content[section]:
+            if type(item["id"]) is int and not -_LARGEST_ID <= item["id"] < _LARGEST_ID:
+                yield Problem(
+                    ProblemKind.ID_RANGE, f"{what} id {str(item['id'])[:30]}…", "is beyond 64 bits"
+                )
         if section != "annotations" or "minival" not in name:
             yield from repeated_ids(what, (item["id"] for item in content[section]))
     for key, section, kind in (
@@ -236,6 +240,20 @@ def check_files_exist(folder: Path, file_names: Sequence[str], what: str) -> Non
             f"{folder}: {len(missing)} of the {len(file_names)} {what} are not there, the first "
             f"is '{missing[0]}'"
         )
+
+
+def count_unlisted(folder: Path, file_names: Sequence[str]) -> int:
+    """Returns how many images lie directly in a folder without being listed.
+
+    Args:
+        folder: of the images.
+        file_names: their paths below it.
+    """
+    listed = {
+        os.path.relpath(folder / name, folder) if "/" in name else name for name in file_names
+    }
+    there = (name for name in _files_in(folder) if name.lower().endswith(IMG_EXTENSIONS))
+    return sum(name not in listed for name in there)
 
 
 def _files_in(folder: Path) -> set[str]:

@@ -53,6 +53,7 @@ def read_extras(
     *,
     training: bool,
     tolerant: bool,
+    trust_file_names: bool = False,
 ) -> Extras:
     """Reads what is needed of a file whose boxes have been checked.
 
@@ -63,6 +64,7 @@ def read_extras(
         needs: what to read.
         training: whether the set is trained on.
         tolerant: leave out polygons that are none instead of refusing the file.
+        trust_file_names: names of pictures may leave their folder.
 
     Raises:
         UserError: something needed is missing, or cannot be used; see the readers.
@@ -87,5 +89,11 @@ def read_extras(
         if training and not (keypoints[:, :, 2] > 0).any():
             raise UserError(f"{path}: no keypoint is labelled, so there is nothing to train on")
     if needs.stuff:
-        stuff = read_stuff(entry, content["images"], categories, training=training)
+        stuff = read_stuff(
+            entry,
+            content["images"],
+            categories,
+            training=training,
+            trust_file_names=trust_file_names,
+        )
     return Extras(outlines, names, keypoints, stuff)

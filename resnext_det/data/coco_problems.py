@@ -11,7 +11,7 @@ from pathlib import Path
 
 from resnext_det.errors import UserError
 
-_CLAUSES = ("is ", "has ")
+_CLAUSES = ("is ", "has ", "have ")
 
 
 class ProblemKind(Enum):
@@ -21,16 +21,20 @@ class ProblemKind(Enum):
     EMPTY_SECTION = "empty_section"
     CLASS_NAME = "class_name"
     MIXED_IDS = "mixed_ids"
+    ID_RANGE = "id_range"
     REPEATED_ID = "repeated_id"
     UNKNOWN_IMAGE = "unknown_image"
     UNKNOWN_CATEGORY = "unknown_category"
     IGNORED = "ignored"
     FILE_NAME = "file_name"
+    FILE_NAME_LEAVES = "file_name_leaves"
+    SAME_FILE = "same_file"
     IMAGE_SIZE = "image_size"
     IS_CROWD = "iscrowd"
     AREA = "area"
     SEGMENTATION = "segmentation"
     BOX_VALUES = "box_values"
+    BOX_CORNERS = "box_corners"
     BOX_SIZE = "box_size"
     BOX_OUTSIDE = "box_outside"
     BOX_OVERHANG = "box_overhang"

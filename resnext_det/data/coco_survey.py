@@ -26,7 +26,12 @@ from resnext_det.data.needs import BOXES, Needs
 
 
 def survey(
-    name: str, content: Any, *, training: bool = True, needs: Needs = BOXES
+    name: str,
+    content: Any,
+    *,
+    training: bool = True,
+    needs: Needs = BOXES,
+    trust_file_names: bool = False,
 ) -> Iterator[Problem]:
     """Yields every problem of an annotation file, in the order in which `load_coco` checks.
 
@@ -37,11 +42,12 @@ def survey(
         content: what JSON it holds; not changed.
         training: whether it is checked as a training set.
         needs: what the detector reads beside boxes.
+        trust_file_names: the key `DATASETS.TRUST_FILE_NAMES`.
     """
     yield from layout_problems(content)
     sound = {name: sound_items(content, name) for name in ("images", "annotations", "categories")}
     yield from id_problems(name, sound)
-    yield from image_value_problems(sound["images"])
+    yield from image_value_problems(sound["images"], trusted=trust_file_names)
     yield from annotation_value_problems(sound["annotations"])
     placed = _placed(sound)
     yield from box_problems(placed)

@@ -5,25 +5,48 @@ training is over.
 """
 
 import math
+import os
 from collections.abc import Iterable, Iterator
-from pathlib import PurePath
 from typing import Any
 
 from resnext_det.data.coco_problems import Problem, ProblemKind
+from resnext_det.data.file_names import TRUST_ADVICE, leaves_folder, name_flaw, shown_name
 
 _LONGEST = 2**31
 
 
-def image_value_problems(images: Iterable[dict[str, Any]]) -> Iterator[Problem]:
-    """Yields file names that name no file, and sizes that are none, after `layout_problems`.
+def image_value_problems(
+    images: Iterable[dict[str, Any]], *, trusted: bool = False
+) -> Iterator[Problem]:
+    """Yields bad file names, and sizes that are none, after `layout_problems`.
 
     A height or width is a whole number of pixels, at least 1.
+
+    Args:
+        images: the entries of a file.
+        trusted: the key `DATASETS.TRUST_FILE_NAMES`: names may leave the image folder.
     """
+    seen: dict[str, int | str] = {}
     for image in images:
         name, where = image["file_name"], f"image {image['id']}"
-        if PurePath(name).name in ("", ".."):
-            reason = f"file_name {name!r} names no file"
+        if flaw := name_flaw(name):
+            reason = f"file_name {shown_name(name)} {flaw}"
             yield Problem(ProblemKind.FILE_NAME, where, reason, image_id=image["id"])
+        elif not trusted and leaves_folder(name):
+            reason = f"file_name {shown_name(name)} leaves the image folder"
+            kind = ProblemKind.FILE_NAME_LEAVES
+            yield Problem(kind, where, reason, TRUST_ADVICE, image["id"])
+        path = os.path.normpath(name) if "/" in name else name
+        first = seen.setdefault(path, image["id"])
+        if first != image["id"]:  # a repeated id has been told
+            yield Problem(
+                ProblemKind.SAME_FILE,
+                where,
+                f"has the file_name {shown_name(name)} that image {first} has, too",
+                "give its annotations to one of the two, or leave one out: each would be trained "
+                "on as if the other's objects were background",
+                image["id"],
+            )
         for key in ("height", "width"):
             if not is_length(image[key]):
                 yield Problem(

@@ -13,8 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from resnext_det.data.json_files import read_json
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 from resnext_det.whole_files import write_text_safe
 
 FILE_NAME = "manifest.json"

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from resnext_det.data.catalog import PANOPTIC_FORM, DatasetEntry, PanopticFiles
 from resnext_det.data.coco_checks import check_files_exist, check_unique
+from resnext_det.data.file_names import check_names
 from resnext_det.data.image_files import opened
 from resnext_det.data.image_headers import check_header
-from resnext_det.data.json_files import read_json
 from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.panoptic_segments import check_pictures, check_segments
 from resnext_det.data.set_aside import BrokenImage
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 
 IGNORED = 255
 """Label of pixels that are neither trained on nor scored."""
@@ -60,6 +61,7 @@ def read_stuff(
     categories: Sequence[dict[str, Any]],
     *,
     training: bool,
+    trust_file_names: bool = False,
 ) -> Stuff:
     """Reads and checks what is panoptic about a set.
 
@@ -69,6 +71,7 @@ def read_stuff(
         categories: those of the instances file.
         training: whether the set is trained on; one that is evaluated has to have a panoptic
             annotation and its picture for every image, too.
+        trust_file_names: names of pictures may leave their folder.
 
     Raises:
         UserError: the set has no panoptic part, a file or folder is missing, the panoptic file
@@ -88,7 +91,7 @@ def read_stuff(
     names = [image["file_name"] for image in images]
     check_files_exist(
         files.stuff_root,
-        [label_file(files, name).relative_to(files.stuff_root).as_posix() for name in names],
+        [Path(name).with_suffix(".png").as_posix() for name in names],
         f"pictures of stuff labels that the images of {entry.json_file} need",
     )
     stuff = [category for category in content["categories"] if not category["isthing"]]
@@ -99,6 +102,8 @@ def read_stuff(
         )
     if not training:
         annotations = content["annotations"]
+        pictures = [annotation["file_name"] for annotation in annotations]
+        check_names(files.json_file, pictures, trusted=trust_file_names)
         _check_annotations(files, annotations, entry.json_file, images)
         check_segments(files.json_file, annotations, content["categories"])
         check_pictures(files.panoptic_root, annotations, images)

@@ -35,10 +35,11 @@ def run_length_problem(mask: dict[str, Any], height: int, width: int) -> str | N
 
 def packed(mask: dict[str, Any]) -> dict[str, Any]:
     """Returns a checked run-length object in its short form, `counts` as bytes."""
+    size = [int(length) for length in mask["size"]]  # 64.0 is a length, but not to pycocotools
     if isinstance(mask["counts"], list):
         pack: Any = pycocotools_mask.frPyObjects  # typed for lists alone
-        return pack(mask, *mask["size"])
-    return {"size": mask["size"], "counts": mask["counts"].encode("ascii")}
+        return pack({"size": size, "counts": mask["counts"]}, *size)
+    return {"size": size, "counts": mask["counts"].encode("ascii")}
 
 
 def _runs(counts: Any) -> NDArray[np.int64] | None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from resnext_det.data.catalog import is_one_line
-from resnext_det.data.json_files import read_json
 from resnext_det.data.sample_table import SampleTable, table_bytes
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 from resnext_det.whole_files import write_text_safe, write_whole
 
 INDEX_NAME = "index.json"

@@ -38,6 +38,7 @@ def _read(cfg: CfgNode, known: Mapping[str, DatasetEntry], *, training: bool) ->
             find_dataset(name, known),
             training=training,
             drop_bad_boxes=cfg.DATASETS.DROP_BAD_BOXES,
+            trust_file_names=cfg.DATASETS.TRUST_FILE_NAMES,
             needs=needs_of(cfg),
         )
         for name in names

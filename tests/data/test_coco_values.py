@@ -91,7 +91,7 @@ def test_a_folder_is_no_image(write_coco: Writer, coco_content: dict[str, Any]) 
         load((path, images))
 
 
-@pytest.mark.parametrize("value", ["0", "1", 2, -1, None, [], 1.0])
+@pytest.mark.parametrize("value", ["yes", 2, -1, None, [], 1.5])
 def test_iscrowd_is_0_or_1(write_coco: Writer, coco_content: dict[str, Any], value: object) -> None:
     coco_content["annotations"][2]["iscrowd"] = value
     message = complaint(write_coco(coco_content))
@@ -105,7 +105,7 @@ def test_iscrowd_may_be_a_truth_value(write_coco: Writer, coco_content: dict[str
     assert [record.iscrowd.tolist() for record in dataset.records] == [[True, True], [False], []]
 
 
-@pytest.mark.parametrize("value", [None, "abc", "12", [], float("nan"), float("inf"), True])
+@pytest.mark.parametrize("value", [None, "abc", [], float("nan"), float("inf"), True])
 def test_area_is_a_number(write_coco: Writer, coco_content: dict[str, Any], value: object) -> None:
     coco_content["annotations"][2]["area"] = value
     message = complaint(write_coco(coco_content))

@@ -19,9 +19,9 @@ from resnext_det.data.catalog import (
 )
 from resnext_det.data.classification_forms import load_classification_set
 from resnext_det.data.coco_checks import check_layout
-from resnext_det.data.json_files import read_json
 from resnext_det.engines.base import EngineName, detectron2_is_installed
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 
 _CLASSES = {
     "classification": ("MODEL.CLASSIFIER.NUM_CLASSES",),

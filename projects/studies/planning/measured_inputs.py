@@ -12,8 +12,8 @@ from resnext_det.config import check_weights, with_values
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.classification_forms import load_classification_set
 from resnext_det.data.classification_set import FolderImages
-from resnext_det.data.json_files import read_json
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.whole_files import write_safe, write_text_safe
 

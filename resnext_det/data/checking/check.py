@@ -123,7 +123,14 @@ def annotation_findings(
     names = {image.image_id: image.name for image in checked.images}
     content = _with_annotations(checked, training=training)
     drops = options.drop_bad_boxes or checked.entry.published
-    for problem in survey(path.name, content, training=training, needs=options.needs):
+    problems = survey(
+        path.name,
+        content,
+        training=training,
+        needs=options.needs,
+        trust_file_names=options.trust_file_names,
+    )
+    for problem in problems:
         overhangs = problem.kind == ProblemKind.BOX_OVERHANG
         yield Finding(
             checked.name,

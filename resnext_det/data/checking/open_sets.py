@@ -13,9 +13,9 @@ from resnext_det.data.checking.subjects import CheckedSet, Objects, SetImage
 from resnext_det.data.classification_forms import load_classification_set
 from resnext_det.data.coco_checks import sound_items
 from resnext_det.data.coco_values import is_length
-from resnext_det.data.json_files import read_json
 from resnext_det.data.packed import PackedList
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 
 _HUGE = 1e30
 _NO_OBJECTS = np.zeros(0, np.int64)

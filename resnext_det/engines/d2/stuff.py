@@ -14,9 +14,9 @@ from detectron2.utils import comm
 from PIL import Image
 
 from resnext_det.data.coco import CocoDataset, CocoRecord
-from resnext_det.data.json_files import read_json
 from resnext_det.engines.base import Metrics, panopticapi_is_installed
 from resnext_det.engines.d2.evaluators import none_for_nan
+from resnext_det.json_files import read_json
 from resnext_det.whole_files import write_text_safe
 
 PANOPTICAPI = "git+https://github.com/cocodataset/panopticapi"
