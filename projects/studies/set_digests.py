@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resnext_det.data.catalog import DatasetEntry
-from resnext_det.data.json_files import read_json
 from resnext_det.data.shard_pattern import is_pattern
 from resnext_det.file_digests import sha256_of
+from resnext_det.json_files import read_json
 
 
 def is_there(entry: DatasetEntry) -> bool:

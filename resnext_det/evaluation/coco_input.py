@@ -5,7 +5,7 @@ from 1 avoids pycocotools taking an annotation of id 0 for "no match"; ranks kee
 order of images, on which tied scores depend.
 """
 
-import json
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,13 @@ def read_ground_truth(path: Path) -> GroundTruth:
     Raises:
         UserError: the file is missing, is not JSON, or is not COCO.
     """
+    if not path.exists():
+        raise UserError(f"{path}: no such annotation file")
     try:
-        content = json.loads(path.read_bytes())  # as bytes, so that UTF-8 with BOM and UTF-16 pass
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such annotation file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read as COCO annotation JSON ({error})") from None
+        content = read_json(path)
+    except UserError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise UserError(f"{path}: cannot be read as COCO annotation JSON ({reason})") from None
     return ground_truth_of(path, content)
 
 
@@ -78,7 +80,7 @@ def _dense_ground_truth(path: Path, content: dict[str, Any]) -> GroundTruth:
     for number, annotation in enumerate(content["annotations"], start=1):
         try:
             annotations.append(_dense_annotation(number, annotation, image_rank, category_rank))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             name = annotation.get("id", number) if isinstance(annotation, dict) else number
             raise UserError(
                 f"{path}: not a COCO annotation file: annotation {name} cannot be used ({error!r})"
@@ -99,12 +101,15 @@ def _dense_annotation(
     category_rank: Mapping[Hashable, int],
 ) -> dict[str, Any]:
     x, y, width, height = map(float, annotation["bbox"])
+    area = float(annotation.get("area", width * height))
+    if not all(map(math.isfinite, (x, y, width, height, area))):
+        raise ValueError("its bbox or area is not finite")
     return {
         "id": number,
         "image_id": image_rank[annotation["image_id"]],
         "category_id": category_rank[annotation["category_id"]],
         "bbox": [x, y, width, height],
-        "area": float(annotation.get("area", width * height)),
+        "area": area,
         "iscrowd": int(annotation.get("iscrowd", 0)),
     }
 
@@ -139,13 +144,13 @@ def result_rows(name: str, records: list[dict[str, Any]], ground_truth: GroundTr
     rows = np.zeros((len(records), 7))
     for index, record in enumerate(records):
         try:
-            x, y, width, height = record["bbox"]
-            image = ground_truth.image_rank.get(record["image_id"])
-            category = ground_truth.category_rank.get(record["category_id"])
-            score = float(record["score"])
+            x, y, width, height = map(_number, record["bbox"])
+            image = ground_truth.image_rank.get(_id(record["image_id"]))
+            category = ground_truth.category_rank.get(_id(record["category_id"]))
+            score = _number(record["score"])
             if image is not None and category is not None:
                 rows[index] = image, x, y, width, height, score, category
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{name}: record {index} is not a COCO box result with image_id, category_id,"
                 f" bbox [x, y, w, h] and score ({error!r})"
@@ -159,4 +164,23 @@ def result_rows(name: str, records: list[dict[str, Any]], ground_truth: GroundTr
     broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(broken):
         raise UserError(f"{name}: record {broken[0]} has a bbox or score that is not finite")
+    negative = np.flatnonzero((rows[:, 3:5] < 0).any(axis=1))
+    if len(negative):
+        raise UserError(
+            f"{name}: record {negative[0]} has a bbox of negative width or height; "
+            f"{len(negative)} such record(s)"
+        )
     return rows
+
+
+def _number(value: Any) -> float:
+    """Returns a number as it is; NumPy would read text, and truth values are numbers to Python."""
+    if isinstance(value, bool | str):
+        raise TypeError(f"{value!r:.60} is no number")
+    return float(value)
+
+
+def _id(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise TypeError(f"{value} is no id")
+    return value

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 from resnext_det.structures import Detections
 from resnext_det.whole_files import write_text_safe
 
@@ -54,12 +55,13 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: the file is missing, is not JSON, or does not hold a list of records.
     """
+    if not path.exists():
+        raise UserError(f"{path}: no such results file")
     try:
-        records = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such results file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as COCO results JSON ({error})") from None
+        records = read_json(path)
+    except UserError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise UserError(f"{path}: cannot be read as COCO results JSON ({reason})") from None
     if not isinstance(records, list):
         raise UserError(
             f"{path}: COCO results are a list of records, this is a {type(records).__name__}"

@@ -1,10 +1,12 @@
 """One self-contained report.html from a study's result JSON. Engine-neutral."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from resnext_det.errors import UserError, one_line
+from resnext_det.evaluation.results_json import read_results
+from resnext_det.json_files import read_json
 from resnext_det.reports.box_panels import Panel, panels
 from resnext_det.reports.page_figures import (
     class_figures,
@@ -111,10 +113,16 @@ def _samples(study: Study, count: int) -> list[list[Picture]]:
     if any(row.curves for row in study.rows) or annotations is None or images is None:
         return []
     results: Mapping[str, Any] = {
-        row.label: json.loads((row.run / _RESULTS).read_text())
+        row.label: read_results(row.run / _RESULTS)
         for row in study.rows
         if row.run is not None and (row.run / _RESULTS).exists()
     }
     if not results or not annotations.exists():
         return []
-    return sample_pictures(json.loads(annotations.read_text()), images, results, count=count)
+    try:
+        return sample_pictures(read_json(annotations), images, results, count=count)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        what = one_line(str(error))
+        raise UserError(
+            f"{annotations}: cannot be drawn with the results beside it ({what})"
+        ) from error

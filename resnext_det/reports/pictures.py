@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from resnext_det.data.file_names import leaves_folder, name_flaw, shown_name
 from resnext_det.data.image_files import open_rgb
 from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.evaluation.drawing import FOUND_COLOR, TRUTH_COLOR, NamedBox, draw_boxes
@@ -47,6 +48,9 @@ def sample_pictures(
 
     Returns:
         Per image that can be read: the ground truth's picture, then one per model.
+
+    Raises:
+        ValueError: a file name leaves the folder.
     """
     names = {category["id"]: str(category["name"]) for category in ground_truth["categories"]}
     truth = _by_image(ground_truth["annotations"])
@@ -55,6 +59,8 @@ def sample_pictures(
     step = max(1, len(candidates) // max(1, count))
     rows = []
     for entry in candidates[::step][:count]:
+        if name_flaw(entry["file_name"]) or leaves_folder(entry["file_name"]):
+            raise ValueError(f"file_name {shown_name(entry['file_name'])} leaves the image folder")
         try:
             image = open_rgb(str(images / entry["file_name"]))
         except UnreadableImage:  # a run sets it aside, and names it

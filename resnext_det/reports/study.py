@@ -15,13 +15,13 @@ or "detection": {key: [iterations, values]}}. Studies older than "curves" name "
 "pretraining_run", whose metrics.json is read instead. Paths are relative to the file.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from resnext_det.errors import UserError, one_line
+from resnext_det.json_files import read_json
 from resnext_det.reports.json_values import Entry, MalformedError
 from resnext_det.reports.study_entries import (
     PrecisionCurve,
@@ -122,12 +122,12 @@ def read_study(path: Path) -> Study:
     Raises:
         UserError: the file is missing, is not JSON, or a value is missing or of another kind.
     """
+    if not path.exists():
+        raise UserError(f"{path}: no such result file")
     try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such result file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        what = one_line(getattr(error, "strerror", None) or str(error))
+        content = read_json(path)
+    except UserError as error:
+        what = one_line(str(error).removeprefix(f"{path}: "))
         raise UserError(f"{path}: cannot be read as result JSON ({what})") from None
     try:
         return _study(path, Entry(content))

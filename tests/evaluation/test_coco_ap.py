@@ -192,8 +192,25 @@ GOOD = {"image_id": 1, "category_id": 3, "bbox": [0, 0, 40, 40], "score": 0.5}
         ([{**GOOD, "score": None}], "record 0 is not a COCO box result"),
         (["box"], "record 0 is not a COCO box result"),
         ([{**GOOD, "score": math.nan}], "record 0 has a bbox or score that is not finite"),
+        ([{**GOOD, "score": math.inf}], "record 0 has a bbox or score that is not finite"),
+        ([{**GOOD, "score": 10**400}], "record 0 is not a COCO box result"),
+        ([{**GOOD, "score": "0.5"}], r"record 0 is .*0.5.* is no number"),
+        ([{**GOOD, "score": True}], "record 0 is .*True is no number"),
+        ([{**GOOD, "bbox": [0, 0, "40", 40]}], "record 0 is .*40.* is no number"),
+        ([{**GOOD, "bbox": [0, 0, [1], 40]}], "record 0 is not a COCO box result"),
+        ([{**GOOD, "bbox": {"x": 1}}], "record 0 is not a COCO box result"),
+        (
+            [{**GOOD, "bbox": [9, 9, -5, 2]}, {**GOOD, "bbox": [0, 0, 1, -1]}],
+            r"record 0 has a bbox of negative width or height; 2 such record\(s\)",
+        ),
+        ([{**GOOD, "image_id": True}], "record 0 is .*True is no id"),
+        ([{**GOOD, "image_id": "1"}], "record 0 has image_id '1', which"),
+        ([{**GOOD, "image_id": [1]}], "record 0 is not a COCO box result"),
         ({"images": []}, "COCO results are a list of records, this is a dict"),
         ("[{", "cannot be read as COCO results JSON"),
+        ("[1] [2]", "cannot be read as COCO results JSON .*a second value begins at line 1"),
+        ("[" * 100_000, "cannot be read as COCO results JSON .*nested too deep"),
+        ('[{"score": 1, "score": 2}]', "the key 'score' is written twice"),
     ],
 )
 def test_malformed_results_are_one_clear_line(records: object, words: str, tmp_path: Path) -> None:
@@ -214,6 +231,10 @@ def test_malformed_results_are_one_clear_line(records: object, words: str, tmp_p
         (one_box(image_id=5), "not a COCO annotation file"),
         (one_box(bbox=[1, 2]), "not a COCO annotation file: annotation 1 cannot be used"),
         (one_box(area=None), "not a COCO annotation file: annotation 1 cannot be used"),
+        (one_box(area=math.nan), "annotation 1 cannot be used .*bbox or area is not finite"),
+        (one_box(bbox=[0, 0, math.inf, 1]), "annotation 1 cannot be used .*is not finite"),
+        (one_box(bbox=[0, 0, 10**400, 1]), "annotation 1 cannot be used .*too large"),
+        (one_box(image_id=[1]), "annotation 1 cannot be used"),
     ],
 )
 def test_malformed_annotations_are_one_clear_line(

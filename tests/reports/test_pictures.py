@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from resnext_det.reports.pictures import NamedBox, draw, sample_pictures
@@ -65,3 +66,14 @@ def test_a_rotated_photograph_is_turned_upright_and_a_broken_one_left_out(tmp_pa
     assert decode(picture.address).size == (192, 384)
     (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
     assert sample_pictures(truth, tmp_path, {}) == []
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "a\0.jpg"])
+def test_names_that_leave_the_folder_are_not_opened(name: str, tmp_path: Path) -> None:
+    truth = {
+        "images": [{"id": 1, "file_name": name}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}],
+        "categories": [{"id": 1, "name": "cell"}],
+    }
+    with pytest.raises(ValueError, match="leaves the image folder"):
+        sample_pictures(truth, tmp_path, {})
