@@ -17,6 +17,7 @@ from resnext_det.engines import d2  # noqa: F401  registers the backbones
 from resnext_det.engines.base import DetectionRun, Metrics, as_validation
 from resnext_det.engines.d2.batch_form import BATCH_FORM
 from resnext_det.engines.d2.build import LossNormalizers, build_checked_model, on_cpu
+from resnext_det.engines.d2.crowding import check_crowding
 from resnext_det.engines.d2.datasets import register_metadata
 from resnext_det.engines.d2.evaluation import evaluate_model, to_detections
 from resnext_det.engines.d2.honoured import check_honoured_by_trainer
@@ -84,6 +85,7 @@ class D2Engine:
     ) -> Iterator[list[dict[str, Any]]]:
         """Yields lists of Detectron2's input dicts; see `Engine.train_batches`."""
         assert run.train is not None
+        check_crowding(run.cfg, run.train)
         for name in run.cfg.DATASETS.TRAIN:
             assert run.train.entry.json_file is not None
             register_metadata(name, run.train, run.train.entry.json_file)

@@ -21,6 +21,10 @@ def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
     return box_iou(boxes, others).nan_to_num(nan=0.0)
 
 
+MOST_PAIRS = 1 << 25
+"""Overlaps that are held at once; 2 GB with what computing them takes."""
+
+
 class Matcher:
     """Gives every candidate its best ground truth and a label by overlap.
 
@@ -56,6 +60,44 @@ class Matcher:
         self.labels = tuple(labels)
         self.allow_low_quality_matches = allow_low_quality_matches
 
+    def match(self, boxes: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+        """Matches candidates to the ground truth of an image, in memory that has a bound.
+
+        The same as `self(pairwise_iou(boxes, candidates))`, for crowded images in parts: a
+        hundred thousand boxes have 80 GB of overlaps with the anchors of one image.
+
+        Args:
+            boxes: (M, 4) xyxy.
+            candidates: (R, 4) xyxy.
+
+        Returns:
+            matches, labels: as of calling it.
+        """
+        rows = max(1, MOST_PAIRS // max(1, len(candidates)))
+        if len(boxes) <= rows:
+            return self(pairwise_iou(boxes, candidates))
+        best = candidates.new_full((len(candidates),), -1.0)
+        matches = torch.zeros(len(candidates), dtype=torch.int64, device=candidates.device)
+        needed = torch.zeros(len(candidates), dtype=torch.bool, device=candidates.device)
+        for start in range(0, len(boxes), rows):
+            iou = pairwise_iou(boxes[start : start + rows], candidates)
+            highest, found = iou.max(dim=0)
+            better = highest > best  # the first of equal ones stays
+            best[better] = highest[better]
+            matches[better] = found[better] + start
+            if self.allow_low_quality_matches:
+                needed |= (iou == iou.max(dim=1, keepdim=True).values).any(dim=0)
+        labels = self._labels(best)
+        labels[needed] = 1
+        return matches, labels
+
+    def _labels(self, best: Tensor) -> Tensor:
+        """Returns (R,) int8 labels for candidates of these best overlaps."""
+        bounds = torch.tensor(self.thresholds, dtype=best.dtype, device=best.device)
+        table = torch.tensor(self.labels, dtype=torch.int8, device=best.device)
+        # right=True counts the thresholds that are <= best: a tie goes up.
+        return table[torch.bucketize(best, bounds, right=True)]
+
     def __call__(self, iou: Tensor) -> tuple[Tensor, Tensor]:
         """Matches candidates (columns) to ground truth (rows).
 
@@ -71,10 +113,7 @@ class Matcher:
             matches = torch.zeros(num_candidates, dtype=torch.int64, device=iou.device)
             return matches, torch.full_like(matches, self.labels[0], dtype=torch.int8)
         best, matches = iou.max(dim=0)
-        bounds = torch.tensor(self.thresholds, dtype=best.dtype, device=best.device)
-        table = torch.tensor(self.labels, dtype=torch.int8, device=best.device)
-        # right=True counts the thresholds that are <= best: a tie goes up.
-        labels = table[torch.bucketize(best, bounds, right=True)]
+        labels = self._labels(best)
         if self.allow_low_quality_matches:
             # The candidate keeps its own best row, even where that is another one.
             best_of_row = iou.max(dim=1, keepdim=True).values

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from resnext_det.engines.portable.box_head import BoxHead, BoxPredictor, Regions
-from resnext_det.engines.portable.matching import Matcher, pairwise_iou
+from resnext_det.engines.portable.matching import Matcher
 from resnext_det.engines.portable.pooling import RoIPooler
 from resnext_det.engines.portable.postprocess import select_detections
 from resnext_det.engines.portable.proposals import Proposals
@@ -141,7 +141,7 @@ class RoIHeads(nn.Module):
             At most `batch_size_per_image` regions, foreground first.
         """
         candidates = torch.cat([boxes, gt_boxes]) if self.append_gt else boxes
-        matches, labels = self.matcher(pairwise_iou(gt_boxes, candidates))
+        matches, labels = self.matcher.match(gt_boxes, candidates)
         background = self.box_predictor.num_classes
         if len(gt_boxes):
             classes = gt_classes[matches].masked_fill(labels == 0, background)

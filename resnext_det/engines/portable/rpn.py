@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from resnext_det.engines.portable.anchors import AnchorGenerator
 from resnext_det.engines.portable.box_regression import BoxTransform, box_regression_loss
-from resnext_det.engines.portable.matching import Matcher, pairwise_iou
+from resnext_det.engines.portable.matching import Matcher
 from resnext_det.engines.portable.proposals import Proposals, select_proposals
 from resnext_det.engines.portable.sampling import generator_of, sample_labels
 from resnext_det.seeding import ANCHORS
@@ -188,7 +188,7 @@ class RPN(nn.Module):
         labels, matched = [], []
         seeds = [None] * len(gt_boxes) if seeds is None else seeds
         for boxes, size, seed in zip(gt_boxes, image_sizes, seeds, strict=True):
-            matches, image_labels = self.matcher(pairwise_iou(boxes, all_anchors))
+            matches, image_labels = self.matcher.match(boxes, all_anchors)
             if self.boundary_thresh >= 0:
                 image_labels[~self._inside(all_anchors, size)] = -1
             labels.append(self._sample(image_labels, seed))
