@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from resnext_det.reports.page_tables import run_tables_command
-from tests.data.answer_cases import CASES
+from tests.data.answer_cases import CASES, fix_of
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "resnext_det" / "data" / "README.md"
 _ANSWERS = {
@@ -21,13 +21,13 @@ _ANSWERS = {
 
 def answers_table() -> str:
     """Returns a line for each case, those of a group together."""
-    lines = ["| | what | answer |", "|---|---|---|"]
+    lines = ["| | what | answer | `--fix` |", "|---|---|---|---|"]
     before = ""
     for case in CASES:
         group = f"**{case.group}**" if case.group != before else ""
         before = case.group
         answer = _ANSWERS[case.answer].replace("…", f"“{case.says}”")
-        lines.append(f"| {group} | {case.what} | {answer} |")
+        lines.append(f"| {group} | {case.what} | {answer} | {fix_of(case)} |")
     return "\n".join(lines)
 
 

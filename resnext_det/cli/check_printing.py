@@ -86,5 +86,7 @@ def print_mended(console: Console, mended: Mended) -> None:
         say(console, f"  not mended: {len(group.findings):,} × {group.title}")
         for finding in group.findings[:EXAMPLES]:
             say(console, f"      {finding.text}")
+        if group.advice:
+            say(console, f"      → {group.advice}")
     if not mended.log.counts and not mended.left:
         say(console, "  nothing was to be mended")

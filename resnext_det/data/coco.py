@@ -124,17 +124,17 @@ def _check_content(path: Path, content: Any, *, trusted: bool) -> None:
     )
     if all(next(check(), None) is None for check in checks):
         return
-    mended = mend(content)
+    line = mended_line(path, mend(content))
     for check in checks:
         refuse_first(path, check())
-    logger.warning(mended_line(path, mended))
+    if line:
+        logger.warning(line)
 
 
 def _check_files(entry: DatasetEntry, path: Path, content: dict[str, Any]) -> None:
     """Checks that the images are there, and says what is odd about names."""
-    mended = mend_separators(entry.image_root, content)
-    if mended:
-        logger.warning(mended_line(path, mended))
+    if line := mended_line(path, mend_separators(entry.image_root, content)):
+        logger.warning(line)
     names = [image["file_name"] for image in content["images"]]
     if away := leaving(names):
         logger.warning(

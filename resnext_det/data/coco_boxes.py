@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnext_det.data.coco_problems import Problem, ProblemKind, refuse_first
+from resnext_det.data.coco_problems import FIX, Problem, ProblemKind, refuse_first
 
 OVERHANG = 1.0
 """Pixels by which a box may reach beyond its image and still be taken as rounding."""
@@ -64,7 +64,7 @@ def judge_boxes(
         if not tolerant:
             refuse_first(path, problems)
         message = replace(next(problems), advice="").line(path, int(bad.sum())) + " are left out"
-    outlined = _has_valid_outline(annotations)
+    outlined = has_valid_outline(annotations)
     return BoxVerdict(
         measured.boxes, ~bad & outlined, int(bad.sum()), message, int((~bad & ~outlined).sum())
     )
@@ -161,8 +161,24 @@ def _corner_problems(measured: _Measured) -> Iterator[Problem]:
             f"all {number} boxes",
             f"have to be read as corners x0, y0, x1, y1 to lie in their images; as x, y, width, "
             f"height, which COCO has, {beyond} reach beyond them",
-            "write width and height",
+            f"write width and height; {FIX} does",
         )
+
+
+def seem_corners(content: dict[str, Any]) -> bool:
+    """Returns whether the boxes of a file have to be read as x0, y0, x1, y1.
+
+    Args:
+        content: of a COCO file, each image of a sound size, each annotation's image there.
+    """
+    numeric = [a for a in content["annotations"] if has_four_numbers(a)]
+    return next(_corner_problems(_measure(numeric, _by_id(content))), None) is not None
+
+
+def has_four_numbers(annotation: Mapping[str, Any]) -> bool:
+    """Returns whether an annotation's box is four finite numbers."""
+    box = annotation.get("bbox")
+    return isinstance(box, list) and _four_finite_numbers(box)
 
 
 def box_value_problems(content: dict[str, Any]) -> Iterator[Problem]:
@@ -170,12 +186,12 @@ def box_value_problems(content: dict[str, Any]) -> Iterator[Problem]:
     images = _by_id(content)
     for annotation in content["annotations"]:
         if not _four_finite_numbers(annotation["bbox"]):
-            reason = "is not four finite numbers"
-            yield _box_problem(ProblemKind.BOX_VALUES, annotation, images, reason)
+            reason, advice = "is not four finite numbers", f"mend it; {FIX} takes it out"
+            yield _box_problem(ProblemKind.BOX_VALUES, annotation, images, reason, advice)
 
 
 def _box_problem(
-    kind: ProblemKind, annotation: dict[str, Any], images: _Images, reason: str, advice: str = ""
+    kind: ProblemKind, annotation: dict[str, Any], images: _Images, reason: str, advice: str
 ) -> Problem:
     image = images[annotation["image_id"]]
     where = (
@@ -196,7 +212,7 @@ def _four_finite_numbers(box: list[Any]) -> bool:
     )
 
 
-def _has_valid_outline(annotations: list[dict[str, Any]]) -> NDArray[np.bool_]:
+def has_valid_outline(annotations: list[dict[str, Any]]) -> NDArray[np.bool_]:
     """Marks annotations whose polygons, where there are any, include a valid one.
 
     Detectron2 leaves out an object all of whose polygons have fewer than three points,

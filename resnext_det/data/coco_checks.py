@@ -9,7 +9,7 @@ from typing import Any
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from resnext_det.data.catalog import DatasetEntry, is_one_line
-from resnext_det.data.coco_problems import Problem, ProblemKind, refuse_first
+from resnext_det.data.coco_problems import FIX, Problem, ProblemKind, refuse_first
 from resnext_det.errors import UserError
 
 _Keys = Mapping[str, tuple[type, ...]]
@@ -29,6 +29,7 @@ _NEEDED: Mapping[str, _Keys] = {
     },
     "categories": {"id": (int,), "name": (str,)},
 }
+_UNIQUE = {"category": "give each its own, and the annotations that mean it"}
 _SINGULAR = {"images": "image", "annotations": "annotation", "categories": "category"}
 
 
@@ -49,12 +50,14 @@ def layout_problems(content: Any) -> Iterator[Problem]:
             "",
             f"not COCO: the top level is a {type(content).__name__}, not an object with 'images', "
             "'annotations' and 'categories'",
+            "write it as COCO does",
         )
         return
     for section, keys in _NEEDED.items():
         if not isinstance(content.get(section), list):
             problem = "is not a list" if section in content else "is missing"
-            yield Problem(ProblemKind.LAYOUT, f"not COCO: the key '{section}'", problem)
+            where = f"not COCO: the key '{section}'"
+            yield Problem(ProblemKind.LAYOUT, where, problem, "write a list")
             continue
         for number, item in enumerate(content[section]):
             key = _unsound_key(item, keys)
@@ -62,7 +65,8 @@ def layout_problems(content: Any) -> Iterator[Problem]:
                 yield _item_problem(f"{section}[{number}]", item, key)
     for section in ("images", "categories"):
         if content.get(section) == []:
-            yield Problem(ProblemKind.EMPTY_SECTION, f"'{section}'", "is empty")
+            where = f"'{section}'"
+            yield Problem(ProblemKind.EMPTY_SECTION, where, "is empty", "write what there is")
     for category in sound_items(content, "categories"):
         if not is_one_line(category["name"]):  # tables, logs and JSON hold it
             yield Problem(
@@ -94,11 +98,13 @@ def _unsound_key(item: Any, keys: _Keys) -> str | None:
 
 def _item_problem(place: str, item: Any, key: str) -> Problem:
     if not key:
-        return Problem(ProblemKind.LAYOUT, f"not COCO: {place}", "is not an object")
+        where = f"not COCO: {place}"
+        return Problem(ProblemKind.LAYOUT, where, "is not an object", f"take it out; {FIX} does")
     problem = f"is {item[key]!r}" if key in item else "is missing"
     image_id = item.get("image_id")
     known = image_id if isinstance(image_id, int | str) else None
-    return Problem(ProblemKind.LAYOUT, f"not COCO: '{key}' of {place}", problem, image_id=known)
+    where, advice = f"not COCO: '{key}' of {place}", f"mend it; {FIX} writes a mended copy"
+    return Problem(ProblemKind.LAYOUT, where, problem, advice, known)
 
 
 def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
@@ -121,9 +127,12 @@ def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
         )
     for section, what in _SINGULAR.items():
         for item in content[section]:
-            if type(item["id"]) is int and not -_LARGEST_ID <= item["id"] < _LARGEST_ID:
+            if type(item["id"]) is int and not in_range(item["id"]):
                 yield Problem(
-                    ProblemKind.ID_RANGE, f"{what} id {str(item['id'])[:30]}…", "is beyond 64 bits"
+                    ProblemKind.ID_RANGE,
+                    f"{what} id {str(item['id'])[:30]}…",
+                    "is beyond 64 bits",
+                    "write a smaller one",
                 )
         if section != "annotations" or "minival" not in name:
             yield from repeated_ids(what, (item["id"] for item in content[section]))
@@ -138,7 +147,8 @@ def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
                     kind,
                     f"annotation {item['id']}",
                     f"has {key} {item[key]}, which is not in '{section}'",
-                    image_id=item["image_id"] if section == "categories" else None,
+                    f"add it there, or take the annotation out; {FIX} takes it out",
+                    item["image_id"] if section == "categories" else None,
                 )
     for item in content["annotations"]:
         if item.get("ignore"):
@@ -149,6 +159,11 @@ def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
                 "mark it iscrowd or remove it",
                 item["image_id"],
             )
+
+
+def in_range(number: int) -> bool:
+    """Returns whether an id is one that evaluators can count with."""
+    return -_LARGEST_ID <= number < _LARGEST_ID
 
 
 def check_unique(path: Path, what: str, ids: Iterable[int | str]) -> None:
@@ -164,7 +179,12 @@ def repeated_ids(what: str, ids: Iterable[int | str]) -> Iterator[Problem]:
     """Yields each id that is used more than once."""
     for key, count in Counter(ids).items():
         if count > 1:
-            yield Problem(ProblemKind.REPEATED_ID, f"{what} id {key}", "is used more than once")
+            yield Problem(
+                ProblemKind.REPEATED_ID,
+                f"{what} id {key}",
+                "is used more than once",
+                _UNIQUE.get(what, f"give each its own; {FIX} does"),
+            )
 
 
 def absent(

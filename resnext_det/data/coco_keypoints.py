@@ -66,6 +66,7 @@ def keypoint_name_problems(categories: Sequence[dict[str, Any]]) -> Iterator[Pro
                 f"has {len(names)} keypoints {_short(names)}, but '{first['name']}' (id "
                 f"{first['id']}) has {len(first['keypoints'])} {_short(first['keypoints'])}: one "
                 "detector has the same keypoints for every category",
+                "make them alike",
             )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from resnext_det.errors import UserError
 
+FIX = "`resnext-det dataset check --fix`"
 _CLAUSES = ("is ", "has ", "have ")
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from resnext_det.data.coco_problems import Problem, ProblemKind
+from resnext_det.data.coco_problems import FIX, Problem, ProblemKind
 from resnext_det.data.file_names import TRUST_ADVICE, leaves_folder, name_flaw, shown_name
 
 _LONGEST = 2**31
@@ -31,7 +31,8 @@ def image_value_problems(
         name, where = image["file_name"], f"image {image['id']}"
         if flaw := name_flaw(name):
             reason = f"file_name {shown_name(name)} {flaw}"
-            yield Problem(ProblemKind.FILE_NAME, where, reason, image_id=image["id"])
+            advice = "name a file of the image folder"
+            yield Problem(ProblemKind.FILE_NAME, where, reason, advice, image["id"])
         elif not trusted and leaves_folder(name):
             reason = f"file_name {shown_name(name)} leaves the image folder"
             kind = ProblemKind.FILE_NAME_LEAVES
@@ -53,7 +54,8 @@ def image_value_problems(
                     ProblemKind.IMAGE_SIZE,
                     f"{where} ({name})",
                     f"{key} is {image[key]!r}, not a whole number of pixels, at least 1",
-                    image_id=image["id"],
+                    f"write the file's; {FIX} does",
+                    image["id"],
                 )
 
 

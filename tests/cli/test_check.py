@@ -158,7 +158,9 @@ def test_mistakes_in_the_command(sound, tmp_path, capsys):
     assert complaint(sound, "--processes", "0") == "--processes 0: give 1 or more"
     assert complaint(sound, "--json", tmp_path) == f"--json {tmp_path}: is a folder"
     (tmp_path / "check.html").write_text("mine")
-    assert complaint(sound, "-o", tmp_path).startswith(f"{tmp_path}/check.html: exists and is no")
+    assert complaint(sound, "-o", tmp_path).startswith(
+        f"{tmp_path}/check.html: exists and bears no mark"
+    )
     assert "no.yaml" in complaint(sound, "--config-file", "no.yaml")
     with pytest.raises(SystemExit) as ended:
         check()

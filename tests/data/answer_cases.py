@@ -8,6 +8,7 @@ import json
 
 from resnext_det.data.needs import Needs
 from tests.data.annotation_answers import (
+    Case,
     all_of,
     as_lines,
     both,
@@ -389,3 +390,25 @@ CASES = (
         lambda _: f'{{"images": {"9" * 5000}}}',
     ),
 )
+
+_FIXES = {
+    "another `iscrowd`": "left",
+    "another size than the file on disk": "left",
+    "no annotations, in training": "left",
+    "`iscrowd` true or false": "mended",
+    "the three above with `DATASETS.DROP_BAD_BOXES True`": "mended",
+    "the same with `DATASETS.DROP_BAD_BOXES True`: clipped": "mended",
+    "the same with `DATASETS.DROP_BAD_BOXES True`, and where only boxes are read": "mended",
+}
+"""What becomes of a case in a mended copy, where it is not what `fix_of` takes it for."""
+
+
+def fix_of(case: Case) -> str:
+    """Returns what `resnext-det dataset check --fix` does of a case: mended, left or no copy."""
+    if case.what in _FIXES:
+        return _FIXES[case.what]
+    if case.answer in ("taken", "told"):
+        return ""
+    if case.group == "the file" or (case.group, case.what) == ("categories", "none"):
+        return "no copy"
+    return "left" if case.group == "masks" else "mended"

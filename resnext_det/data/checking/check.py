@@ -19,12 +19,19 @@ from resnext_det.data.checking.set_findings import (
 )
 from resnext_det.data.checking.subjects import CheckedSet
 from resnext_det.data.checking.twins import Twin, find_twins
+from resnext_det.data.coco_boxes import has_valid_outline
 from resnext_det.data.coco_problems import ProblemKind
 from resnext_det.data.coco_survey import survey
+from resnext_det.data.coco_values import is_outline
 from resnext_det.data.needs import BOXES, Needs
 from resnext_det.errors import UserError
 
-_DROPPED = {ProblemKind.BOX_SIZE, ProblemKind.BOX_OUTSIDE}
+_DROPPED = {
+    ProblemKind.BOX_SIZE,
+    ProblemKind.BOX_OUTSIDE,
+    ProblemKind.BOX_OVERHANG,
+    ProblemKind.POLYGON_POINTS,
+}
 _DETECTIONS = 100  # kept of an image by default, and scored (pycocotools, Params.maxDets)
 
 
@@ -45,6 +52,10 @@ class CheckOptions:
     drop_bad_boxes: bool = False
     trust_file_names: bool = False
     processes: int | None = None
+
+    def drops(self, entry: DatasetEntry) -> bool:
+        """Returns whether a run leaves unusable boxes of a set out."""
+        return self.drop_bad_boxes or entry.published
 
 
 @dataclass(frozen=True)
@@ -121,27 +132,48 @@ def annotation_findings(
     if path is None or not checked.is_read:
         return
     names = {image.image_id: image.name for image in checked.images}
+    for slip in checked.slips:
+        image = names.get(slip.image_id, "")
+        yield Finding(
+            checked.name, slip.kind.value, slip.where, slip.reason, "", image, slip.image_id
+        )
     content = _with_annotations(checked, training=training)
-    drops = options.drop_bad_boxes or checked.entry.published
-    problems = survey(
-        path.name,
-        content,
-        training=training,
-        needs=options.needs,
-        trust_file_names=options.trust_file_names,
-    )
-    for problem in problems:
-        overhangs = problem.kind == ProblemKind.BOX_OVERHANG
+    for problem in survey(path.name, content, training=training, needs=options.needs):
+        if problem.kind == ProblemKind.BOX_CORNERS and checked.entry.published:
+            continue
+        trusted = options.trust_file_names and problem.kind == ProblemKind.FILE_NAME_LEAVES
         yield Finding(
             checked.name,
             problem.kind.value,
             problem.where,
             problem.reason,
-            problem.advice,
+            "" if trusted else problem.advice,
             names.get(problem.image_id, ""),
             problem.image_id,
-            tolerated=drops and (overhangs or problem.kind in _DROPPED),
+            tolerated=trusted or (options.drops(checked.entry) and problem.kind in _DROPPED),
         )
+    if not options.needs.masks:
+        yield from _unoutlined(checked)
+
+
+def _unoutlined(checked: CheckedSet) -> Iterator[Finding]:
+    """Yields annotations that a detector of boxes leaves out for their polygons."""
+    assert checked.objects.rows is not None
+    rows = checked.objects.rows.tolist()
+    annotations = [checked.content["annotations"][row] for row in rows]
+    annotations = [a for a in annotations if is_outline(a.get("segmentation"))]
+    for annotation, outlined in zip(annotations, has_valid_outline(annotations), strict=True):
+        if not outlined:
+            yield Finding(
+                checked.name,
+                ProblemKind.POLYGON_POINTS.value,
+                f"annotation {annotation.get('id')}",
+                "has polygons of fewer than three points or an odd number of values alone, and is "
+                "left out, as Detectron2 does",
+                "leave its 'segmentation' out to have its box used, as --fix does",
+                image_id=annotation["image_id"],
+                tolerated=True,
+            )
 
 
 def _with_annotations(checked: CheckedSet, *, training: bool) -> Any:

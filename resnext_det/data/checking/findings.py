@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from resnext_det.data.coco_mending import SlipKind
 from resnext_det.errors import one_line
 
 EXAMPLES = 3
@@ -28,6 +29,7 @@ class CheckKind(Enum):
     CLASS_UNTRAINED = "class_untrained"
     CLASS_UNTESTED = "class_untested"
     CLASS_EMPTY = "class_empty"
+    CLASS_TWICE = "class_twice"
     LEAK_FILE = "leak_same_file"
     LEAK_PIXELS = "leak_same_pixels"
     LEAK_NEAR = "leak_near"
@@ -37,7 +39,8 @@ class CheckKind(Enum):
     TWIN_OTHER_CLASS = "twin_other_class"
 
 
-NOTES = frozenset(
+_SLIPS = frozenset(kind.value for kind in SlipKind)
+NOTES = _SLIPS | frozenset(
     kind.value
     for kind in (
         CheckKind.IMAGE_TURNED,
@@ -46,6 +49,7 @@ NOTES = frozenset(
         CheckKind.MANY_OBJECTS,
         CheckKind.CLASS_UNTESTED,
         CheckKind.CLASS_EMPTY,
+        CheckKind.CLASS_TWICE,
         CheckKind.TWIN_FILE,
         CheckKind.TWIN_PIXELS,
         CheckKind.TWIN_NEAR,
@@ -68,6 +72,7 @@ TITLES = {
     "class_untrained": "class tested on, but absent from the training set",
     "class_untested": "class trained on, but absent from a test set",
     "class_empty": "class without an object in any set",
+    "class_twice": "class name of several categories",
     "leak_same_file": "same file in two sets",
     "leak_same_pixels": "same pixels in two sets, in another file",
     "leak_near": "nearly the same picture in two sets",
@@ -75,8 +80,11 @@ TITLES = {
     "twin_same_pixels": "same pixels twice in a set, in another file",
     "twin_near": "nearly the same picture twice in a set",
     "twin_other_class": "same picture in two classes",
+    "number_as_text": "number written as text or with a point, mended in memory",
+    "id_given": "annotation without an id, mended in memory",
+    "separators": "file name with backslashes between folders, mended in memory",
 }
-"""Words for the kinds of `CheckKind`; others are shown with spaces for their underscores."""
+"""Words for the kinds of `CheckKind` and `SlipKind`; others have spaces for their underscores."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class Finding:
 
     Attributes:
         dataset: the name of the set.
-        kind: the value of a `ProblemKind` or a `CheckKind`.
+        kind: the value of a `ProblemKind`, a `SlipKind` or a `CheckKind`.
         where: the image, annotation or class, as "annotation 3"; empty for the whole set.
         reason: what is wrong, without the place.
         advice: how to mend it; may be empty.

@@ -1,4 +1,4 @@
-"""Ids of an annotation file put right: missing, repeated, of mixed types. Engine-neutral."""
+"""Ids of an annotation file put right: missing, repeated, mixed, too large. Engine-neutral."""
 
 from collections.abc import Iterable, Iterator
 from itertools import count
@@ -6,8 +6,10 @@ from typing import Any
 
 from resnext_det.data.checking.mend_log import MendLog
 from resnext_det.data.checking.mend_numbers import as_number
+from resnext_det.data.coco_checks import in_range
 
 Item = dict[str, Any]
+_SMALL = 2**62  # an id that leaves room for greater ones
 _SINGULAR = {"images": "image", "annotations": "annotation", "categories": "category"}
 
 
@@ -28,6 +30,7 @@ def mend_ids(content: dict[str, list[Item]], log: MendLog) -> None:
     annotations = content["annotations"]
     unused = _unused(item.get("id") for item in annotations)
     _give_ids("annotations", annotations, unused, log)
+    _shrink("annotations", annotations, unused, {}, log)
     _renumber("annotations", annotations, unused, log)
 
 
@@ -41,6 +44,7 @@ def _mend_category_ids(content: dict[str, list[Item]], log: MendLog) -> None:
             changed[_key(item["id"])] = item["id"] = found
     texts = [item for item in categories if isinstance(item.get("id"), str)]
     unused = _unused_of(content, "categories", "category_id")
+    _shrink("categories", categories, unused, changed, log)
     for item, new in zip(texts, unused, strict=False):
         log.renumber("categories", item["id"], new)
         log.add("id_alike", f"category {item.get('name')!r}")
@@ -58,6 +62,7 @@ def _mend_image_ids(content: dict[str, list[Item]], log: MendLog) -> None:
     unused = _unused_of(content, "images", "image_id")
     _give_ids("images", images, unused, log)
     changed: dict[Any, Any] = {}
+    _shrink("images", images, unused, changed, log)
     numbers = [item for item in images if isinstance(item["id"], int)]
     texts = [item for item in images if isinstance(item["id"], str)]
     if numbers and texts:
@@ -78,9 +83,11 @@ def _mend_image_ids(content: dict[str, list[Item]], log: MendLog) -> None:
 def _follow(item: Item, key: str, changed: dict[Any, Any], known: set[Any], log: MendLog) -> None:
     """Makes an annotation name what it named before the ids changed, or was meant to name."""
     value = item.get(key)
-    if _key(value) in changed:
-        item[key] = changed[_key(value)]
-    elif not _is_id(value) or value not in known:
+    followed = False
+    while _key(value) in changed:  # twice where a smaller number became a text
+        item[key] = value = changed[_key(value)]
+        followed = True
+    if not followed and (not _is_id(value) or value not in known):
         # 5.0 and "5" mean 5 where there is no other.
         for other in (_whole(value), str(value) if isinstance(value, int) else None):
             if other is not None and other in known:
@@ -128,6 +135,21 @@ def _give_ids(section: str, items: list[Item], unused: Iterator[int], log: MendL
         log.add("id_given", f"{_SINGULAR[section]} {item['id']}")
 
 
+def _shrink(
+    section: str, items: list[Item], unused: Iterator[int], changed: dict[Any, Any], log: MendLog
+) -> None:
+    """Gives a new id for each one beyond 64 bits; entries that share one go on to do so."""
+    made: dict[int, int] = {}
+    for item in items:
+        old = item.get("id")
+        if isinstance(old, int) and not in_range(old):
+            if old not in made:
+                made[old] = changed[_key(old)] = next(unused)
+                log.renumber(section, old, made[old])
+            log.add("id_range", f"{_SINGULAR[section]} {old} is {made[old]}")
+            item["id"] = made[old]
+
+
 def _renumber(section: str, items: list[Item], unused: Iterator[int], log: MendLog) -> None:
     """Gives a new id to every entry whose id another one before it has."""
     taken: set[Any] = set()
@@ -148,9 +170,10 @@ def _unused_of(content: dict[str, list[Item]], section: str, key: str) -> Iterat
 
 
 def _unused(ids: Iterable[Any]) -> Iterator[int]:
-    """Returns whole numbers above every id that is one, or is the text of one."""
-    found = (_whole(value) for value in ids)
-    return count(1 + max((value for value in found if value is not None), default=0))
+    """Returns whole numbers above every small id that is one, or is the text of one."""
+    whole = {value for value in map(_whole, ids) if value is not None}
+    first = 1 + max((value for value in whole if value < _SMALL), default=0)
+    return (value for value in count(first) if value not in whole)
 
 
 def _whole(value: Any) -> int | None:
@@ -158,7 +181,9 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     number = as_number(value)
-    return int(number) if number is not None and number == int(number) else None
+    if number is None or number != int(number) or not in_range(int(number)):
+        return None
+    return int(number)
 
 
 def _is_id(value: Any) -> bool:

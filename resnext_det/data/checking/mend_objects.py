@@ -5,7 +5,7 @@ from typing import Any
 
 from resnext_det.data.checking.mend_log import MendLog
 from resnext_det.data.checking.mend_numbers import as_number
-from resnext_det.data.coco_boxes import OVERHANG
+from resnext_det.data.coco_boxes import OVERHANG, has_four_numbers, seem_corners
 from resnext_det.data.coco_values import is_outline
 
 Item = dict[str, Any]
@@ -13,7 +13,12 @@ _SHORTEST = 6  # numbers of a polygon: three points
 
 
 def mend_objects(
-    content: dict[str, list[Item]], log: MendLog, *, masks: bool, doubtful: Collection[Any] = ()
+    content: dict[str, list[Item]],
+    log: MendLog,
+    *,
+    masks: bool,
+    doubtful: Collection[Any] = (),
+    published: bool = False,
 ) -> None:
     """Mends every annotation, after ids and images; those without a usable box are taken out.
 
@@ -23,16 +28,22 @@ def mend_objects(
         masks: whether masks are needed: a segmentation that is none then stays, because leaving
             it out would only make it another problem.
         doubtful: ids of images whose size is not sure: boxes are not clipped to it.
+        published: its boxes are known to be x, y, width, height.
     """
     sizes = {
         item["id"]: None if item["id"] in doubtful else (item["width"], item["height"])
         for item in content["images"]
     }
     kept = []
+    corners = not published and seem_corners(content)
     for item in content["annotations"]:
         _mend_crowd(item, log)
         _mend_outline(item, log, masks=masks)
         old = _plain_area(item)
+        if corners and has_four_numbers(item):
+            x, y, right, bottom = item["bbox"]
+            log.add("box_corners", f"annotation {item['id']}: {item['bbox']}")
+            item["bbox"] = [x, y, right - x, bottom - y]
         if _mend_box(item, sizes[item["image_id"]], log):
             _mend_area(item, old, log)
             kept.append(item)

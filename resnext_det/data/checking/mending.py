@@ -20,12 +20,14 @@ from typing import Any
 from resnext_det.data.checking.check import CheckOptions, CheckResult, annotation_findings
 from resnext_det.data.checking.findings import CheckKind, Finding
 from resnext_det.data.checking.image_findings import image_findings
+from resnext_det.data.checking.mend_entries import mend_entries
 from resnext_det.data.checking.mend_ids import mend_ids
 from resnext_det.data.checking.mend_images import KnownImages, mend_images
 from resnext_det.data.checking.mend_log import MendLog
 from resnext_det.data.checking.mend_numbers import without_nan
 from resnext_det.data.checking.mend_objects import mend_objects
 from resnext_det.data.checking.open_sets import set_of_content
+from resnext_det.data.checking.set_findings import nothing_to_train
 from resnext_det.data.checking.subjects import CheckedSet
 from resnext_det.errors import UserError, one_line
 from resnext_det.file_digests import sha256_of
@@ -108,14 +110,25 @@ def _mend_set(
     known = KnownImages(checked.entry.image_root, _facts_by_name(checked))
     content = None
     if checked.is_read:
-        content = mended_content(checked.content, known, log, masks=options.needs.masks)
+        for slip in checked.slips:
+            log.add(slip.kind.value, f"{slip.where}: {slip.reason}")
+        content = mended_content(
+            checked.content,
+            known,
+            log,
+            masks=options.needs.masks,
+            published=checked.entry.published,
+        )
     if content is None:
         kind = CheckKind.UNREADABLE.value
-        left = (Finding(checked.name, kind, str(source), "cannot be mended: see its problems"),)
+        reason, advice = "cannot be mended", "see its problems"
+        left = (Finding(checked.name, kind, str(source), reason, advice),)
         return Mended(checked.name, source, None, log, left)
     copied = set_of_content(checked.entry, content, trust_file_names=options.trust_file_names)
     copied.facts = [known.facts[image.name] for image in copied.images]
     left = [*annotation_findings(copied, options, training=training), *image_findings(copied)]
+    if training and not checked.entry.published:
+        left += nothing_to_train(copied)
     mended = Mended(
         checked.name,
         source,
@@ -142,7 +155,12 @@ def _write(folder: Path, mended: Mended, content: dict[str, Any]) -> None:
 
 
 def mended_content(
-    original: Any, known: KnownImages, log: MendLog, *, masks: bool = False
+    original: Any,
+    known: KnownImages,
+    log: MendLog,
+    *,
+    masks: bool = False,
+    published: bool = False,
 ) -> dict[str, Any] | None:
     """Returns a mended copy of what an annotation file holds.
 
@@ -151,6 +169,7 @@ def mended_content(
         known: its images.
         log: takes what was done.
         masks: whether masks are needed.
+        published: its boxes are known to be x, y, width, height.
 
     Returns:
         COCO content; None where no list of images or categories, or nothing of one, is left.
@@ -169,7 +188,8 @@ def mended_content(
     _mend_class_names(content["categories"], log)
     mend_ids(content, log)
     doubtful = mend_images(content, known, log)
-    mend_objects(content, log, masks=masks, doubtful=doubtful)
+    mend_objects(content, log, masks=masks, doubtful=doubtful, published=published)
+    mend_entries(content, log)
     return content if content["images"] and content["categories"] else None
 
 

@@ -1,7 +1,6 @@
 """Sets opened for a check, whatever is wrong with them. Engine-neutral."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,9 @@ from resnext_det.data.checking.readers import FileReader, SourceReader
 from resnext_det.data.checking.subjects import CheckedSet, Objects, SetImage
 from resnext_det.data.classification_forms import load_classification_set
 from resnext_det.data.coco_checks import sound_items
+from resnext_det.data.coco_mending import Slip, mend, mend_separators
 from resnext_det.data.coco_values import is_length
+from resnext_det.data.file_names import leaves_folder, name_flaw
 from resnext_det.data.packed import PackedList
 from resnext_det.errors import UserError
 from resnext_det.json_files import read_json
@@ -50,8 +51,11 @@ def open_set(
     except UserError as error:
         reason = str(error).removeprefix(f"{entry.json_file}: ")
         kind = CheckKind.UNREADABLE.value
-        return _empty(entry), [Finding(entry.name, kind, str(entry.json_file), reason)]
-    return set_of_content(entry, content, trust_file_names=trust_file_names), []
+        where, advice = str(entry.json_file), "write or copy it anew"
+        return _empty(entry), [Finding(entry.name, kind, where, reason, advice)]
+    # As a run does before it looks at anything: what it mends in memory is no problem.
+    slips = [*mend(content), *mend_separators(entry.image_root, content)]
+    return set_of_content(entry, content, slips, trust_file_names=trust_file_names), []
 
 
 def _open_classification(entry: DatasetEntry) -> tuple[CheckedSet, list[Finding]]:
@@ -82,15 +86,26 @@ def _empty(entry: DatasetEntry) -> CheckedSet:
 
 
 def set_of_content(
-    entry: DatasetEntry, content: Any, *, trust_file_names: bool = False
+    entry: DatasetEntry,
+    content: Any,
+    slips: Sequence[Slip] = (),
+    *,
+    trust_file_names: bool = False,
 ) -> CheckedSet:
-    """Returns a detection set of what an annotation file holds, as far as it makes sense."""
+    """Returns a detection set of what an annotation file holds, as far as it makes sense.
+
+    Args:
+        entry: where it lies.
+        content: what the file holds.
+        slips: of it, mended already.
+        trust_file_names: open images whose names leave the image folder.
+    """
     images = _images(content)
     categories = {item["id"]: str(item["name"]) for item in sound_items(content, "categories")}
     ids = sorted(categories)
     places = {image.image_id: place for place, image in reversed(list(enumerate(images)))}
     paths = [
-        _path(entry.image_root, image.name) if trust_file_names or _stays(image.name) else ""
+        "" if leaves_folder(image.name) and not trust_file_names else _path(entry, image)
         for image in images
     ]
     return CheckedSet(
@@ -101,6 +116,7 @@ def set_of_content(
         ids,
         FileReader(PackedList(paths)),
         content=content,
+        slips=slips,
     )
 
 
@@ -110,7 +126,7 @@ def _images(content: Any) -> list[SetImage]:
     found = []
     for item in items if isinstance(items, list) else ():
         name = item.get("file_name") if isinstance(item, dict) else None
-        if not isinstance(name, str) or not Path(name).name or "\0" in name:
+        if not isinstance(name, str) or name_flaw(name):
             continue
         image_id = item.get("id")
         known = image_id if isinstance(image_id, int | str) else None
@@ -180,11 +196,5 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and -_HUGE < value < _HUGE
 
 
-def _stays(name: str) -> bool:
-    """Returns whether a name can only mean something below the image folder."""
-    path = Path(name)
-    return not path.is_absolute() and ".." not in path.parts
-
-
-def _path(folder: Path, name: str) -> str:
-    return str(folder / name)
+def _path(entry: DatasetEntry, image: SetImage) -> str:
+    return str(entry.image_root / image.name)

@@ -1,5 +1,6 @@
 """What sets tell beside each other: classes absent or different, twins. Engine-neutral."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from resnext_det.data.checking.findings import CheckKind, Finding
@@ -28,7 +29,8 @@ def nothing_to_train(checked: CheckedSet) -> Iterator[Finding]:
     """Yields a finding on a set to train on whose images have no usable object."""
     if checked.is_read and checked.is_detection and checked.objects.iscrowd.all():
         reason = "no image has a usable object, so there is nothing to train on"
-        yield Finding(checked.name, CheckKind.NOTHING_TO_TRAIN.value, "", reason)
+        advice = "name a set with objects first"
+        yield Finding(checked.name, CheckKind.NOTHING_TO_TRAIN.value, "", reason, advice)
 
 
 def object_findings(checked: CheckedSet, most: int) -> Iterator[Finding]:
@@ -55,6 +57,8 @@ def object_findings(checked: CheckedSet, most: int) -> Iterator[Finding]:
 def class_findings(sets: Sequence[CheckedSet], facts: Sequence[SetFacts]) -> Iterator[Finding]:
     """Yields categories that differ, and classes that a set lacks; the first set is trained on."""
     train, *tests = sets
+    for checked in sets:
+        yield from _repeated_names(checked)
     for test in tests:
         yield from _differing(train, test)
     used = [{name for name, count in fact.classes.items() if count.objects} for fact in facts]
@@ -80,6 +84,13 @@ def class_findings(sets: Sequence[CheckedSet], facts: Sequence[SetFacts]) -> Ite
             if number not in having and test.images:
                 reason = f"has objects in {train.name}, but none in {test.name}"
                 yield Finding(test.name, CheckKind.CLASS_UNTESTED.value, where, reason)
+
+
+def _repeated_names(checked: CheckedSet) -> Iterator[Finding]:
+    for name, count in Counter(checked.class_names).items():
+        if checked.is_detection and count > 1:
+            reason = f"stands for {count} categories, each of which is a class of its own"
+            yield Finding(checked.name, CheckKind.CLASS_TWICE.value, f"class '{name}'", reason)
 
 
 def _differing(train: CheckedSet, test: CheckedSet) -> Iterator[Finding]:

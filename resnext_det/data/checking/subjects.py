@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.checking.image_facts import ImageFacts, ImageReader
+from resnext_det.data.coco_mending import Slip
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class CheckedSet:
         category_ids: class number -> id in the file; empty for classification.
         reader: decodes the images.
         is_read: whether it could be opened at all.
-        content: of the annotation file; None for classification.
+        content: of the annotation file, its slips mended; None for classification.
+        slips: what a run mends of it in memory.
         facts: of each image, after they were decoded.
     """
 
@@ -71,6 +73,7 @@ class CheckedSet:
     reader: ImageReader
     is_read: bool = True
     content: Any = None
+    slips: Sequence[Slip] = ()
     facts: list[ImageFacts] = field(default_factory=list)
 
     @property
