@@ -4,11 +4,11 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from resnext_det.cli import complexity, dataset, design, report, reproduce, train, weights
+from resnext_det.cli import complexity, dataset, design, doctor, report, reproduce, train, weights
 from resnext_det.cli.errors import report_errors
 
 DESCRIPTION = "ResNeXt: classifiers, detectors and the data they are trained on."
-VERBS = (complexity, dataset, design, report, reproduce, train, weights)
+VERBS = (complexity, dataset, design, doctor, report, reproduce, train, weights)
 
 
 class _Parser(argparse.ArgumentParser):

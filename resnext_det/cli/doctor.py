@@ -1,0 +1,93 @@
+"""The verb that looks whether this machine is fit for runs. Engine-neutral."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.text import Text
+
+from resnext_det.cli.printing import add_json, check_json, write_json
+from resnext_det.doctor.examine import Examination, Patient, as_json, examine
+from resnext_det.doctor.findings import Finding, Verdict
+from resnext_det.errors import UserError, one_line
+
+DESCRIPTION = (
+    "Look whether this machine is fit for runs: versions, Detectron2, CUDA, data folders, disk, "
+    "memory, and one forward pass. Takes seconds and leaves nothing behind."
+)
+EPILOG = "Exit status: 0 nothing but notes, 1 problems found, 2 a mistake in the command."
+STDOUT = "-"
+_STYLES = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.PROBLEM: "bold red"}
+_SUBJECT, _VERDICT = 14, 9  # columns of the first two
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the verb to `resnext-det`."""
+    parser = subparsers.add_parser(
+        "doctor", help=DESCRIPTION, description=DESCRIPTION, epilog=EPILOG
+    )
+    what = "where runs are to be written (output)"
+    parser.add_argument(
+        "-o", "--output", metavar="FOLDER", type=Path, default=Path("output"), help=what
+    )
+    what = "of the forward pass, as cpu or cuda:1 (a GPU where there is one)"
+    parser.add_argument("--device", metavar="DEVICE", help=what)
+    add_json(parser, "everything that was found (-: on stdout, instead of the text)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Looks, and says what was found.
+
+    Returns:
+        The exit status: 0; 1 where there are problems.
+
+    Raises:
+        UserError: `--device` is none of torch's, or the JSON cannot be written.
+    """
+    to_stdout = args.json == STDOUT
+    if not to_stdout:
+        check_json(args.json)
+    _check_device(args.device)
+    found = examine(Patient(args.output, args.device))
+    if to_stdout:
+        print(json.dumps(as_json(found), indent=1, sort_keys=True, allow_nan=False))
+    else:
+        print_examination(Console(), found)
+        write_json(args.json, as_json(found))
+    return 1 if found.verdict is Verdict.PROBLEM else 0
+
+
+def print_examination(console: Console, examination: Examination) -> None:
+    """Prints each subject with its findings below each other, and advice below its finding."""
+    before = ""
+    for subject, finding in examination.findings:
+        _print(console, "" if subject == before else subject, finding)
+        before = subject
+    problems, notes = examination.count(Verdict.PROBLEM), examination.count(Verdict.NOTE)
+    console.print()
+    took = f"in {examination.seconds:.1f} s"
+    console.print(f"{problems} problem(s), {notes} note(s), {took}", highlight=False)
+
+
+def _print(console: Console, subject: str, finding: Finding) -> None:
+    line = Text()
+    line.append(subject.ljust(_SUBJECT), "bold")
+    line.append(str(finding.verdict).ljust(_VERDICT), _STYLES[finding.verdict])
+    indent = _SUBJECT + _VERDICT
+    width = max(20, console.width - indent)
+    body = Text(one_line(finding.text))
+    if finding.advice:
+        body.append("\n→ " + one_line(finding.advice))
+    for number, part in enumerate(body.wrap(console, width, overflow="fold")):
+        part.rstrip()
+        console.print((line if number == 0 else Text(" " * indent)) + part, highlight=False)
+
+
+def _check_device(name: str | None) -> None:
+    try:
+        torch.device(name or "cpu")
+    except RuntimeError as error:
+        raise UserError(f"--device {name}: no device of torch's; give cpu or cuda:0") from error
