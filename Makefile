@@ -12,7 +12,7 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg \
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup detectron2 quickstart test test-fast test-slow lint format clean clean-venv
+.PHONY: help setup detectron2 quickstart test test-fast test-slow lint audit format clean clean-venv
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ lint: setup  ## Check style, import contracts, types and spelling
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright --project pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/codespell
+
+audit: setup  ## Look for known weaknesses in all packages that are pinned or installed
+	$(BIN)/python -m tools.audit
 
 format: setup  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only .
