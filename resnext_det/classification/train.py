@@ -56,7 +56,7 @@ from resnext_det.training.from_config import (
 )
 from resnext_det.training.hooks import run_outcome
 from resnext_det.training.result import RESULT, write_result
-from resnext_det.training.run_directory import RunStart, open_run, write_config
+from resnext_det.training.run_directory import Resume, RunStart, open_run, write_config
 from resnext_det.training.run_folder import hold_run_folder
 from resnext_det.weights.config_of_weights import apply_to_config
 from resnext_det.weights.load import check_class_names, load_weights
@@ -86,14 +86,14 @@ class _Built:
 
 
 def train_classifier(
-    loaded: LoadedConfig, datasets: Mapping[str, DatasetEntry], *, resume: bool = False
+    loaded: LoadedConfig, datasets: Mapping[str, DatasetEntry], *, resume: Resume = False
 ) -> dict[str, Any]:
     """Trains a classifier, evaluates it and writes Detectron2's files and `result.json`.
 
     Args:
         loaded: the config and which keys the user gave.
         datasets: the data sets named on the command line, by name.
-        resume: continue the run in OUTPUT_DIR.
+        resume: continue the run in OUTPUT_DIR; "auto": where there is one, else start it.
 
     Returns:
         What `result.json` holds; {} outside the main process.
@@ -110,7 +110,7 @@ def train_classifier(
 
 
 def _train_in_folder(
-    job: ClassificationJob, notes: Sequence[str], began: float, *, resume: bool
+    job: ClassificationJob, notes: Sequence[str], began: float, *, resume: Resume
 ) -> dict[str, Any]:
     """Does what `train_classifier` does, in a folder that this run alone writes to."""
     output_dir = Path(job.cfg.OUTPUT_DIR)

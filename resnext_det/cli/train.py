@@ -11,9 +11,11 @@ from resnext_det.config import LoadedConfig, task_of
 from resnext_det.data.catalog import DatasetEntry, entries_by_name, parse_data_argument
 from resnext_det.engines.base import EngineName
 from resnext_det.engines.detection import DetectionJob, evaluate_detector, train_detector
+from resnext_det.errors import UserError
 from resnext_det.training.device import check_device, computes_on_gpus
 from resnext_det.training.launch import launch
 from resnext_det.training.place import TIMEOUT, Request
+from resnext_det.training.run_directory import Resume
 
 DESCRIPTION = "Train or evaluate a classifier or a detector from one config file."
 
@@ -31,7 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     config_help = "a path or resnext_det://NAME, .yaml or (Detectron2's LazyConfig) .py"
     add("--config-file", required=True, metavar="FILE", help=config_help)
     add("--engine", choices=("auto", "d2", "portable"), default="auto", help="detection engine")
-    add("--resume", action="store_true", help="continue the run in OUTPUT_DIR")
+    goes_on = parser.add_mutually_exclusive_group()
+    resume_help = "continue the run in OUTPUT_DIR"
+    goes_on.add_argument("--resume", action="store_true", help=resume_help)
+    auto_help = "continue the run in OUTPUT_DIR, or start it where it has no checkpoint yet"
+    goes_on.add_argument(
+        "--auto-resume", dest="resume", action="store_const", const="auto", help=auto_help
+    )
     add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, do not train")
     data_help = (
         "a data set: NAME=annotations.json:images/ (a panoptic one goes on with "
@@ -68,7 +76,9 @@ def run(args: argparse.Namespace) -> int:
     named = {"DATASETS.TRAIN": train, "DATASETS.TEST": test}
     names = {key: [entry.name for entry in entries] for key, entries in named.items() if entries}
     source = ConfigSource(args.config_file, tuple(args.opts), names)
-    source.check_words(resume=args.resume)
+    if args.eval_only and args.resume == "auto":
+        raise UserError("--eval-only trains nothing: --resume evaluates the newest checkpoint")
+    source.check_words(resume=args.resume is True)
     loaded = source.load(args.engine)
     check_device(loaded.cfg)  # before the data are read, which can take a while
     request = Request(
@@ -89,7 +99,7 @@ def run_task(
     loaded: LoadedConfig,
     datasets: Mapping[str, DatasetEntry],
     engine_name: EngineName,
-    resume: bool,
+    resume: Resume,
     eval_only: bool,
 ) -> None:
     """Runs the config's task in this process.
@@ -99,12 +109,14 @@ def run_task(
         loaded: what it says, and where its keys came from.
         datasets: the data sets named on the command line, by name.
         engine_name: auto, d2 or portable; classification needs none.
-        resume: continue the run in OUTPUT_DIR.
+        resume: continue the run in OUTPUT_DIR; "auto": where there is one, else start it.
         eval_only: evaluate instead of training.
     """
     if task_of(loaded.cfg) == "classification":
-        classify = evaluate_classifier if eval_only else train_classifier
-        classify(loaded, datasets, resume=resume)
+        if eval_only:
+            evaluate_classifier(loaded, datasets, resume=bool(resume))
+        else:
+            train_classifier(loaded, datasets, resume=resume)
         return
     detect = evaluate_detector if eval_only else train_detector
     detect(source.engine(engine_name), DetectionJob(loaded, datasets, resume))

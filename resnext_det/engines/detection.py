@@ -38,7 +38,13 @@ from resnext_det.training.from_config import (
 from resnext_det.training.hooks import run_outcome
 from resnext_det.training.log import start_logging
 from resnext_det.training.result import write_result
-from resnext_det.training.run_directory import RunStart, open_run, trained_weights, write_config
+from resnext_det.training.run_directory import (
+    Resume,
+    RunStart,
+    open_run,
+    trained_weights,
+    write_config,
+)
 from resnext_det.training.run_folder import clear_run_folder, hold_run_folder
 from resnext_det.weights.config_of_weights import apply_to_config
 from resnext_det.weights.load import check_class_names, load_weights, require_head
@@ -55,12 +61,12 @@ class DetectionJob:
     Attributes:
         loaded: the config, and which keys the user gave.
         datasets: the data sets named on the command line, by name.
-        resume: continue the run in OUTPUT_DIR.
+        resume: continue the run in OUTPUT_DIR; "auto": where there is one, else start it.
     """
 
     loaded: LoadedConfig
     datasets: Mapping[str, DatasetEntry]
-    resume: bool
+    resume: Resume
 
 
 def train_detector(engine: Engine, job: DetectionJob) -> None:
@@ -71,7 +77,7 @@ def train_detector(engine: Engine, job: DetectionJob) -> None:
     """
     engine.check_config(job.loaded.cfg)
     check_training(job.loaded.cfg)
-    if not job.resume:
+    if job.resume is not True:
         check_weights(job.loaded.cfg)
     train = read_train_set(job.loaded.cfg, job.datasets)
     tests = read_test_sets(job.loaded.cfg, job.datasets)
@@ -140,7 +146,7 @@ def _evaluate_in_folder(
     loaded = job.loaded
     start_logging(loaded.cfg.OUTPUT_DIR)
     clear_run_folder(loaded.cfg.OUTPUT_DIR)
-    weights = _read_weights(trained_weights(loaded.cfg, resume=job.resume))
+    weights = _read_weights(trained_weights(loaded.cfg, resume=bool(job.resume)))
     assert weights is not None
     first = next(iter(tests.values()))
     check_class_names(weights, first.class_names, first.entry.json_file)

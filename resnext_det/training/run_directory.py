@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fvcore.common.config import CfgNode
 
@@ -20,6 +20,10 @@ from resnext_det.training.run_folder import clear_run_folder
 from resnext_det.training.same_run import as_weights_set, check_resumable
 from resnext_det.training.usable import Usable, find_usable
 from resnext_det.whole_files import write_text_safe
+
+Resume = bool | Literal["auto"]
+"""Continue the run in OUTPUT_DIR; "auto": where there is one, else start it."""
+BEST_BEFORE = f"{BEST}_before.pth"
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +51,7 @@ def open_run(
     cfg: CfgNode,
     output_dir: str | Path,
     *,
-    resume: bool,
+    resume: Resume,
     engine: str,
     notes: Sequence[str] = (),
     user_given: Collection[str] | None = None,
@@ -62,7 +66,9 @@ def open_run(
     Args:
         cfg: the configuration.
         output_dir: the folder, cfg.OUTPUT_DIR.
-        resume: continue the run there; otherwise there must be none.
+        resume: continue the run there; otherwise there must be none; "auto" does what fits. With
+            "auto" the best model of a run that came to no checkpoint is kept beside, as
+            model_best_before.pth.
         engine: "portable", "d2" or "classification"; another one's run is not continued.
         notes: `LoadedConfig.notes`, logged once there is a log.
         user_given: dotted keys that the user gave; of the others, those that weights may have set
@@ -79,6 +85,8 @@ def open_run(
     start_logging(folder)
     clear_run_folder(folder)
     found = find_usable(folder)
+    if found is None and resume == "auto" and is_main():
+        _keep_best_before(folder)
     if found is not None:
         _mend_marker(folder, found)
         if _is_finished(cfg, folder, found):
@@ -151,7 +159,9 @@ def settle_seed(cfg: CfgNode, earlier: int | None = None) -> CfgNode:
     return settled
 
 
-def _check_intent(folder: Path, resume: bool) -> None:
+def _check_intent(folder: Path, resume: Resume) -> None:
+    if resume == "auto":
+        return
     if holds_run(folder):
         if not resume:
             latest = latest_checkpoint(folder)
@@ -169,7 +179,18 @@ def _check_intent(folder: Path, resume: bool) -> None:
     if resume:
         raise UserError(
             f"--resume: {folder} holds no checkpoint to continue; leave --resume out to "
-            "start from MODEL.WEIGHTS"
+            "start from MODEL.WEIGHTS, or give --auto-resume, which does what fits"
+        )
+
+
+def _keep_best_before(folder: Path) -> None:
+    """Lets a run that starts overwrite no best model of one that came to no checkpoint."""
+    best = folder / f"{BEST}.pth"
+    if best.is_file():
+        best.replace(folder / BEST_BEFORE)
+        _warn(
+            f"{folder}: a run there ended before its first checkpoint; its best model is kept as "
+            f"{BEST_BEFORE}, and the run starts at iteration 0"
         )
 
 

@@ -27,6 +27,20 @@ def test_resume_with_weights_is_a_contradiction(capsys, mode, weights):
     )
 
 
+def test_auto_resume_may_name_what_the_run_starts_from(capsys):
+    message = refusal(capsys, "--auto-resume", "MODEL.WEIGHTS", "a.pth", "DATASETS.TRAIN", "[]")
+    assert "is empty: name a data set" in message
+
+
+def test_auto_resume_is_for_training(capsys):
+    assert refusal(capsys, "--auto-resume", "--eval-only", "MODEL.WEIGHTS", "a.pth") == (
+        "--eval-only trains nothing: --resume evaluates the newest checkpoint"
+    )
+    with pytest.raises(SystemExit, match="2"):
+        main(["--config-file", CONFIG, "--resume", "--auto-resume"])
+    assert "not allowed with argument --resume" in capsys.readouterr().err
+
+
 def test_weights_in_the_file_are_where_the_run_began(capsys, tmp_path):
     config = tmp_path / "a.yaml"
     config.write_text(f"_BASE_: {CONFIG}\nMODEL: {{WEIGHTS: a.pth, DEVICE: cpu}}\n")

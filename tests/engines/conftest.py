@@ -14,6 +14,7 @@ from resnext_det.config import load_config
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.engines.base import Engine, resolve_engine
 from resnext_det.engines.detection import DetectionJob
+from resnext_det.training.run_directory import Resume
 
 NUM_IMAGES, WIDTH, HEIGHT = 6, 96, 64
 
@@ -81,7 +82,7 @@ class Bench:
     config: Path
     folder: Path
 
-    def job(self, name: str, *overrides: object, resume: bool = False) -> DetectionJob:
+    def job(self, name: str, *overrides: object, resume: Resume = False) -> DetectionJob:
         """Returns a job that writes into `folder / name`."""
         words = [str(word) for word in overrides]
         loaded = load_config(str(self.config), ["OUTPUT_DIR", str(self.folder / name), *words])

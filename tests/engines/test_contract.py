@@ -117,6 +117,20 @@ def test_resume_without_a_checkpoint_is_refused(engine: Engine, bench: Bench) ->
         train_detector(engine, bench.job("run", resume=True))
 
 
+def test_auto_resume_starts_from_the_weights_and_goes_on_from_the_checkpoint(
+    engine: Engine, bench: Bench
+) -> None:
+    train_detector(engine, bench.job("earlier", "DATASETS.TEST", "[]"))
+    weights = bench.folder / "earlier" / "model_final.pth"
+    words = ("MODEL.WEIGHTS", weights, "DATASETS.TEST", "[]")
+    train_detector(engine, bench.job("whole", *words, resume="auto"))
+    bench.cut("whole", "model_0000002.pth", "cut")
+    train_detector(engine, bench.job("cut", *words, resume="auto"))
+    one, other = (_final_weights(bench.folder / name) for name in ("whole", "cut"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert "Resuming from" in (bench.folder / "cut" / "log.txt").read_text()
+
+
 def test_a_second_start_in_the_same_folder_is_refused(engine: Engine, bench: Bench) -> None:
     train_detector(engine, bench.job("run"))
     with pytest.raises(UserError, match=r"already holds a run .* add --resume to continue it"):

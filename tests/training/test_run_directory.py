@@ -27,6 +27,39 @@ def test_resume_without_a_checkpoint_is_refused(cfg):
         open_run(cfg, cfg.OUTPUT_DIR, resume=True, engine="portable")
 
 
+def test_auto_resume_starts_where_there_is_no_checkpoint_and_goes_on_where_there_is(cfg, tiny_net):
+    for _ in range(2):  # the second finds what a run leaves that came to no checkpoint
+        start = open_run(cfg, cfg.OUTPUT_DIR, resume="auto", engine="portable")
+        assert (start.start_iteration, start.checkpoint, start.finished) == (0, None, False)
+    path = save(cfg, tiny_net, 4, seed=3)
+    start = open_run(cfg, cfg.OUTPUT_DIR, resume="auto", engine="portable")
+    assert (start.start_iteration, start.checkpoint, start.finished) == (5, path, False)
+
+
+def test_auto_resume_keeps_the_best_model_of_a_run_without_a_checkpoint(
+    cfg, tiny_net, tmp_path, caplog
+):
+    best = Checkpointer(cfg.OUTPUT_DIR)
+    best.save_best(tiny_net, 2, {"metric": "top1", "value": 1.0, "iteration": 2})
+    before = (tmp_path / "run/model_best.pth").read_bytes()
+    for resume in (True, False):
+        assert "model_best.pth of a run that ended before" in refusal(cfg, resume=resume)
+    with caplog.at_level(logging.WARNING):
+        start = open_run(cfg, cfg.OUTPUT_DIR, resume="auto", engine="portable")
+    assert (start.start_iteration, start.checkpoint) == (0, None)
+    assert (tmp_path / "run/model_best_before.pth").read_bytes() == before
+    assert not (tmp_path / "run/model_best.pth").exists()
+    assert "its best model is kept as model_best_before.pth" in caplog.text
+
+
+def test_auto_resume_leaves_the_best_model_of_a_run_that_goes_on(cfg, tiny_net, tmp_path):
+    save(cfg, tiny_net, 4, seed=3)
+    best = Checkpointer(cfg.OUTPUT_DIR)
+    best.save_best(tiny_net, 2, {"metric": "top1", "value": 1.0, "iteration": 2})
+    open_run(cfg, cfg.OUTPUT_DIR, resume="auto", engine="portable")
+    assert (tmp_path / "run/model_best.pth").is_file()
+
+
 def test_a_used_folder_without_resume_is_refused_with_both_mends(cfg, tiny_net):
     save(cfg, tiny_net, 4)
     with pytest.raises(UserError, match=r"model_0000004.pth.*--resume.*another OUTPUT_DIR"):
