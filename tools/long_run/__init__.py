@@ -1,0 +1,1 @@
+"""Long runs whose memory and handles are watched. Engine-neutral."""
