@@ -60,7 +60,8 @@ def plan_kills(count: int, seed: int) -> list[Kill]:
     """
     draw = random.Random(seed)
     aimed: tuple[Aim, ...] = ("checkpoint", "evaluation", "start-up")
-    aims: list[Aim] = ["uniform"] * (count - count // 2)
+    uniform: Aim = "uniform"
+    aims = [uniform] * (count - count // 2)
     aims += [aimed[number % 3] for number in range(count // 2)]
     draw.shuffle(aims)
     return [

@@ -39,8 +39,8 @@ def differences(whole: Path, cut: Path) -> list[str]:
             found.append(f"{name}: other bytes")
     found += unlike(told(whole), told(cut), "metrics.json")
     results = [json.loads((folder / "result.json").read_text()) for folder in (whole, cut)]
-    kept = [{key: result.get(key) for key in _RESULT} for result in results]
-    return [*found, *unlike(*kept, "result.json")]
+    one, other = ({key: result.get(key) for key in _RESULT} for result in results)
+    return [*found, *unlike(one, other, "result.json")]
 
 
 def names(folder: Path) -> set[str]:
@@ -50,7 +50,7 @@ def names(folder: Path) -> set[str]:
     return {name for name in found if not name.startswith(_FREE_NAMES)}
 
 
-def told(folder: Path) -> list[dict[str, float]]:
+def told(folder: Path) -> list[dict[str, Any]]:
     """Returns the lines of metrics.json in their order, without what depends on the start."""
     return [
         {key: line[key] for key in ("iteration", "lr")} if _MEDIANS & line.keys() else line

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from resnext_det.training.checkpoint_file import DamagedCheckpointError, load_checkpoint
 from resnext_det.training.newest import latest_checkpoint
@@ -84,12 +84,12 @@ def evaluations_since(folder: Path, before: Before) -> int:
     return sum(line["iteration"] >= first for line in evaluations(folder))
 
 
-def evaluations(folder: Path) -> list[dict[str, float | None]]:
+def evaluations(folder: Path) -> list[dict[str, Any]]:
     """Returns the lines of metrics.json that evaluations wrote, a torn last line left out."""
     return [line for line in curves(folder) if "data_time" not in line]
 
 
-def curves(folder: Path) -> list[dict[str, float]]:
+def curves(folder: Path) -> list[dict[str, Any]]:
     """Returns the lines of metrics.json, a torn last line left out."""
     path = folder / "metrics.json"
     found = []

@@ -33,7 +33,7 @@ def growth(done: Sequence[int], mib: Sequence[float], bound: float = BOUND_MIB) 
     pairs = [(x / 1000, y) for x, y in zip(done, mib, strict=True) if x >= half]
     if len({x for x, _ in pairs}) < 3:
         raise ValueError("a fit needs at least three samples in the second half")
-    fit = linregress([x for x, _ in pairs], [y for _, y in pairs])
+    fit: Any = linregress([x for x, _ in pairs], [y for _, y in pairs])
     significant = bool(fit.slope > float(t.ppf(_LEVEL, len(pairs) - 2)) * fit.stderr)
     return {
         "mib_per_1000": round(float(fit.slope), 4),
