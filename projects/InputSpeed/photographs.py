@@ -7,8 +7,9 @@ size are cut out of larger ones, unscaled, so that they stay as sharp and as noi
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from resnext_det.data.image_files import open_rgb
 from resnext_det.errors import UserError
 
 LONG, SHORT = 500, 375
@@ -36,8 +37,7 @@ def make_photographs(source: Path, target: Path, count: int) -> list[Path]:
         raise UserError(f"{source}: no photograph in it ({', '.join(SUFFIXES)})")
     paths = []
     for number in range(count):
-        with Image.open(found[number % len(found)]) as image:
-            window = cut_window(ImageOps.exif_transpose(image).convert("RGB"), number)
+        window = cut_window(open_rgb(str(found[number % len(found)])), number)
         path = target / f"class{number % CLASSES}" / f"{number:04d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         window.save(path, quality=QUALITY, subsampling="4:2:0")

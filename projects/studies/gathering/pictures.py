@@ -7,12 +7,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
-
 from projects.studies.gathering.comparisons import files_of
 from projects.studies.gathering.rows import FinishedCell
 from projects.studies.grid import Grid
 from projects.studies.test_sets import ScoredSet
+from resnext_det.data.file_names import leaves_folder
+from resnext_det.data.image_files import open_rgb
 from resnext_det.evaluation.results_json import RESULTS_FILE, read_results
 from resnext_det.statistics.images import largest_differences
 
@@ -55,7 +55,7 @@ def picture_entries(
         pictures.append(
             {
                 "file_name": image["file_name"],
-                **_reduced(test_set.entry.image_root / image["file_name"], image),
+                **reduced_copy(test_set.entry.image_root, image),
                 "truth": _boxes(content["annotations"], found.image_id, names),
                 "sides": [
                     {"model": label, "seed": seed, "score": round(score, 1), "boxes": shown}
@@ -79,16 +79,23 @@ def _boxes(records: Records, image_id: Hashable, names: Mapping[Any, str]) -> li
     ]
 
 
-def _reduced(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+def reduced_copy(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an image's width and height, and a smaller copy of it as a data: address.
 
-    Of an image that is no longer there the boxes alone can be drawn, in the size that its `entry`
-    of the annotation file states.
+    Of an image that is no longer there, or whose name leaves the folder, the boxes alone can be
+    drawn, in the size that the annotation file states.
+
+    Args:
+        folder: of the images.
+        entry: of the image, as the annotation file has it.
+
+    Raises:
+        UnreadableImage: it is broken or too large.
     """
-    if not path.is_file():
+    path = folder / entry["file_name"]
+    if leaves_folder(entry["file_name"]) or not path.is_file():
         return {"width": entry["width"], "height": entry["height"], "address": None}
-    with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
+    image = open_rgb(str(path))
     size = {"width": image.width, "height": image.height}
     image.thumbnail((SIDE, SIDE))
     file = io.BytesIO()

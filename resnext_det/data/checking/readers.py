@@ -11,7 +11,7 @@ from resnext_det.data.exact_decoding import ExactDecoder
 from resnext_det.data.image_files import open_rgb
 from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.packed import PackedList
-from resnext_det.data.pillow_opening import readable
+from resnext_det.data.pillow_opening import open_still, readable
 from resnext_det.data.plain_files import read_image_file
 from resnext_det.errors import UserError
 
@@ -100,7 +100,7 @@ def _read(path: str) -> bytes:
 def _orientation(data: bytes) -> int:
     """Returns the EXIF orientation, 1 where there is none that means something."""
     try:
-        with readable(), Image.open(BytesIO(data)) as image:
+        with readable(), open_still(BytesIO(data)) as image:
             found = image.getexif().get(_ORIENTATION, 1)
     except UnreadableImage:
         return 1
