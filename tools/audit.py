@@ -64,19 +64,27 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def packages(pins: str, installed: Mapping[str, str]) -> list[str]:
-    """Returns NAME==VERSION of all that is to be looked at, pins and other versions installed.
+def packages(pins: str, installed: Mapping[str, str]) -> list[list[str]]:
+    """Returns NAME==VERSION of all that is to be looked at, in rounds.
+
+    pip-audit takes a package once. So the first round has the pins and what is installed beside
+    them, and a second one, where it is needed, what is installed in another version than pinned.
 
     Args:
         pins: the text of constraints.txt.
         installed: package -> version.
     """
-    found = {line.strip() for line in pins.splitlines() if line.strip() and line[0] != "#"}
+    lines = (line.strip() for line in pins.splitlines() if line.strip() and line[0] != "#")
+    pinned = {canonical(name): version for name, _, version in (p.partition("==") for p in lines)}
     # 2.15.0+cu132 is 2.15.0 to an index: what follows says who built it.
-    found |= {f"{name}=={version.partition('+')[0]}" for name, version in installed.items()}
-    split = (pin.partition("==") for pin in found)
-    named = {(canonical(name), version) for name, _, version in split}
-    return [f"{name}=={version}" for name, version in sorted(named) if name not in NOT_PUBLISHED]
+    here = {canonical(name): version.partition("+")[0] for name, version in installed.items()}
+    others = {n: version for n, version in here.items() if pinned.get(n, version) != version}
+    rounds = (_wanted(here | pinned), _wanted(others))
+    return [names for names in rounds if names]
+
+
+def _wanted(versions: Mapping[str, str]) -> list[str]:
+    return [f"{name}=={versions[name]}" for name in sorted({*versions} - {*NOT_PUBLISHED})]
 
 
 def read_ignored(text: str) -> list[str]:
@@ -183,23 +191,27 @@ def judge(answers: Sequence[Mapping[str, Any]]) -> tuple[list[Advisory], list[st
     return advisories, skipped
 
 
-def main(tool: Sequence[str] | None = None) -> int:
+def main(tool: Sequence[str] | None = None, installed: Mapping[str, str] | None = None) -> int:
     """Looks, and says what was found.
 
     Args:
         tool: the command of pip-audit; installed where it is None.
+        installed: package -> version; what this interpreter has where it is None.
 
     Returns:
         The exit status; see the module's first lines.
     """
-    installed = {dist.name: dist.version for dist in metadata.distributions() if dist.name}
-    wanted = packages(PINS.read_text(), installed)
+    if installed is None:
+        installed = {found.name: found.version for found in metadata.distributions() if found.name}
+    rounds = packages(PINS.read_text(), installed)
     try:
         ignored = read_ignored(IGNORED.read_text())
-        answers = ask(install() if tool is None else tool, wanted, ignored)
+        command = install() if tool is None else tool
+        answers = [answer for wanted in rounds for answer in ask(command, wanted, ignored)]
         advisories, skipped = judge(answers)
     except NotAskedError as error:
-        print(f"audit: NOT AUDITED, nobody could be asked about {len(wanted)} packages: {error}")
+        count = sum(map(len, rounds))
+        print(f"audit: NOT AUDITED, nobody could be asked about {count} packages: {error}")
         return 0
     except FaultError as error:
         print(f"audit: cannot look: {error}", file=sys.stderr)

@@ -35,19 +35,21 @@ def stand_in(folder: Path, *answers, stderr="", status=0) -> list[str]:
 
 
 def test_nothing_is_known(tmp_path, capsys):
-    assert audit.main(stand_in(tmp_path, SOUND, UNKNOWN)) == 0
+    assert audit.main(stand_in(tmp_path, SOUND, UNKNOWN), {"nvidia_nvtx": "13.2+x"}) == 0
     printed = capsys.readouterr()
     assert printed.out == (
         "audit: 1 packages looked at, 1 not known to the service: 0 known weaknesses\n"
     )
     assert printed.err == ""
     asked = (tmp_path / "asked.txt").read_text().split()
-    assert {line for line in asked if line.startswith("pyyaml==")}
+    assert "nvidia-nvtx==13.2" in asked
+    assert [line for line in asked if line.startswith("pyyaml==")]
+    assert len({line.partition("==")[0] for line in asked}) == len(asked)
     assert not any("resnext" in line or "detectron" in line or "+" in line for line in asked)
 
 
 def test_something_is_known(tmp_path, capsys):
-    assert audit.main(stand_in(tmp_path, SOUND, WEAK, status=1)) == 1
+    assert audit.main(stand_in(tmp_path, SOUND, WEAK, status=1), {}) == 1
     printed = capsys.readouterr()
     assert printed.out == "audit: 2 packages looked at: 1 known weaknesses\n"
     assert printed.err == "  pillow 13.0.0: CVE-1, mended in 13.0.1, 14.0.0\n"
@@ -64,7 +66,7 @@ def test_something_is_known(tmp_path, capsys):
     ids=["no route", "refused", "late", "down"],
 )
 def test_nobody_answers(stderr, tmp_path, capsys):
-    assert audit.main(stand_in(tmp_path, stderr=stderr, status=1)) == 0
+    assert audit.main(stand_in(tmp_path, stderr=stderr, status=1), {}) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("audit: NOT AUDITED, nobody could be asked about ")
     assert printed.out.rstrip().endswith(stderr.splitlines()[-1])
@@ -72,7 +74,7 @@ def test_nobody_answers(stderr, tmp_path, capsys):
 
 
 def test_an_index_without_advisories(tmp_path, capsys):
-    assert audit.main(stand_in(tmp_path, UNKNOWN)) == 0
+    assert audit.main(stand_in(tmp_path, UNKNOWN), {}) == 0
     assert "NOT AUDITED" in capsys.readouterr().out
 
 
@@ -84,7 +86,7 @@ def test_a_network_that_swallows_everything(tmp_path, capsys, monkeypatch):
 
 def test_a_fault_of_ours_is_no_silence(tmp_path, capsys):
     stderr = "pip-audit: error: unrecognized arguments: --desk"
-    assert audit.main(stand_in(tmp_path, stderr=stderr, status=2)) == 2
+    assert audit.main(stand_in(tmp_path, stderr=stderr, status=2), {}) == 2
     assert capsys.readouterr().err == f"audit: cannot look: {stderr}\n"
 
 
@@ -92,11 +94,11 @@ def test_advisories_that_are_passed_over(tmp_path, capsys, monkeypatch):
     ignored = tmp_path / "ignored.txt"
     monkeypatch.setattr(audit, "IGNORED", ignored)
     ignored.write_text("# why\nCVE-9 only on Windows\n")
-    assert audit.main(stand_in(tmp_path, SOUND)) == 0
+    assert audit.main(stand_in(tmp_path, SOUND), {}) == 0
     assert "1 advisories passed over (see ignored.txt)" in capsys.readouterr().out
     assert "--ignore-vuln CVE-9" in (tmp_path / "words.txt").read_text()
     ignored.write_text("CVE-9\n")
-    assert audit.main(stand_in(tmp_path, SOUND)) == 2
+    assert audit.main(stand_in(tmp_path, SOUND), {}) == 2
     assert "ignored.txt: CVE-9 stands there without a reason" in capsys.readouterr().err
 
 
@@ -107,11 +109,10 @@ def test_the_list_of_the_repository_has_reasons():
 def test_pins_and_what_is_installed_beside_them():
     installed = {"Torch": "2.15.0+cu132", "nvidia_nvtx": "13.2", "Jinja2": "3.0", "detectron2": "0"}
     assert audit.packages("# a\n\ntorch==2.15.0\nJinja2==3.1\n", installed) == [
-        "jinja2==3.0",
-        "jinja2==3.1",
-        "nvidia-nvtx==13.2",
-        "torch==2.15.0",
+        ["jinja2==3.1", "nvidia-nvtx==13.2", "torch==2.15.0"],
+        ["jinja2==3.0"],
     ]
+    assert audit.packages("torch==2.15.0\n", {"torch": "2.15.0"}) == [["torch==2.15.0"]]
 
 
 def test_an_index_that_is_silent_while_installing(tmp_path, monkeypatch):
