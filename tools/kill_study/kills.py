@@ -60,9 +60,8 @@ def plan_kills(count: int, seed: int) -> list[Kill]:
     """
     draw = random.Random(seed)
     aimed: tuple[Aim, ...] = ("checkpoint", "evaluation", "start-up")
-    uniform: Aim = "uniform"
-    aims = [uniform] * (count - count // 2)
-    aims += [aimed[number % 3] for number in range(count // 2)]
+    half = count // 2
+    aims: list[Aim] = [aimed[place % 3] if place < half else "uniform" for place in range(count)]
     draw.shuffle(aims)
     return [
         Kill(aim, "main" if number % 3 == 2 else "group", draw.random(), draw.randrange(3))

@@ -57,7 +57,8 @@ def watch(
     found: list[Sample] = []
     while process.poll() is None:
         try:
-            found.append(_sample(process.pid, folder, count_done(), time.monotonic() - began))
+            sample = _sample(process.pid, folder, count_done(), time.monotonic() - began)
+            found += [sample] if sample.main_mib else []  # none where it has just ended
         except (OSError, ValueError):  # it is just ending
             continue
         finally:
