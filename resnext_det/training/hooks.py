@@ -41,7 +41,8 @@ class CheckpointHook:
         loop.keep("periodic_checkpoints", self._kept)
 
     def before_training(self) -> None:
-        """Has nothing to do."""
+        """Deletes what the run that is continued was killed before it deleted."""
+        self._kept.settle()
 
     def after_iteration(self, iteration: int) -> None:
         """Saves where it is time to, and deletes what is older."""

@@ -53,3 +53,13 @@ class KeptCheckpoints:
         """Takes back what `state_dict` gave; names that no run writes are left out."""
         names = [str(name) for name in state["written"]]
         self._written = [name for name in names if PERIODIC.fullmatch(name)]
+
+    def settle(self) -> None:
+        """Deletes what a killed run had not come to; call it when the state is back.
+
+        Names of files that are gone would else stand in the next checkpoints.
+        """
+        if self._count:
+            self._old += self._written[: -self._count]
+            self._written = self._written[-self._count :]
+        self.prune()

@@ -1,7 +1,7 @@
 """What a run tells while it trains: metrics.json, boards, progress. Engine-neutral."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class RunWriter:
         boards: Sequence[Board] = (),
         console: Console | None = None,
     ) -> None:
+        self._start = start
         self._max_iter = max_iter
         self._epoch_of_one = epoch_of_one
         self._boards = boards
@@ -108,8 +109,15 @@ class RunWriter:
         log_line(iteration, self._max_iter, line)
 
     def record_evaluation(self, iteration: int, metrics: Mapping[str, float | None]) -> None:
-        """Writes an evaluation's metrics ("bbox/AP", "top1", …), null where there is none."""
-        self._write_line(iteration, {**metrics, **self._epoch(iteration)})
+        """Writes an evaluation's metrics ("bbox/AP", "top1", …), null where there is none.
+
+        A run that was killed after its last evaluation makes that once more: its line takes the
+        place of the earlier one.
+        """
+        scalars = {**metrics, **self._epoch(iteration)}
+        if iteration < self._start:
+            self._metrics.remove(iteration, {*scalars, "iteration"})
+        self._write_line(iteration, scalars)
 
     def record_pictures(self, iteration: int, pictures: Pictures) -> None:
         """Hands pictures to the boards, which show them at once; without any does nothing."""
@@ -138,11 +146,20 @@ class _Lines:
 
     def __init__(self, path: Path, start: int) -> None:
         self._path = path
-        lines = _lines(path)
-        kept = [line for line in lines if _iteration_of(line) < start]
-        if kept != lines or not path.is_file():
-            write_text_safe(path, "".join(f"{line}\n" for line in kept))
+        self._keep(lambda line: _iteration_of(line) < start)
         self._file = path.open("a")
+
+    def remove(self, iteration: int, names: Set[str]) -> None:
+        """Removes the lines of an iteration that hold scalars of these names and no others."""
+        self._file.close()
+        self._keep(lambda line: _iteration_of(line) != iteration or {*json.loads(line)} != names)
+        self._file = self._path.open("a")
+
+    def _keep(self, stays: Callable[[str], bool]) -> None:
+        lines = _lines(self._path)
+        kept = [line for line in lines if stays(line)]
+        if kept != lines or not self._path.is_file():
+            write_text_safe(self._path, "".join(f"{line}\n" for line in kept))
 
     def write(self, line: str) -> None:
         try:

@@ -1,11 +1,14 @@
 """SOLVER.KEEP_CHECKPOINTS: the newest stay, and nothing of anybody else goes. Engine-neutral."""
 
+import copy
+
 import pytest
 
+from resnext_det.config import with_values
 from resnext_det.training.checkpoint import load_checkpoint
 from resnext_det.training.keeping import KeptCheckpoints
 from resnext_det.whole_files import write_safe
-from tests.training.runs import Interrupted, train
+from tests.training.runs import Interrupted, assert_equal, train
 
 
 def files(tmp_path):
@@ -57,6 +60,27 @@ def test_a_crash_before_deleting_is_made_good(tmp_path):
     again.will_write("model_0000005")
     again.prune()
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_run_had_not_deleted_goes_when_it_goes_on(short, norm_net, tmp_path):
+    with pytest.raises(Interrupted):
+        train(short, norm_net, interrupt_after=5)
+    path = tmp_path / "run/model_0000001.pth"  # as where the kill came before the deletion
+    write_safe(path, {})
+    train(with_values(short, {"SOLVER.MAX_ITER": 7}), norm_net, resume=True)
+    assert not path.exists()
+
+
+def test_checkpoints_of_a_resumed_run_name_the_same_files(short, norm_net, tmp_path):
+    whole = with_values(short, {"OUTPUT_DIR": str(tmp_path / "whole")})
+    train(whole, copy.deepcopy(norm_net))
+    for after in (3, 5, 7):
+        with pytest.raises(Interrupted):
+            train(short, norm_net, resume=after > 3, interrupt_after=after)
+    train(short, norm_net, resume=True)
+    for name in ("model_0000007", "model_0000009", "model_final"):
+        contents = [load_checkpoint(tmp_path / run / f"{name}.pth") for run in ("whole", "run")]
+        assert_equal(*contents)
 
 
 def test_names_that_no_run_writes_are_never_deleted(tmp_path):

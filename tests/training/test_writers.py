@@ -49,6 +49,20 @@ def test_resuming_removes_the_lines_that_are_done_again(tmp_path):
     assert [line["iteration"] for line in read(tmp_path)] == [19, 39, 59, 79, 99]
 
 
+def test_an_evaluation_that_is_made_once_more_is_told_once(tmp_path):
+    with RunWriter(tmp_path, 0, 20) as writer:
+        record(writer, range(20))
+        writer.record_evaluation(9, {"top1": 40.0})
+        writer.record_evaluation(19, {"top1": 50.0})
+        writer.record_evaluation(19, {"320/top1": 60.0})
+    before = read(tmp_path)
+    for _ in range(2):  # killed before result.json was written, and again
+        with RunWriter(tmp_path, 20, 20) as writer:
+            writer.record_evaluation(19, {"top1": 50.0})
+            writer.record_evaluation(19, {"320/top1": 60.0})
+    assert read(tmp_path) == before
+
+
 def test_epochs_stand_beside_iterations(tmp_path, caplog):
     # 4 images of 120 in each iteration: 50 iterations are 200 / 120 epochs
     with caplog.at_level("INFO"), RunWriter(tmp_path, 0, 50, epoch_of_one=4 / 120) as writer:
