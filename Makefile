@@ -12,7 +12,7 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg \
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup detectron2 quickstart test test-fast test-slow lint audit format clean clean-venv
+.PHONY: help setup detectron2 quickstart test test-fast test-slow fuzz lint audit format clean clean-venv
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,11 @@ test-fast: setup  ## The same without the slow tests
 
 test-slow: setup  ## The slow tests alone
 	$(PYTEST) --run-slow -m slow $(ARGS)
+
+fuzz: setup  ## Fuzz what reads strangers' files for 30 minutes: output/fuzzing.json
+	-@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check -c $(VENV)/constraints.txt atheris
+	$(BIN)/python -m tests.fuzzing --seconds 450 --json output/fuzzing.json $(ARGS)
 
 lint: setup  ## Check style, import contracts, types and spelling
 	$(BIN)/ruff check .

@@ -9,6 +9,9 @@ from resnext_det.errors import UserError
 # Detectron2 reads null here as "no value of its own: as SOLVER.WEIGHT_DECAY".
 NULLABLE = frozenset({"SOLVER.WEIGHT_DECAY_BIAS", "SOLVER.WEIGHT_DECAY_NORM"})
 
+_LARGEST = 2**63
+_ITEMS = (str, bool, int, float, list, type(None))
+
 
 def coerce(value: Any, default: Any, *, key: str, where: str) -> Any:
     """Check a value against the default of its key.
@@ -32,6 +35,7 @@ def coerce(value: Any, default: Any, *, key: str, where: str) -> Any:
         value = _unquote(value) if isinstance(default, str) else parse_text(value)
     if value is None and key in NULLABLE:
         return None
+    value = _plain(value, key=key, where=where)
     if isinstance(default, float) and type(value) is int:
         return float(value)
     if isinstance(default, (list, tuple)) and isinstance(value, (list, tuple)):
@@ -44,7 +48,7 @@ def coerce(value: Any, default: Any, *, key: str, where: str) -> Any:
 def _coerce_items(value: Any, default: Any, *, key: str, where: str) -> list[Any]:
     """A list, its items checked against the default's first item where there is one."""
     if not default:
-        return _to_lists(value)
+        return value
     items = []
     for item in value:
         item = parse_text(item) if isinstance(item, str) and _is_number(default[0]) else item
@@ -55,8 +59,21 @@ def _coerce_items(value: Any, default: Any, *, key: str, where: str) -> list[Any
     return items
 
 
-def _to_lists(value: Any) -> Any:
-    return [_to_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
+def _plain(value: Any, *, key: str, where: str) -> Any:
+    """A value with lists for its tuples, and nothing in them that YAML could not write back.
+
+    Raises:
+        UserError: a whole number beyond 64 bits, or an item such as 1j.
+    """
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise UserError(f"{where}: {key} has a whole number beyond 64 bits")
+    if not isinstance(value, (list, tuple)):
+        return value
+    items = [_plain(item, key=key, where=where) for item in value]
+    for item in items:
+        if not isinstance(item, _ITEMS):
+            raise UserError(f"{where}: an item of {key} is a {type(item).__name__}")
+    return items
 
 
 def _is_number(value: Any) -> bool:

@@ -13,6 +13,7 @@ from resnext_det.config.keys import add_keys
 from resnext_det.errors import UserError
 
 CLASSIFIER = "ImageClassifier"
+_LONGEST = 200  # letters of a name for which a like one is sought
 
 
 def get_cfg() -> CfgNode:
@@ -84,15 +85,22 @@ def with_values(cfg: CfgNode, changes: Mapping[str, Any]) -> CfgNode:
     return changed
 
 
-def nearest(name: str, candidates: Iterable[str]) -> str | None:
+def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The candidate most like `name`, or None where nothing is close.
 
     Case does not count. For dotted keys the right last name in the wrong group wins
     (`MODEL.BASE_LR` -> `SOLVER.BASE_LR`) over a like spelling of the whole.
+
+    Args:
+        name: what was written; of one of more than 200 letters nothing is close.
+        candidates: the names that there are.
+        cutoff: how alike they have to be, 0 … 1.
     """
+    if len(name) > _LONGEST:  # comparing takes as long as the name
+        return None
     known = sorted(set(candidates))
     folded = {candidate.lower(): candidate for candidate in reversed(known)}
-    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=cutoff)
     last = name.lower().rsplit(".", 1)[-1]
     same_last = [c for c in folded if c.rsplit(".", 1)[-1] == last]
     if same_last:
@@ -118,6 +126,6 @@ def task_of(cfg: CfgNode) -> Literal["classification", "detection"]:
     name = cfg.MODEL.META_ARCHITECTURE
     if name == CLASSIFIER:
         return "classification"
-    if difflib.SequenceMatcher(None, name.lower(), CLASSIFIER.lower()).ratio() > 0.8:
+    if nearest(name, [CLASSIFIER], cutoff=0.8):
         raise UserError(f"MODEL.META_ARCHITECTURE: {name!r} is unknown; {CLASSIFIER!r} is meant?")
     return "detection"

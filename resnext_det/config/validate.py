@@ -91,6 +91,8 @@ def _problems(cfg: CfgNode) -> Iterator[str]:
             yield f"{key} is {value}; it has to be {limit}"
     yield from _pixel_problems(cfg)
     yield from backbone_problems(cfg)
+    if not all(map(math.isfinite, cfg.SOLVER.STEPS)):
+        yield f"SOLVER.STEPS is {list(cfg.SOLVER.STEPS)}; each is the number of an iteration"
     if list(cfg.SOLVER.STEPS) != sorted(cfg.SOLVER.STEPS):
         yield f"SOLVER.STEPS is {list(cfg.SOLVER.STEPS)}; the steps have to ascend"
     yield from solver_problems(cfg)

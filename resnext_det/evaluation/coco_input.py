@@ -110,8 +110,15 @@ def _dense_annotation(
         "category_id": category_rank[annotation["category_id"]],
         "bbox": [x, y, width, height],
         "area": area,
-        "iscrowd": int(annotation.get("iscrowd", 0)),
+        "iscrowd": _crowd(annotation.get("iscrowd", 0)),
     }
+
+
+def _crowd(value: Any) -> int:
+    """Returns 0 or 1; of other values the libraries make different things."""
+    if isinstance(value, str) or value not in (0, 1):
+        raise ValueError(f"iscrowd is {str(value)[:60]!r}, neither 0 nor 1")
+    return int(value)
 
 
 def distinct_names(category_ids: Sequence[Hashable], names: Sequence[str]) -> tuple[str, ...]:

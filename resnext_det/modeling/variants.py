@@ -84,7 +84,8 @@ def get_variant(name: str) -> Variant:
         )
     if name in by_name:
         return by_name[name]
-    close = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)
+    # Comparing takes as long as the name, which a config gives.
+    close = difflib.get_close_matches(name[:200], by_name, n=1, cutoff=0.0)
     raise UserError(
         f"no variant is named {name!r}; the nearest is {close[0]!r} "
         f"(list_variants() gives all {len(by_name)})"

@@ -129,7 +129,11 @@ def number(value: Any, place: str) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise MalformedError(f"{place} is {_kind(value)}, not a number")
-    if not math.isfinite(value):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number beyond any float
+        raise MalformedError(f"{place} is {_kind(value)}, which no float holds") from None
+    if not finite:
         raise MalformedError(f"{place} is {value}, not a finite number")
     return value
 

@@ -67,6 +67,10 @@ def test_a_number_for_a_null_default_is_a_float(value):
     ("value", "default", "message"),
     [
         ("fast", 0.1, r"a.yaml: GROUP.KEY is a float \(such as 0.1\), got the str 'fast'"),
+        (2**63, 1, "a.yaml: GROUP.KEY has a whole number beyond 64 bits"),
+        ("0x" + "f" * 4000, 0.5, "a.yaml: GROUP.KEY has a whole number beyond 64 bits"),
+        ([[1, -(2**64)]], [], "a.yaml: GROUP.KEY has a whole number beyond 64 bits"),
+        ("(1j, 2)", [], "a.yaml: an item of GROUP.KEY is a complex"),
         (1.5, 1, r"GROUP.KEY is an int \(such as 1\), got the float 1.5"),
         (True, 1, "got the bool True"),
         (True, 0.5, "is a float .* got the bool True"),

@@ -97,6 +97,10 @@ def test_nearest_of_nothing_is_none():
     assert nearest("", ("a", "b")) is None
 
 
+def test_nothing_is_near_a_name_that_takes_ages_to_compare():
+    assert nearest("SOLVER." * 100_000 + "BASE_LR", ("SOLVER.BASE_LR",)) is None
+
+
 @pytest.mark.parametrize(
     ("architecture", "task"),
     [
