@@ -9,6 +9,7 @@ status is 1. Needs atheris: pip install -e '.[fuzz]' -c constraints.txt.
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzzing", description=__doc__)
     parser.add_argument("harness", nargs="*", choices=(*NAMES, []), help="all where none is given")
     parser.add_argument("--seconds", type=int, default=450, help="for each")
+    parser.add_argument("--jobs", type=int, default=1, help="harnesses at a time")
     parser.add_argument("--json", type=Path, help="where the report goes")
     parser.add_argument("--keep", type=Path, default=Path("fuzz_failures"), help="failing inputs")
     arguments = parser.parse_args()
@@ -118,17 +121,17 @@ def main() -> int:
         return 2
     keep: Path = arguments.keep.resolve()
     keep.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for name in arguments.harness or NAMES:
-        rows.append(fuzz(name, arguments.seconds, keep))
-        print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    if not any(keep.iterdir()):
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        names = arguments.harness or NAMES
+        rows = list(pool.map(lambda name: fuzz(name, arguments.seconds, keep), names))
+    for row in rows:
+        print(", ".join(f"{key} {value}" for key, value in row.items()))
+    with contextlib.suppress(OSError):  # it holds what failed
         keep.rmdir()
     if arguments.json:
-        names = "".join(f" {name}" for name in arguments.harness)
+        words = [*arguments.harness, f"--seconds {arguments.seconds} --jobs {arguments.jobs}"]
         report = {
-            "command": f"python -m tests.fuzzing{names} --seconds {arguments.seconds} "
-            f"--json {arguments.json.name}",
+            "command": f"python -m tests.fuzzing {' '.join(words)} --json {arguments.json.name}",
             "limits": {
                 "cpu_seconds": LIMITS.seconds,
                 "mib": LIMITS.memory,

@@ -78,9 +78,9 @@ def mutate_value(draw: random.Random, value: Any) -> Any:
     for step in path[:-1]:
         parent = parent[step]
     key = path[-1]
-    draw.choice((_set, _set, _set, _near, _near, _copy, _copy, _drop, _repeat, _wrap, _key))(
-        draw, value, parent, key, places
-    )
+    draw.choice(
+        (_set, _set, _near, _near, _near, _near, _copy, _copy, _drop, _repeat, _wrap, _key)
+    )(draw, value, parent, key, places)
     return value
 
 
@@ -126,7 +126,16 @@ def _near(draw: random.Random, root: Any, parent: Any, key: Any, places: list[_P
         parent[key] = draw.choice((not old, int(bool(old)), None))
     elif isinstance(old, int | float):
         parent[key] = draw.choice(
-            (-old, old + 1, old - 1, old * 2, old * 1.0 if abs(old) < 1e300 else 0, str(old)[:400])
+            (
+                -old,
+                old + 1,
+                old - 1,
+                old * 2,
+                float(old) if abs(old) < 1e300 else 0,
+                round(draw.uniform(0, 60) * 2) / 2,
+                draw.randrange(4),
+                str(old)[:400],
+            )
         )
     elif isinstance(old, str):
         parent[key] = draw.choice((old[:-1], old + "x", old.upper(), old[::-1], old * 2))
