@@ -1,5 +1,6 @@
 """A small classifier and a small detector, run once on the device there is. Portable."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from resnext_det.config import load_config
 from resnext_det.doctor.findings import Finding, fine, note, problem, said
+from resnext_det.doctor.in_child import answer, look_in_child
 from resnext_det.engines.portable.from_config import detector_from_config
 from resnext_det.modeling import Classifier
 from resnext_det.structures import DetectionSample
@@ -17,21 +19,26 @@ _SIDE = 64  # pixels
 _SLOW = 5.0  # seconds; both take less than one on one core
 _ADVICE = "No run on this device will work before this does; see what is said above of cuda"
 
-Answer = Callable[[nn.Module, Tensor], list[Tensor]]
+Apply = Callable[[nn.Module, Tensor], list[Tensor]]
 
 
 def look(device: str | None) -> Iterator[Finding]:
+    """Runs both networks in a process of their own; see `run_both`."""
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    yield from look_in_child("networks", __name__, [chosen], _ADVICE)
+
+
+def run_both(device: str) -> Iterator[Finding]:
     """Runs both networks, newly initialised, on one image of random pixels.
 
     Args:
-        device: torch's name; None for a GPU where torch finds one, else the CPU.
+        device: torch's name of where.
     """
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    yield run("classifier", _classifier, _logits, chosen)
-    yield run("detector", _detector, _found, chosen)
+    yield run("classifier", _classifier, _logits, device)
+    yield run("detector", _detector, _found, device)
 
 
-def run(name: str, build: Callable[[], nn.Module], answer: Answer, device: str) -> Finding:
+def run(name: str, build: Callable[[], nn.Module], apply: Apply, device: str) -> Finding:
     """Runs a network and looks at what comes out.
 
     Off the CPU it runs twice, since the first pass also sets the device up.
@@ -39,7 +46,7 @@ def run(name: str, build: Callable[[], nn.Module], answer: Answer, device: str) 
     Args:
         name: of the network.
         build: makes it, on the CPU.
-        answer: (network, (3, H, W) uint8 image) -> all that comes out of it.
+        apply: (network, (3, H, W) uint8 image) -> all that comes out of it.
         device: torch's name of where.
     """
     try:
@@ -48,9 +55,9 @@ def run(name: str, build: Callable[[], nn.Module], answer: Answer, device: str) 
             network = build().to(device).eval()
             image = torch.randint(0, 256, (3, _SIDE, _SIDE), dtype=torch.uint8).to(device)
             if device != "cpu":
-                answer(network, image)
+                apply(network, image)
             began = time.perf_counter()
-            outputs = answer(network, image)
+            outputs = apply(network, image)
             finite = all(bool(torch.isfinite(output).all()) for output in outputs)
             seconds = time.perf_counter() - began  # a look at a value waits for the device
     except Exception as error:
@@ -82,3 +89,7 @@ def _logits(network: nn.Module, image: Tensor) -> list[Tensor]:
 def _found(network: nn.Module, image: Tensor) -> list[Tensor]:
     sample = DetectionSample(image, _SIDE, _SIDE, image_id=0, file_name="")
     return [part for found in network([sample]) for part in (found.boxes, found.scores)]
+
+
+if __name__ == "__main__":
+    answer(run_both(sys.argv[1]))

@@ -16,7 +16,7 @@ def plain(network, image):
 
 def test_both_networks_on_the_cpu():
     before = torch.random.get_rng_state()
-    found = list(forward_pass.look("cpu"))
+    found = list(forward_pass.run_both("cpu"))
     assert [finding.check for finding in found] == ["classifier", "detector"]
     assert all(finding.facts["finite"] for finding in found)
     assert torch.equal(torch.random.get_rng_state(), before)
