@@ -78,12 +78,19 @@ def _print(console: Console, subject: str, finding: Finding) -> None:
     line.append(str(finding.verdict).ljust(_VERDICT), _STYLES[finding.verdict])
     indent = _SUBJECT + _VERDICT
     width = max(20, console.width - indent)
-    body = Text(one_line(finding.text))
+    arrow = "→" if console.encoding.startswith("utf") else "->"
+    body = Text(_printable(console, finding.text))
     if finding.advice:
-        body.append("\n→ " + one_line(finding.advice))
+        body.append(f"\n{arrow} {_printable(console, finding.advice)}")
     for number, part in enumerate(body.wrap(console, width, overflow="fold")):
         part.rstrip()
         console.print((line if number == 0 else Text(" " * indent)) + part, highlight=False)
+
+
+def _printable(console: Console, text: str) -> str:
+    """Returns a line that the terminal's encoding takes, which may be what the doctor tells of."""
+    encoding = console.encoding
+    return one_line(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _check_device(name: str | None) -> None:

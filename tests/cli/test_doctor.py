@@ -71,6 +71,14 @@ def test_no_line_is_longer_than_the_terminal(width):
     assert max(map(len, printed.getvalue().splitlines())) <= width
 
 
+def test_a_terminal_that_takes_ascii_alone():
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    doctor.print_examination(Console(file=file, width=80), found(note("a", "ä.png", "Mend it")))
+    file.seek(0)
+    assert "\\xe4.png" in (text := file.read())
+    assert "-> Mend it" in text
+
+
 def test_json_on_stdout_is_all_there_is(examined, capsys):
     examined(FINE, PROBLEM)
     assert main(["doctor", "--json", "-"]) == 1
