@@ -6,9 +6,24 @@
 `resnext-det train` is the same command.
 """
 
+import os
+import signal
 import sys
+from types import FrameType
 
-from resnext_det.cli.train import main
+
+def leave_at_once(number: int, _: FrameType | None) -> None:
+    """Ends the process with EX_TEMPFAIL, while it has only begun to import its libraries."""
+    text = f"stopped by {signal.Signals(number).name} before training began, nothing is lost\n"
+    os.write(sys.stderr.fileno(), text.encode())
+    os._exit(75)
+
 
 if __name__ == "__main__":
+    if "--eval-only" not in sys.argv:
+        for each in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(each, leave_at_once)
+
+    from resnext_det.cli.train import main
+
     sys.exit(main())

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from resnext_det.errors import UserError, one_line
+from resnext_det.training.preemption import STATUS, Preempted
 
 
 def report_errors(verb: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
@@ -12,7 +13,8 @@ def report_errors(verb: Callable[[argparse.Namespace], int], args: argparse.Name
 
     Returns:
         What the verb returns; 2 after a mistake the user can mend; 3 when the loss is
-        no longer finite; 130 after an interrupt.
+        no longer finite; 75 where a training run was told to stop (see `preemption`);
+        130 after an interrupt.
     """
     try:
         return verb(args)
@@ -22,6 +24,10 @@ def report_errors(verb: Callable[[argparse.Namespace], int], args: argparse.Name
     except FloatingPointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
+    except Preempted as stopped:
+        if str(stopped):
+            print(stopped, file=sys.stderr)
+        return STATUS
     except KeyboardInterrupt:
         print("interrupted; continue a training run with --resume", file=sys.stderr)
         return 130

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from resnext_det.classification import evaluate_classifier, train_classifier
 from resnext_det.cli.errors import report_errors
@@ -15,6 +16,7 @@ from resnext_det.errors import UserError
 from resnext_det.training.device import check_device, computes_on_gpus
 from resnext_det.training.launch import launch
 from resnext_det.training.place import TIMEOUT, Request
+from resnext_det.training.preemption import handled
 from resnext_det.training.run_directory import Resume
 
 DESCRIPTION = "Train or evaluate a classifier or a detector from one config file."
@@ -68,7 +70,14 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         UserError: anything the user can mend, found before training where possible.
+        Preempted: training was told to stop by SIGTERM or SIGUSR1.
     """
+    with nullcontext() if args.eval_only else handled():
+        _run(args)
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
     apply_offline(args)
     train = [parse_data_argument(text) for text in args.train_data]
     test = [parse_data_argument(text) for text in args.test_data]
@@ -91,7 +100,6 @@ def run(args: argparse.Namespace) -> int:
     )
     given = (source, loaded, datasets, args.engine, args.resume, args.eval_only)
     launch(run_task, request, given)
-    return 0
 
 
 def run_task(
@@ -127,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 2 after a mistake the user can mend; 3 when the loss is no longer finite;
-        130 after an interrupt.
+        75 when training was told to stop and saved its state; 130 after an interrupt.
     """
     parser = argparse.ArgumentParser(
         prog="train_net.py",

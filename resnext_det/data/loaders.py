@@ -18,6 +18,7 @@ from resnext_det.data.packed import PackedList
 from resnext_det.data.samplers import BatchPlan, SampleKey, StandIns, aspect_groups, rank_chunk
 from resnext_det.data.set_aside import BrokenImage, SetAsideImages, first_readable
 from resnext_det.data.worker_endings import quiet_worker
+from resnext_det.data.worker_signals import deaf_worker, listens
 from resnext_det.errors import UserError
 
 Record = TypeVar("Record", bound="Named")
@@ -378,7 +379,7 @@ def make_batches(
         pin_memory=pin_memory,
         # Without one of its own, every pass draws from the global generator.
         generator=torch.Generator(),
-        worker_init_fn=quiet_worker,
+        worker_init_fn=deaf_worker if listens() else quiet_worker,
     )
     if set_aside is None:
         set_aside = SetAsideImages(cfg.DATASETS.MAX_BROKEN_IMAGES)

@@ -45,6 +45,7 @@ class Checkpointer:
         iteration: int,
         training_state: Mapping[str, Any] | None = None,
         training_model: nn.Module | None = None,
+        together: bool = True,
     ) -> Path:
         """Writes `name`.pth and then points `last_checkpoint` at it; the main process only.
 
@@ -54,6 +55,7 @@ class Checkpointer:
             iteration: the last finished iteration, counted from 0.
             training_state: what the loop needs to go on, entry by entry (optimizer, …).
             training_model: the weights to train on from, where they are others.
+            together: every process calls it, and waits until the file is there.
         """
         path = self.output_dir / f"{name}.pth"
         if is_main():
@@ -64,7 +66,8 @@ class Checkpointer:
             write_checkpoint(path, {**content, **(training_state or {}), **self._common})
             write_text_safe(self.output_dir / LAST, path.name)
             logging.getLogger(__name__).info("Saved checkpoint %s", path)
-        barrier()
+        if together:
+            barrier()
         return path
 
     def save_best(self, model: nn.Module, iteration: int, best: Mapping[str, Any]) -> None:

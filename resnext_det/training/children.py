@@ -23,6 +23,7 @@ import torch.multiprocessing as mp
 from resnext_det.errors import UserError
 from resnext_det.training import distributed
 from resnext_det.training.place import Place, Request
+from resnext_det.training.preemption import SIGNALS, STATUS, Preempted, current, handled
 from resnext_det.training.rendezvous import (
     find_store,
     host_store,
@@ -31,6 +32,7 @@ from resnext_det.training.rendezvous import (
     report_failure,
     reported_failure,
 )
+from resnext_det.training.together import say_left, stops_together
 from resnext_det.training.watch import END, GRACE, failed_elsewhere
 
 _KINDS = {"UserError": UserError, "FloatingPointError": FloatingPointError}
@@ -49,14 +51,19 @@ def run_children(fn: Callable[..., Any], args: tuple[Any, ...], request: Request
             on another machine.
         FloatingPointError: a process fails with one.
         RuntimeError: a process fails otherwise; with its traceback.
+        Preempted: a process was told to stop; this one passes the signal on, and waits for all.
     """
     store, address = _open(request)
     patience = 2 * GRACE
     try:
         if request.num_machines > 1:
             meet(store, "machine", request.machine_rank, request.num_machines, request.timeout)
-        _run(fn, args, request, store, address)
+        with current().finishing():  # the processes are told, and this one waits for them
+            _run(fn, args, request, store, address)
         patience = END
+    except Preempted:
+        say_left(store)
+        raise
     finally:
         part(store, request.num_machines - 1, hosts=request.machine_rank == 0, timeout=patience)
 
@@ -70,7 +77,7 @@ def _run(
 ) -> None:
     here = request.machine_rank
     with tempfile.TemporaryDirectory() as folder:
-        given = (fn, args, request, address, folder)
+        given = (fn, args, request, address, folder, current().installed)
         context: Any = mp.spawn(_child, given, nprocs=request.per_machine, join=False)
         processes: Sequence[BaseProcess] = context.processes
         try:
@@ -79,13 +86,16 @@ def _run(
             report_failure(store, "interrupted", here)
             _end(processes, patience=GRACE)
             raise
+        if any(process.exitcode == STATUS for process in processes):
+            _join(processes, END)  # the others end by themselves
         _join(processes, _PERIOD)  # a lost connection can show before the death behind it
         killed = _first_killed(processes)
         _end(processes, patience=0.0)
         if elsewhere is not None:
             raise UserError(f"a process on another machine has failed: {elsewhere}")
-        if any(process.exitcode for process in processes):
-            _raise_failure(Path(folder), killed, store, request)
+        statuses = [process.exitcode for process in processes]
+        if any(statuses):
+            _raise_failure(Path(folder), killed, store, request, stopped=STATUS in statuses)
 
 
 def _open(request: Request) -> tuple[dist.TCPStore, tuple[str, int]]:
@@ -106,9 +116,22 @@ def _child(
     request: Request,
     address: tuple[str, int],
     folder: str,
+    listens: bool,
 ) -> None:
-    """Is one of the processes."""
+    """Is one of the processes; `listens` to what tells it to stop."""
     _die_with_parent()
+    with handled() if listens else contextlib.nullcontext():
+        _be_child(local, fn, args, request, address, folder)
+
+
+def _be_child(
+    local: int,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    request: Request,
+    address: tuple[str, int],
+    folder: str,
+) -> None:
     place = Place(
         rank=request.machine_rank * request.per_machine + local,
         world_size=request.world_size,
@@ -118,17 +141,22 @@ def _child(
     )
     try:
         store = find_store(*address, request.timeout)
-        hosts = meet(store, "rank", place.rank, place.world_size, request.timeout)
         starter = f"--num-gpus {request.per_machine}"
         if request.num_machines > 1:
             starter += f" on {request.num_machines} machines"
-        distributed.join(
-            store, place, hosts, starter=starter, address=address, on_gpus=request.on_gpus
-        )
-        fn(*args)
+        with stops_together(store, place.rank):
+            hosts = meet(store, "rank", place.rank, place.world_size, request.timeout)
+            distributed.join(
+                store, place, hosts, starter=starter, address=address, on_gpus=request.on_gpus
+            )
+            fn(*args)
         dist.destroy_process_group()
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
+    except Preempted as stopped:
+        if str(stopped):
+            print(stopped, file=sys.stderr, flush=True)
+        sys.exit(STATUS)
     except Exception as error:
         kind = next((name for name, kind in _KINDS.items() if isinstance(error, kind)), "")
         text = str(error) if kind else traceback.format_exc()
@@ -147,10 +175,14 @@ def _die_with_parent() -> None:
 
 def _wait(processes: Sequence[BaseProcess], store: dist.Store, here: int) -> str | None:
     """Waits until all have ended or one has failed; returns what failed on another machine."""
+    passed_on = False
     while True:
         alive = [process for process in processes if process.exitcode is None]
         if not alive or any(process.exitcode for process in processes):
             return None
+        if current().wanted and not passed_on:
+            _send(alive, signal.Signals[current().signal])
+            passed_on = True
         connection.wait([process.sentinel for process in alive], timeout=_PERIOD)
         try:
             elsewhere = reported_failure(store, here)
@@ -173,15 +205,19 @@ def _end(processes: Sequence[BaseProcess], patience: float) -> None:
     with _deaf_to_interrupts():
         if patience:
             _join(processes, patience)
-            for process in processes:
-                if process.is_alive() and process.pid:
-                    os.kill(process.pid, signal.SIGINT)
+            _send(processes, signal.SIGINT)
             _join(processes, patience)
         for stop in (BaseProcess.terminate, BaseProcess.kill):
             for process in processes:
                 if process.is_alive():
                     stop(process)
             _join(processes, GRACE)
+
+
+def _send(processes: Sequence[BaseProcess], number: signal.Signals) -> None:
+    for process in processes:
+        if process.is_alive() and process.pid:
+            os.kill(process.pid, number)
 
 
 def _join(processes: Sequence[BaseProcess], seconds: float) -> None:
@@ -204,7 +240,12 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _raise_failure(
-    folder: Path, killed: tuple[int, str] | None, store: dist.Store, request: Request
+    folder: Path,
+    killed: tuple[int, str] | None,
+    store: dist.Store,
+    request: Request,
+    *,
+    stopped: bool,
 ) -> NoReturn:
     """Raises what ended the processes: the cause rather than what it did to the others."""
     here, first = request.machine_rank, request.machine_rank * request.per_machine
@@ -213,6 +254,9 @@ def _raise_failure(
         if kind:
             report_failure(store, text, here)
             raise _KINDS[kind](text)
+    early = killed is not None and killed[1] in [number.name for number in SIGNALS]
+    if current().installed and not reports and (early or (stopped and killed is None)):
+        raise Preempted  # early: before it listened, which is before anything was trained
     if killed is not None:
         memory = " (out of memory?)" if killed[1] == "SIGKILL" else ""
         line = f"the process of rank {first + killed[0]} was killed by {killed[1]}{memory}"

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from resnext_det.errors import UserError
 from resnext_det.training.machine import keep_freed_memory, name_interface, share_cores
 from resnext_det.training.place import Place
+from resnext_det.training.preemption import current
 from resnext_det.training.rendezvous import as_ranges
+from resnext_det.training.together import await_others
 
 T = TypeVar("T")
 
@@ -69,6 +71,7 @@ def join(
             f"rank {place.rank} cannot reach the other processes: {reason} "
             "(GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME name the network interface)"
         ) from error
+    current().decides = place.rank == 0
     about(_summary(place, hosts, starter, backend))
 
 
@@ -149,6 +152,7 @@ def all_gather_objects(item: T) -> list[T]:
     if world_size() == 1:
         return [item]
     gathered: list[Any] = [None] * world_size()
+    await_others(world_size())
     dist.all_gather_object(gathered, item)
     return gathered
 
@@ -163,7 +167,7 @@ def broadcast_object(item: T) -> T:
 
 
 def mean_over_processes(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """Averages scalars over the processes.
+    """Averages scalars over the processes, and asks whether one was told to stop.
 
     Args:
         values: 0-d tensors, the same names in every process.
@@ -171,10 +175,16 @@ def mean_over_processes(values: Mapping[str, Tensor]) -> dict[str, float]:
     if not values:
         return {}
     stacked = torch.stack([value.detach().float() for value in values.values()])
-    if world_size() > 1:
-        dist.all_reduce(stacked)
-        stacked /= world_size()
-    return dict(zip(values, stacked.tolist(), strict=True))
+    if world_size() == 1:
+        return dict(zip(values, stacked.tolist(), strict=True))
+    told = current()
+    # The wish travels with the values: a message of its own would cost every iteration as much.
+    wishes = [stacked.new_full((1,), float(wish)) for wish in told.wishes]  # no wait for a GPU
+    stacked = torch.cat([stacked, *wishes])
+    dist.all_reduce(stacked)
+    means = (stacked / world_size()).tolist()
+    told.agree([wish > 0 for wish in means[len(values) :]])
+    return dict(zip(values, means[: len(values)], strict=True))
 
 
 class ErrorExchange:

@@ -15,8 +15,10 @@ from resnext_det.training.keeping import KeptCheckpoints
 from resnext_det.training.loop import TrainLoop
 from resnext_det.training.newest import FINAL
 from resnext_det.training.parts import Hook
+from resnext_det.training.preemption import current
 from resnext_det.training.writers import Pictures, RunWriter
 
+_KEPT = "periodic_checkpoints"
 logger = logging.getLogger(__name__)
 
 
@@ -38,7 +40,9 @@ class CheckpointHook:
         self._period = period
         self._kept = KeptCheckpoints(checkpointer.output_dir, keep)
         self._has_trained = False
-        loop.keep("periodic_checkpoints", self._kept)
+        self._saved = -1
+        loop.keep(_KEPT, self._kept)
+        loop.save_now = self._save_now
 
     def before_training(self) -> None:
         """Deletes what the run that is continued was killed before it deleted."""
@@ -47,14 +51,8 @@ class CheckpointHook:
     def after_iteration(self, iteration: int) -> None:
         """Saves where it is time to, and deletes what is older."""
         self._has_trained = True
-        if self._period > 0 and (iteration + 1) % self._period == 0:
-            name = checkpoint_name(iteration)
-            self._kept.will_write(name)
-            path = self._save(name, iteration)
-            if self._kept.are_due and is_main() and not is_whole(path):
-                logger.warning("%s does not read back as written: older checkpoints stay", path)
-            else:
-                self._kept.prune()
+        if self._is_due(iteration):
+            self._save(checkpoint_name(iteration), iteration)
 
     def after_training(self, iteration: int) -> None:
         """Saves model_final, unless this start of the run began with it and did nothing."""
@@ -62,15 +60,34 @@ class CheckpointHook:
         if self._has_trained or latest is None or latest.stem != FINAL:
             self._save(FINAL, iteration)
 
-    def _save(self, name: str, iteration: int) -> Path:
+    def _save_now(self, iteration: int, together: bool) -> Path | None:
+        """Saves where the run is told to stop, unless that has just been done."""
+        if self._saved != iteration:
+            name, passing = checkpoint_name(iteration), not self._is_due(iteration)
+            self._save(name, iteration, passing=passing, together=together)
+        return self._checkpointer.latest()
+
+    def _is_due(self, iteration: int) -> bool:
+        return self._period > 0 and (iteration + 1) % self._period == 0
+
+    def _save(
+        self, name: str, iteration: int, *, passing: bool = False, together: bool = True
+    ) -> None:
         self._loop.guard.check_weights(iteration)
-        return self._checkpointer.save(
+        self._kept.will_write(name, passing=passing)
+        path = self._checkpointer.save(
             name,
             model=self._loop.model_to_use,
             training_model=self._loop.model,
             iteration=iteration,
-            training_state=self._loop.state_dict(),
+            training_state={**self._loop.state_dict(), _KEPT: self._kept.state_dict()},
+            together=together,
         )
+        self._saved = iteration
+        if self._kept.are_due and is_main() and not is_whole(path):
+            logger.warning("%s does not read back as written: older checkpoints stay", path)
+        else:
+            self._kept.prune()
 
 
 class EvaluationHook:
@@ -108,18 +125,35 @@ class EvaluationHook:
         self._period = period
         self._best = best
         self._evaluated = -1
+        self._put_off = -1
+        loop.keep("evaluation", self)
         if best:
             loop.keep("best", best)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the iteration whose evaluation was due and has not been made; -1 for none."""
+        last = self._loop.last_iteration
+        is_due = self._is_due(last) and self._evaluated != last
+        return {"put_off": last if is_due else -1}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state_dict` gave."""
+        self._put_off = state["put_off"]
+
     def before_training(self) -> None:
-        """Ends a run that had waited long enough for a better metric when it was saved."""
+        """Makes the evaluation that a run put off when it was told to stop.
+
+        Ends a run that had waited long enough for a better metric when it was saved.
+        """
+        if self._put_off >= 0 and self._put_off == self._loop.last_iteration:
+            self._evaluate(self._put_off)
         self._stop_if_spent()
 
     def after_iteration(self, iteration: int) -> None:
         """Evaluates where it is time to."""
+        if self._is_due(iteration):
+            self._evaluate(iteration)
         if self._period > 0 and (iteration + 1) % self._period == 0:
-            if iteration + 1 < self._loop.max_iter:  # after the last one, see after_training
-                self._evaluate(iteration)
             self._stop_if_spent()
 
     def after_training(self, iteration: int) -> None:
@@ -134,10 +168,18 @@ class EvaluationHook:
         stopped = self._loop.last_iteration if self._best.is_spent else None
         return {"best": self._best.summary(), "stopped_at": stopped}
 
+    def _is_due(self, iteration: int) -> bool:
+        """After the last iteration none is: see `after_training`."""
+        done = iteration + 1
+        return self._period > 0 and 0 < done < self._loop.max_iter and done % self._period == 0
+
     def _evaluate(self, iteration: int) -> None:
-        self._evaluated = iteration
         share_buffers(self._loop.model_to_use)
-        metrics = self._measure(self._loop.model_to_use)
+        self._loop.freeze_state()
+        with current().leaving():
+            metrics = self._measure(self._loop.model_to_use)
+        self._loop.release_state()
+        self._evaluated = iteration
         if self._writer and metrics:
             self._writer.record_evaluation(iteration, metrics)
         if self._writer and self._draw:

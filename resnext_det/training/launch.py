@@ -18,7 +18,9 @@ from resnext_det.training.children import run_children
 from resnext_det.training.machine import keep_freed_memory
 from resnext_det.training.place import Place, Request, number_in
 from resnext_det.training.rendezvous import find_store, host_store, meet
+from resnext_det.training.restarts import has_agent_store, join_attempt
 from resnext_det.training.slurm import num_tasks, slurm_address, slurm_place
+from resnext_det.training.together import stops_together
 from resnext_det.training.watch import ends_with_the_others
 
 T = TypeVar("T")
@@ -45,6 +47,7 @@ def launch(fn: Callable[..., T], request: Request, args: tuple[Any, ...] = ()) -
         UserError: numbers that do not fit this machine, a machine that does not come, or
             the one that `fn` raised.
         FloatingPointError: the one that `fn` raised.
+        Preempted: the run was told to stop.
     """
     if request.num_gpus < 0:
         raise UserError(f"--num-gpus {request.num_gpus}: it must be 0 or more")
@@ -92,8 +95,11 @@ def _join_torchrun(fn: Callable[..., T], request: Request, args: tuple[Any, ...]
             f"RANK is {place.rank}, but WORLD_SIZE {place.world_size}: ranks count from 0"
         )
     address = os.environ["MASTER_ADDR"], number("MASTER_PORT")
-    # Also knows the store that torchrun itself keeps, and its restarts.
-    store, _, _ = next(dist.rendezvous("env://"))
+    if has_agent_store(os.environ):
+        agents = find_store(*address, request.timeout)
+        store = join_attempt(agents, place.rank, place.world_size, request.timeout)
+    else:
+        store, _, _ = next(dist.rendezvous("env://"))
     return _Joined(request, store, place, starter, address).run(fn, args)
 
 
@@ -119,19 +125,21 @@ class _Joined:
     def run(self, fn: Callable[..., T], args: tuple[Any, ...]) -> T:
         place, request = self.place, self.request
         with ends_with_the_others(self.store, place):
-            hosts = meet(self.store, "rank", place.rank, place.world_size, request.timeout)
-            distributed.join(
-                self.store,
-                place,
-                hosts,
-                starter=self.starter + self._unused(),
-                address=self.address,
-                on_gpus=request.on_gpus,
-            )
             try:
-                result = fn(*args)
+                with stops_together(self.store, place.rank):
+                    hosts = meet(self.store, "rank", place.rank, place.world_size, request.timeout)
+                    distributed.join(
+                        self.store,
+                        place,
+                        hosts,
+                        starter=self.starter + self._unused(),
+                        address=self.address,
+                        on_gpus=request.on_gpus,
+                    )
+                    result = fn(*args)
             finally:
-                dist.destroy_process_group()
+                if dist.is_initialized():
+                    dist.destroy_process_group()
         return result
 
     def _unused(self) -> str:

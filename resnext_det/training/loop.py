@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,16 +12,20 @@ from torch import nn
 from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
 from resnext_det.training.averaging import AveragedWeights
-from resnext_det.training.distributed import rank, unwrap_model
+from resnext_det.training.distributed import is_main, rank, unwrap_model, world_size
 from resnext_det.training.non_finite.guard import NonFiniteGuard
 from resnext_det.training.non_finite.step import take_step
 from resnext_det.training.optimizer import GradientClipper
 from resnext_det.training.parts import Hook, Shared, Stateful
 from resnext_det.training.passes import Losses, Passes
+from resnext_det.training.preemption import Preempted, current
 from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import RunWriter
 
-__all__ = ["Hook", "Losses", "Stateful", "TrainLoop"]
+__all__ = ["Hook", "Losses", "SaveNow", "Stateful", "TrainLoop"]
+
+SaveNow = Callable[[int, bool], Path | None]
+"""(last finished iteration, whether every process calls it) -> the checkpoint of it."""
 
 
 class TrainLoop:
@@ -42,6 +47,8 @@ class TrainLoop:
 
     Attributes:
         last_iteration: the last finished one, counted from 0; -1 before the first.
+        first_iteration: of this start of the run.
+        save_now: saves a run that is told to stop; the checkpoint hook sets it.
     """
 
     def __init__(
@@ -63,6 +70,8 @@ class TrainLoop:
         self.model = model
         self.optimizer = optimizer
         self.last_iteration = -1
+        self.first_iteration = 0
+        self.save_now: SaveNow | None = None
         self._passes = passes
         self._schedule = schedule
         self.max_iter = max_iter
@@ -74,6 +83,7 @@ class TrainLoop:
         self._shared = shared
         self._writer = writer
         self._loaded: Mapping[str, Any] = {}
+        self._frozen: dict[str, Any] | None = None
         self._stopped = False
 
     @property
@@ -92,7 +102,12 @@ class TrainLoop:
         self._stopped = True
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what a checkpoint needs beside the weights and the iteration."""
+        """Returns what a checkpoint needs beside the weights and the iteration.
+
+        Every process calls it at the same time, but after `freeze_state`.
+        """
+        if self._frozen is not None:
+            return self._frozen
         return {
             "optimizer": self.optimizer.state_dict(),
             "grad_scaler": self._passes.scaler.state_dict(),
@@ -100,6 +115,14 @@ class TrainLoop:
             **({"ema": self._averaged.state_dict()} if self._averaged else {}),
             **{name: part.state_dict() for name, part in self._stateful.items()},
         }
+
+    def freeze_state(self) -> None:
+        """Keeps today's state for a checkpoint, whatever an evaluation adds, and until it ends."""
+        self._frozen = self.state_dict()
+
+    def release_state(self) -> None:
+        """Ends what `freeze_state` began."""
+        self._frozen = None
 
     def load_state_dict(self, state: Mapping[str, Any], source: object = "checkpoint") -> None:
         """Takes back what `state_dict` gave, out of a whole checkpoint.
@@ -141,15 +164,27 @@ class TrainLoop:
         Raises:
             FloatingPointError: a loss, what the model predicts on the way to it, or a gradient is
                 not finite, and the guard does not skip the update; the weights are those before it.
+            Preempted: the run was told to stop, and the last finished iteration is saved.
         """
         self.model.train()
-        self.last_iteration = start - 1
+        self.first_iteration, self.last_iteration = start, start - 1
+        try:
+            with current().finishing():
+                self._run(batches, hooks)
+            current().check()
+        except Preempted:
+            with current().finishing():
+                self._save_and_leave()
+            raise
+
+    def _run(self, batches: Iterator[Any], hooks: Sequence[Hook]) -> None:
         for hook in hooks:
             hook.before_training()
         try:
             while not self._stopped and self.last_iteration + 1 < self.max_iter:
                 self._iterate(self.last_iteration + 1, batches)
                 self.last_iteration += 1
+                self._leave_if_agreed()
                 for hook in hooks:
                     hook.after_iteration(self.last_iteration)
         except KeyboardInterrupt:
@@ -162,6 +197,34 @@ class TrainLoop:
             self._writer.flush()
         for hook in reversed(hooks):
             hook.after_training(self.last_iteration)
+
+    def _leave_if_agreed(self) -> None:
+        """Before the hooks: an evaluation that is due now can take long, and comes later."""
+        told = current()
+        told.agreed = told.agreed or (told.wanted and world_size() == 1)
+        if told.agreed:
+            told.leave()
+
+    def _save_and_leave(self) -> None:
+        """Saves and says so; where nothing was trained since the start, nothing has to be.
+
+        Raises:
+            Preempted: without a line where it has been said.
+        """
+        told = current()
+        trained = self.last_iteration >= self.first_iteration
+        if told.over or not trained or self.save_now is None or not (told.agreed or is_main()):
+            return
+        path = self.save_now(self.last_iteration, told.agreed)
+        if is_main() and path is not None:
+            logging.getLogger(__name__).warning(
+                "Stopped by %s after iteration %d, which %s holds: the same command with --resume "
+                "goes on",
+                told.signal,
+                self.last_iteration,
+                path,
+            )
+        raise Preempted from None
 
     def _iterate(self, iteration: int, batches: Iterator[Any]) -> None:
         began = time.perf_counter()

@@ -78,12 +78,17 @@ def meet(store: dist.Store, what: str, number: int, total: int, timeout: float) 
     store.set(keys[number], socket.gethostname())
     if not _poll(lambda: all(store.check([key]) for key in keys), timeout):
         missing = [i for i, key in enumerate(keys) if not store.check([key])]
-        raise UserError(
-            f"waited {timeout:g} s: {what} {as_ranges(missing)} of 0-{total - 1} did not come; is "
-            "the command running on every machine, with the same numbers? "
-            "(--dist-timeout waits longer)"
-        )
+        raise not_come(what, missing, total, timeout)
     return [store.get(key).decode() for key in keys]
+
+
+def not_come(what: str, missing: list[int], total: int, timeout: float) -> UserError:
+    """Returns what says who has not come; the arguments are those of `meet`."""
+    return UserError(
+        f"waited {timeout:g} s: {what} {as_ranges(missing)} of 0-{total - 1} did not come; is "
+        "the command running on every machine, with the same numbers? "
+        "(--dist-timeout waits longer)"
+    )
 
 
 def report_failure(store: dist.Store, message: str, place: int) -> bool:

@@ -15,6 +15,7 @@ from resnext_det.training.best import has_stopped
 from resnext_det.training.distributed import barrier, broadcast_object, is_main
 from resnext_det.training.log import start_logging
 from resnext_det.training.newest import BEST, FINAL, LAST, holds_run, latest_checkpoint
+from resnext_det.training.restarts import goes_on_by_itself, note_opened
 from resnext_det.training.result import RESULT
 from resnext_det.training.run_folder import clear_run_folder
 from resnext_det.training.same_run import as_weights_set, check_resumable
@@ -77,11 +78,14 @@ def open_run(
     Raises:
         UserError: `resume` and no checkpoint there; a checkpoint there and no `resume`;
             none that is whole; one of another engine, model or SEED; a folder that cannot
-            be written to.
+            be written to. A run that torchrun has restarted continues without `resume`.
     """
     folder = Path(output_dir)
-    _check_intent(folder, resume)
+    if not goes_on_by_itself(folder):  # torchrun has restarted its processes: see `restarts`
+        _check_intent(folder, resume)
     barrier()  # every process has looked at the folder before one changes it
+    if is_main():
+        note_opened(folder)
     start_logging(folder)
     clear_run_folder(folder)
     found = find_usable(folder)

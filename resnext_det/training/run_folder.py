@@ -19,6 +19,7 @@ from resnext_det.folder_locks import (
 )
 from resnext_det.training.distributed import broadcast_object, is_main
 from resnext_det.training.log import make_folder
+from resnext_det.training.restarts import goes_on_by_itself, is_restarted
 from resnext_det.whole_files import MEND, disk_errors_in_one_line, remove_partial
 
 LOCK = "run.lock"
@@ -98,8 +99,7 @@ def _take(folder: Path) -> int:
 
 def _wait_for(path: Path) -> int | None:
     """Locks the folder; after a restart by torchrun the processes before may still be ending."""
-    restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-    end = time.monotonic() + (PATIENCE if restarted else 0.0)
+    end = time.monotonic() + (PATIENCE if is_restarted() else 0.0)
     while (descriptor := try_lock(path)) is None and time.monotonic() < end:
         time.sleep(0.1)
     return descriptor
@@ -109,7 +109,8 @@ def _check_elsewhere(path: Path, descriptor: int, holder: Holder | None) -> None
     """Refuses a folder whose last run, on another machine, may still be writing."""
     if holder is None or holder.is_here:
         return
-    if is_seen_elsewhere(descriptor):
+    # torchrun has ended all processes before it starts them again, rank 0 elsewhere perhaps.
+    if is_seen_elsewhere(descriptor) or goes_on_by_itself(path.parent):
         logger.warning("%s: the run of %s ended without a word", path.parent, holder)
         return
     os.close(descriptor)  # and what the file says stays

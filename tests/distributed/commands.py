@@ -51,17 +51,39 @@ def arguments(bench: Bench, engine: EngineName, name: str, *words: Any) -> list[
     return [str(word) for word in given]
 
 
-def start(bench: Bench, starter: str, given: Sequence[str]) -> Started:
-    """Starts two processes of a run in one of `STARTERS`, or one (starter "")."""
+def start(
+    bench: Bench,
+    starter: str,
+    given: Sequence[str],
+    *,
+    script: str = "train_net.py",
+    variables: Mapping[str, str] | None = None,
+    torchrun: Sequence[str] = (),
+) -> Started:
+    """Starts two processes of a run in one of `STARTERS`, or one (starter "").
+
+    Args:
+        bench: its data and folder.
+        starter: how.
+        given: the command's words.
+        script: what is run.
+        variables: further ones.
+        torchrun: its further options.
+    """
+    more = variables or {}
     if starter == "SLURM":
         job = free_port() - 20000  # the port that follows from it
-        return Started(*zip(*(_run(bench, given, _task(r, job)) for r in (0, 1)), strict=True))
+        tasks = [[sys.executable, script, *given]] * 2
+        places = [_task(r, job) | more for r in (0, 1)]
+        pairs = [start_process(t, bench, p) for t, p in zip(tasks, places, strict=True)]
+        return Started(*map(list, zip(*pairs, strict=True)))
     before = []
     if starter == "torchrun":
-        before = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+        before = ["-m", "torch.distributed.run", "--nproc-per-node", "2", *torchrun]
         before += ["--master-port", str(free_port())]
     after = ["--num-gpus", "2"] if starter == "--num-gpus" else []
-    process, output = _run(bench, [*after, *given], {}, before)
+    command = [sys.executable, *before, script, *after, *given]
+    process, output = start_process(command, bench, more)
     return Started([process], [output])
 
 
@@ -70,12 +92,6 @@ def _task(rank: int, job: int) -> dict[str, str]:
     numbers = {"PROCID": rank, "LOCALID": rank, "NTASKS": 2, "STEP_ID": 0, "JOB_ID": job}
     texts = {"JOB_NODELIST": "localhost", "STEP_TASKS_PER_NODE": "2", "NODEID": "0"}
     return {f"SLURM_{name}": str(value) for name, value in (numbers | texts).items()}
-
-
-def _run(
-    bench: Bench, given: Sequence[str], variables: Mapping[str, str], before: Sequence[str] = ()
-) -> tuple[subprocess.Popen[bytes], Path]:
-    return start_process([sys.executable, *before, "train_net.py", *given], bench, variables)
 
 
 def start_process(

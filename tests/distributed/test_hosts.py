@@ -1,5 +1,6 @@
 """Two machines: network namespaces with an address each, joined by a virtual cable."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import torch
 
 from tests.distributed.commands import ROOT, Started, arguments, start, start_process
 from tests.distributed.test_endings import ENDLESS
+from tests.distributed.test_preemption import SCRIPT as STOPPING
 from tests.engines.conftest import Bench
 
 pytestmark = pytest.mark.slow
@@ -97,6 +99,37 @@ def test_torchrun_on_two_machines(hosts: tuple[str, str], bench: Bench) -> None:
     run = start_each(hosts, bench, commands, ({}, {}))
     assert run.wait() == [0, 0], run.said()
     assert "2 processes, started by torchrun" in (bench.folder / "run" / "log.txt").read_text()
+
+
+STATIC = ("--master-addr", ADDRESSES[0], "--master-port", PORT, "--node-rank")
+C10D = ("--rdzv-backend", "c10d", "--rdzv-id", "1", "--rdzv-endpoint", f"{ADDRESSES[0]}:{PORT}")
+MEETINGS = {
+    "static": [(*STATIC, place) for place in (0, 1)],
+    "c10d": [
+        (*C10D, "--rdzv-conf", f"is_host={1 - place}", "--local-addr", ADDRESSES[place])
+        for place in (0, 1)
+    ],
+}
+
+
+@pytest.mark.parametrize("meeting", MEETINGS)
+def test_torchrun_on_two_machines_goes_on_after_a_kill(
+    meeting: str, hosts: tuple[str, str], bench: Bench
+) -> None:
+    before = ("-m", "torch.distributed.run", "--nnodes", 2, "--nproc-per-node", 1)
+    before += ("--max-restarts", 3)
+    words = arguments(bench, "portable", "run")
+    commands = [[*before, *options, STOPPING, *words] for options in MEETINGS[meeting]]
+    kill = {"moment": "iteration", "at": 4, "rank": 1, "signal": "SIGKILL"}
+    run = start_each(hosts, bench, commands, ({"PLAN": json.dumps([kill])},) * 2)
+    assert run.wait() == [0, 0], run.said()
+    assert "Resuming from " in run.said()
+    assert start(bench, "--num-gpus", arguments(bench, "portable", "one")).wait() == [0]
+    killed, whole = (
+        torch.load(bench.folder / name / "model_final.pth", weights_only=True)["model"]
+        for name in ("run", "one")
+    )
+    assert all(torch.equal(killed[name], whole[name]) for name in whole)
 
 
 def test_slurm_on_two_machines(hosts: tuple[str, str], bench: Bench) -> None:

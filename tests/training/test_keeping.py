@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from resnext_det.config import with_values
-from resnext_det.training.checkpoint import load_checkpoint
+from resnext_det.training.checkpoint_file import load_checkpoint
 from resnext_det.training.keeping import KeptCheckpoints
 from resnext_det.whole_files import write_safe
 from tests.training.runs import Interrupted, assert_equal, train
@@ -85,11 +85,22 @@ def test_checkpoints_of_a_resumed_run_name_the_same_files(short, norm_net, tmp_p
 
 def test_names_that_no_run_writes_are_never_deleted(tmp_path):
     kept = KeptCheckpoints(tmp_path / "run", 1)
-    kept.load_state_dict({"written": ["../other", "model_final", "model_best", "model_0000001"]})
-    assert kept.state_dict() == {"written": ["model_0000001"]}
+    names = ["../other", "model_final", "model_best", "model_0000001"]
+    kept.load_state_dict({"written": names, "passing": names})
+    assert kept.state_dict() == {"written": ["model_0000001"], "passing": ["model_0000001"]}
 
 
 def test_the_list_is_in_the_checkpoint(short, norm_net, tmp_path):
     train(short, norm_net)
     content = load_checkpoint(tmp_path / "run/model_0000009.pth")
     assert content["periodic_checkpoints"]["written"][-2:] == ["model_0000007", "model_0000009"]
+
+
+def test_one_that_was_only_there_to_go_on_from_goes_when_the_next_is_on_disk(tmp_path):
+    kept = KeptCheckpoints(tmp_path, 0)
+    for name, passing in (("model_0000002", True), ("model_0000003", False)):
+        kept.will_write(name, passing=passing)
+        write_safe(tmp_path / f"{name}.pth", {})
+        assert (tmp_path / "model_0000002.pth").exists()
+        kept.prune()
+    assert [path.name for path in tmp_path.iterdir()] == ["model_0000003.pth"]

@@ -10,6 +10,7 @@ from typing import Any
 from projects.studies.code_version import CodeVersion
 from projects.studies.jobs import Job
 from resnext_det.errors import UserError
+from resnext_det.training.newest import holds_run
 from resnext_det.whole_files import write_text_safe
 
 RECORD = "study_job.json"
@@ -132,7 +133,7 @@ def is_finished(job: Job) -> bool:
 
 def has_checkpoint(job: Job) -> bool:
     """Tells whether a job can be resumed."""
-    return (job.folder / "last_checkpoint").exists()
+    return holds_run(job.folder)
 
 
 def is_started(job: Job) -> bool:

@@ -28,6 +28,7 @@ from projects.studies.jobs import Job
 from projects.studies.places import Place
 from resnext_det.errors import UserError
 from resnext_det.folder_locks import read_holder, try_lock, write_holder
+from resnext_det.training.preemption import STATUS as PREEMPTED
 
 LOCK = "study_job.lock"
 _STOP_SECONDS = 30.0  # what an interrupted run gets to leave its checkpoint whole
@@ -86,10 +87,15 @@ class RunningJob:
         """Makes sure that it ended well.
 
         Raises:
-            JobFailedError: it ended with an error, or without a result.
+            JobFailedError: it ended with an error, without a result, or because it was told to.
         """
         if self.status == 0 and is_finished(self.job):
             return
+        if self.status == PREEMPTED:
+            raise JobFailedError(
+                f"{self.job.title}: was told to stop and has saved its state; the same command "
+                "goes on with it"
+            )
         path = self.job.folder / CONSOLE
         tail = "\n".join(f"    {line}" for line in last_lines(path))
         raise JobFailedError(

@@ -33,6 +33,7 @@ from projects.studies.running.interrupts import interrupts_wait
 from projects.studies.running.processes import check_free, last_lines, resumed
 from projects.studies.running.slurm_queue import active_states, cancel, final_states, submit
 from resnext_det.errors import UserError
+from resnext_det.training.preemption import STATUS as PREEMPTED
 
 SCRIPT = "study_job.sh"
 
@@ -204,24 +205,42 @@ def _words(options: str) -> list[str]:
 
 
 def _write_script(job: Job, words: Sequence[str], code: CodeVersion, num_gpus: int) -> Path:
-    """Writes the batch script of a job; SLURM may start it again by itself, to go on."""
+    """Writes the batch script of a job; SLURM may start it again by itself, to go on.
+
+    The script passes a warning on (`--signal=B:USR1@120`), and a job that has saved its state
+    because of it asks to be started again.
+    """
     folder = job.folder.resolve()
     python, check = words[0], Path(__file__).parents[1] / "code_version.py"
     fresh = with_gpus(words, num_gpus)
-    times, checkpoint = (shlex.quote(str(folder / name)) for name in (TIMES, "last_checkpoint"))
+    times, output = shlex.quote(str(folder / TIMES)), shlex.quote(str(folder))
+    # As `newest.holds_run` does.
+    checkpoint = f"ls {output} | grep -Eqx 'last_checkpoint|model_(final|[0-9]{{7,}})[.]pth'"
     text = f"""#!/bin/bash
 # {" ".join(job.title.split())}: written and submitted by the study's command.
 cd {shlex.quote(os.getcwd())} || exit 1
 {shlex.join([python, str(check), code.sources])} || exit 2
 times={times}
 trap 'echo "end $(date +%s)" >> "$times"' EXIT
-if [ -e {checkpoint} ]; then
+trap 'kill -USR1 "$run"' USR1
+trap 'kill -TERM "$run"' TERM
+run() {{
+  "$@" & run=$!
+  while true; do  # a signal ends a wait, not the run
+    wait "$run"; status=$?
+    kill -0 "$run" 2> /dev/null || break
+  done
+  [ "$status" -le 128 ] || {{ wait "$run"; status=$?; }}
+}}
+if {checkpoint}; then
   echo "start $(date +%s)" >> "$times"
-  {shlex.join(resumed(fresh))}
+  run {shlex.join(resumed(fresh))}
 else
   echo "start $(date +%s)" > "$times"
-  {shlex.join(fresh)}
+  run {shlex.join(fresh)}
 fi
+[ "$status" -ne {PREEMPTED} ] || scontrol requeue "$SLURM_JOB_ID"
+exit "$status"
 """
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / SCRIPT

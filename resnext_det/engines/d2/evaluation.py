@@ -1,6 +1,6 @@
 """A Detectron2 detector scored on its test sets, each of its tasks. Detectron2."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from resnext_det.data.coco import CocoDataset
-from resnext_det.data.loaders import build_detection_test_loader
+from resnext_det.data.loaders import Batches, build_detection_test_loader
 from resnext_det.engines.base import DetectionRun, Metrics
 from resnext_det.engines.d2.build import on_cpu
 from resnext_det.engines.d2.evaluators import (
@@ -26,6 +26,7 @@ from resnext_det.engines.d2.stuff import (
     can_score_panoptic,
 )
 from resnext_det.structures import Detections
+from resnext_det.training.together import await_others
 
 BOX_TASK = "bbox"
 
@@ -74,7 +75,24 @@ def _evaluate(
         set_aside=run.set_aside,
     )
     evaluators = build_evaluators(run.cfg, name, dataset, folder)
-    return dict(inference_on_dataset(model, loader, evaluators) or {})
+    return dict(inference_on_dataset(model, _ThenAllMeet(loader), evaluators) or {})
+
+
+class _ThenAllMeet:
+    """The batches of a loader, and after the last the wait for the other processes.
+
+    Detectron2's evaluators would wait in a collective, where no signal reaches the process.
+    """
+
+    def __init__(self, loader: Batches[list[Any]]) -> None:
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        yield from self._loader
+        await_others(comm.get_world_size())
 
 
 def build_evaluators(

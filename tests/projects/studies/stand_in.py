@@ -3,7 +3,8 @@
     python stand_in.py [--resume] --config-file MODE … OUTPUT_DIR FOLDER
 
 MODE: "good" writes everything; "bad" fails half-way; "slow" writes a checkpoint and then
-waits to be interrupted, unless it is resumed; "silent" ends well without a result;
+waits to be interrupted, unless it is resumed; "stopped" writes one and ends as if it had been
+told to, unless it is resumed; "silent" ends well without a result;
 "meets NAME" is good once NAME, in the folder beside it, has begun; "waits" once a file `go` lies
 beside its folder.
 """
@@ -31,6 +32,9 @@ def main(words: list[str]) -> int:
     if mode == "slow" and "--resume" not in words:
         (folder / "last_checkpoint").write_text("model_0000019.pth")
         time.sleep(60)
+    if mode == "stopped" and "--resume" not in words:
+        (folder / "last_checkpoint").write_text("model_0000019.pth")
+        return 75
     if mode.startswith("meets "):
         wait_for(folder.parent / mode.removeprefix("meets ") / "starts.txt")
     if mode == "waits":

@@ -103,6 +103,14 @@ def test_a_failing_job_shows_its_last_lines_and_stops_the_others(tmp_path: Path)
     assert "ended" not in starts(slow.folder)
 
 
+def test_a_job_that_was_told_to_stop_goes_on_at_the_next_call(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "stopped", "stopped")
+    with pytest.raises(JobFailedError, match=r"^stopped: was told to stop and has saved its state"):
+        run(job)
+    run(job)
+    assert starts(job.folder) == ["new", "resumed", "ended"]
+
+
 def test_a_job_that_ends_without_a_result_has_failed(tmp_path: Path) -> None:
     with pytest.raises(JobFailedError, match="silent: ended with status 0"):
         run(make_job(tmp_path / "silent", "silent"))

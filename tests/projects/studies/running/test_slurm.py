@@ -158,6 +158,25 @@ def test_accounts_may_be_missing(tmp_path: Path, cluster) -> None:
     assert "a: gone from the queue (error: the reason); submitted again as job 101" in said
 
 
+def test_a_job_that_was_told_to_stop_asks_to_be_started_again(
+    tmp_path: Path, cluster, monkeypatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "100")
+    asked = tmp_path / "asked.txt"
+    scontrol = cluster.commands / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> "{asked}"\n')
+    scontrol.chmod(0o755)
+    job = make_job(tmp_path / "a", "stopped")
+    give(job)
+    cluster.work()
+    assert asked.read_text() == "requeue 100\n"
+    cluster.set_state(100, "PENDING")  # which is what that asks for
+    cluster.work()
+    assert starts(job.folder) == ["new", "resumed", "ended"]
+    assert asked.read_text() == "requeue 100\n"
+    assert give(job)[0]
+
+
 def test_several_gpus_are_several_processes(tmp_path: Path, cluster) -> None:
     job = make_job(tmp_path / "a")
     give(job, options="--gres=gpu:4", num_gpus=4)

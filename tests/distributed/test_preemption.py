@@ -1,0 +1,137 @@
+"""Several processes that are told to stop, together or one of them, and go on afterwards."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.distributed.commands import STARTERS, Started, arguments, start
+from tests.engines.conftest import Bench, make_bench
+
+pytestmark = pytest.mark.slow
+SCRIPT = str(Path(__file__).with_name("told_to_stop.py"))
+KEYS = ("TEST.EVAL_PERIOD", 2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of a run that nobody stopped."""
+    bench = make_bench(tmp_path_factory.mktemp("whole"))
+    run = start(bench, "--num-gpus", arguments(bench, "portable", "run", *KEYS))
+    assert run.wait() == [0], run.said()
+    return bench.folder / "run" / "model_final.pth"
+
+
+def told(bench: Bench, starter: str, *plan: dict[str, object], torchrun: tuple = ()) -> Started:
+    """Starts a run whose processes act by a plan (see told_to_stop.py), and waits for its end."""
+    run = start(
+        bench,
+        starter,
+        arguments(bench, "portable", "run", *KEYS, "DATALOADER.NUM_WORKERS", 1),
+        script=SCRIPT,
+        variables={"PLAN": json.dumps(plan)},
+        torchrun=torchrun,
+    )
+    run.wait()
+    return run
+
+
+def statuses(run: Started, starter: str) -> list[int]:
+    """Those of the processes that train; torchrun has its own, and tells theirs."""
+    if starter == "torchrun":
+        assert [process.returncode for process in run.processes] == [1], run.said()
+        return [75] if "exitcode  : 75" in run.said() or "got signal: 15" in run.said() else []
+    return [process.returncode for process in run.processes]
+
+
+def resume(bench: Bench, whole: Path) -> None:
+    run = start(bench, "--num-gpus", arguments(bench, "portable", "run", *KEYS, "--resume"))
+    assert run.wait() == [0], run.said()
+    assert_same(bench, whole)
+
+
+def assert_same(bench: Bench, whole: Path) -> None:
+    ours, theirs = (
+        torch.load(path, weights_only=True)["model"]
+        for path in (bench.folder / "run" / "model_final.pth", whole)
+    )
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def entry(moment: str, at: int, rank: int, name: str = "SIGTERM", to: str = "self") -> dict:
+    return {"moment": moment, "at": at, "rank": rank, "signal": name, "to": to}
+
+
+MOMENTS = {
+    "an iteration, one rank": [entry("iteration", 2, 1, "SIGUSR1")],
+    "iterations, both ranks": [entry("iteration", 2, 1), entry("iteration", 2, 0)],
+}
+
+
+@pytest.mark.parametrize("starter", STARTERS)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_all_stop_after_the_same_iteration(
+    starter: str, moment: str, bench: Bench, whole: Path
+) -> None:
+    run = told(bench, starter, *MOMENTS[moment])
+    assert set(statuses(run, starter)) == {75}, run.said()
+    name = "SIGUSR1" if "one" in moment else "SIGTERM"
+    assert run.said().count(f"Stopped by {name} after iteration 2, which ") == 1, run.said()
+    assert (bench.folder / "run" / "last_checkpoint").read_text() == "model_0000002.pth"
+    resume(bench, whole)
+
+
+@pytest.mark.parametrize("starter", ["--num-gpus", "torchrun"])
+def test_the_starter_passes_it_on(starter: str, bench: Bench, whole: Path) -> None:
+    run = told(bench, starter, entry("iteration", 3, 0, to="starter"))
+    assert set(statuses(run, starter)) == {75}, run.said()
+    assert "Stopped by SIGTERM after iteration 3, which " in run.said()
+    resume(bench, whole)
+
+
+@pytest.mark.parametrize("starter", STARTERS)
+@pytest.mark.parametrize(
+    ("moment", "rank"),
+    [("evaluation", 0), ("evaluation", 1), ("score", 0)],
+    ids=["the main rank's share", "another's share", "the scoring"],
+)
+def test_an_evaluation_is_broken_off(
+    starter: str, moment: str, rank: int, bench: Bench, whole: Path
+) -> None:
+    run = told(bench, starter, entry(moment, 1, rank))
+    assert set(statuses(run, starter)) == {75}, run.said()
+    assert run.said().count("Stopped by SIGTERM after iteration 1, which ") == 1, run.said()
+    assert "Traceback" not in run.said() or starter == "torchrun"
+    resume(bench, whole)
+
+
+@pytest.mark.parametrize("starter", STARTERS)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_at_start_up_all_leave_at_once(starter: str, rank: int, bench: Bench) -> None:
+    run = told(bench, starter, entry("start", -1, rank))
+    assert set(statuses(run, starter)) == {75}, run.said()
+    assert run.said().count("stopped by SIGTERM, nothing is lost") == 1, run.said()
+    assert not list(bench.folder.glob("run/*.pth"))
+
+
+@pytest.mark.parametrize("at", [0, 5], ids=["before a checkpoint", "after one"])
+def test_torchrun_goes_on_by_itself(at: int, bench: Bench, whole: Path) -> None:
+    kill = entry("iteration", at, 1, "SIGKILL")
+    run = told(bench, "torchrun", kill, torchrun=("--max-restarts", "2"))
+    assert run.processes[0].returncode == 0, run.said()
+    assert ("Resuming from" in run.said()) == (at == 5)
+    assert_same(bench, whole)
+
+
+def test_torchrun_does_not_take_over_what_was_there(bench: Bench, whole: Path) -> None:
+    shutil.copytree(whole.parent, bench.folder / "run")
+    before = sorted(os.listdir(bench.folder / "run"))
+    run = told(bench, "torchrun", torchrun=("--max-restarts", "1"))
+    assert run.processes[0].returncode == 1, run.said()
+    lines = set(run.errors())
+    assert len(lines) == 1
+    assert "already holds a run (model_final.pth): add --resume to continue it" in lines.pop()
+    assert sorted(os.listdir(bench.folder / "run")) == before
