@@ -13,8 +13,8 @@ from types import FrameType
 
 
 def leave_at_once(number: int, _: FrameType | None) -> None:
-    """Ends the process with EX_TEMPFAIL, while it has only begun to import its libraries."""
-    text = f"stopped by {signal.Signals(number).name} before training began, nothing is lost\n"
+    """Ends the process with EX_TEMPFAIL, while it imports its libraries or after its work."""
+    text = f"stopped by {signal.Signals(number).name} outside training, nothing is lost\n"
     os.write(sys.stderr.fileno(), text.encode())
     os._exit(75)
 

@@ -190,16 +190,16 @@ def handled() -> Iterator[Preemption]:
     take_in = _Handler(mine)
     before = {number: signal.signal(number, take_in) for number in SIGNALS}
     _current = mine
-    try:
-        with ends_at_second(SIGNALS, lambda: mine.over):
+    with ends_at_second(SIGNALS, lambda: mine.over):
+        try:
             yield mine
-    finally:
-        with mine.finishing():
-            mine.end()
-            _end_loader_workers()
-            _current = outer
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        finally:
+            with mine.finishing():
+                mine.end()
+                _end_loader_workers()
+                _current = outer
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
 
 class _Handler:

@@ -54,9 +54,9 @@ def _read(reader: int, numbers: Collection[int], is_ending: Callable[[], bool]) 
 
 
 def _end(number: int) -> None:
-    """Ends the process, and those that it started, as the signal itself would."""
+    """Ends the process, and those that it started, as if nobody listened to the signal."""
     name = signal.Signals(number).name
-    text = f"ended by a second signal ({name}): what was trained after the last checkpoint is lost\n"
+    text = f"ended by a second signal, {name}: nothing after the last checkpoint is kept\n"
     with contextlib.suppress(OSError):
         os.write(sys.stderr.fileno(), text.encode())
     for child in multiprocessing.active_children():

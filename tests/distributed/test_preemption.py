@@ -3,12 +3,17 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.distributed.commands import STARTERS, Started, arguments, start
+from resnext_det.engines.base import EngineName
+from tests.classification.conftest import BASE, CLASSES, write_folder
+from tests.distributed.commands import STARTERS, Started, arguments, start, start_process
+from tests.distributed.test_classification import KEYS as OF_CLASSIFIER
+from tests.distributed.test_classification import Folder
 from tests.engines.conftest import Bench, make_bench
 
 pytestmark = pytest.mark.slow
@@ -25,12 +30,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bench.folder / "run" / "model_final.pth"
 
 
-def told(bench: Bench, starter: str, *plan: dict[str, object], torchrun: tuple = ()) -> Started:
+def told(
+    bench: Bench,
+    starter: str,
+    *plan: dict[str, object],
+    torchrun: tuple = (),
+    engine: EngineName = "portable",
+) -> Started:
     """Starts a run whose processes act by a plan (see told_to_stop.py), and waits for its end."""
     run = start(
         bench,
         starter,
-        arguments(bench, "portable", "run", *KEYS, "DATALOADER.NUM_WORKERS", 1),
+        arguments(bench, engine, "run", *KEYS, "DATALOADER.NUM_WORKERS", 1),
         script=SCRIPT,
         variables={"PLAN": json.dumps(plan)},
         torchrun=torchrun,
@@ -47,13 +58,13 @@ def statuses(run: Started, starter: str) -> list[int]:
     return [process.returncode for process in run.processes]
 
 
-def resume(bench: Bench, whole: Path) -> None:
-    run = start(bench, "--num-gpus", arguments(bench, "portable", "run", *KEYS, "--resume"))
+def resume(bench: Bench, whole: Path, engine: EngineName = "portable") -> None:
+    run = start(bench, "--num-gpus", arguments(bench, engine, "run", *KEYS, "--resume"))
     assert run.wait() == [0], run.said()
     assert_same(bench, whole)
 
 
-def assert_same(bench: Bench, whole: Path) -> None:
+def assert_same(bench: Bench | Folder, whole: Path) -> None:
     ours, theirs = (
         torch.load(path, weights_only=True)["model"]
         for path in (bench.folder / "run" / "model_final.pth", whole)
@@ -135,3 +146,38 @@ def test_torchrun_does_not_take_over_what_was_there(bench: Bench, whole: Path) -
     assert len(lines) == 1
     assert "already holds a run (model_final.pth): add --resume to continue it" in lines.pop()
     assert sorted(os.listdir(bench.folder / "run")) == before
+
+
+@pytest.mark.d2
+@pytest.mark.parametrize(("moment", "at"), [("iteration", 2), ("evaluation", 1)])
+def test_detectron2s_engine_stops_as_well(moment: str, at: int, bench: Bench) -> None:
+    run = start(bench, "--num-gpus", arguments(bench, "d2", "whole", *KEYS))
+    assert run.wait() == [0], run.said()
+    run = told(bench, "--num-gpus", entry(moment, at, 1), engine="d2")
+    assert statuses(run, "--num-gpus") == [75], run.said()
+    assert run.said().count(f"Stopped by SIGTERM after iteration {at}, which ") == 1, run.said()
+    resume(bench, bench.folder / "whole" / "model_final.pth", "d2")
+
+
+def test_a_classifier_in_one_process_stops_as_well(tmp_path: Path) -> None:
+    for split in ("toy_train", "toy_val"):
+        write_folder(tmp_path / split, CLASSES)
+
+    def run(name: str, script: str, *words: str) -> tuple[int, str]:
+        keys = {**OF_CLASSIFIER, "SOLVER.MAX_ITER": 4, "OUTPUT_DIR": tmp_path / name}
+        command = [
+            *(sys.executable, script, *words, "--config-file", BASE),
+            *("--train-data", f"toy_train={tmp_path / 'toy_train'}/"),
+            *("--test-data", f"toy_val={tmp_path / 'toy_val'}/"),
+            *(str(word) for pair in keys.items() for word in pair),
+        ]
+        plan = {"PLAN": json.dumps([entry("iteration", 1, 0)])}
+        process, said = start_process(command, Folder(tmp_path), plan)
+        return process.wait(600), said.read_text()
+
+    assert run("whole", "train_net.py")[0] == 0
+    status, said = run("run", SCRIPT)
+    assert status == 75
+    assert said.count("Stopped by SIGTERM after iteration 1, which ") == 1, said
+    assert run("run", "train_net.py", "--resume")[0] == 0
+    assert_same(Folder(tmp_path), tmp_path / "whole" / "model_final.pth")

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ before(detection, "open_run", "start")
 before(TrainLoop, "_iterate", "iteration")
 before(evaluation, "_detect", "evaluation")
 before(evaluation, "score", "score")
+with suppress(ImportError):
+    from resnext_det.engines.d2 import evaluation as d2_evaluation
+
+    before(d2_evaluation, "_evaluate", "evaluation")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,10 +8,11 @@ import subprocess
 import sys
 
 import pytest
+import torch.distributed as dist
 
 from resnext_det import folder_locks
 from resnext_det.errors import UserError
-from resnext_det.training import run_folder
+from resnext_det.training import restarts, run_folder
 from resnext_det.training.run_directory import open_run
 from resnext_det.training.run_folder import hold_run_folder
 
@@ -56,14 +57,17 @@ def test_a_second_run_is_refused_by_number_and_machine(other, tmp_path):
     assert not (folder / "run.lock").exists()
 
 
+@pytest.mark.parametrize("knows", ["torchrun's count", "its store"])
 def test_after_a_restart_by_torchrun_the_processes_before_may_still_be_ending(
-    other, tmp_path, monkeypatch
+    knows, other, tmp_path, monkeypatch
 ):
     def ends(seconds):
         other.kill()
         other.wait()
 
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    # On a machine whose processes were well the count stays 0.
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(int(knows == "torchrun's count")))
+    monkeypatch.setattr(restarts, "_is_restarted", knows == "its store")
     monkeypatch.setattr(run_folder.time, "sleep", ends)
     with hold_run_folder(tmp_path / "run"):
         assert other.returncode
@@ -112,6 +116,10 @@ def test_without_locks_the_word_of_another_machine_counts(tmp_path, monkeypatch)
         f"end it, or where it is gone remove {tmp_path / 'run.lock'}"
     )
     assert "elsewhere" in (tmp_path / "run.lock").read_text()
+    monkeypatch.setattr(restarts, "_runs", dist.HashStore())
+    restarts.note_opened(tmp_path)  # by an attempt of the same torchrun, which has ended it
+    with hold_run_folder(tmp_path):
+        assert "elsewhere" not in (tmp_path / "run.lock").read_text()
 
 
 def test_folders_that_cannot_be(tmp_path):
