@@ -171,6 +171,8 @@ def test_a_job_that_was_told_to_stop_asks_to_be_started_again(
     cluster.work()
     assert asked.read_text() == "requeue 100\n"
     cluster.set_state(100, "PENDING")  # which is what that asks for
+    # A run goes on without the file that names its newest checkpoint.
+    (job.folder / "last_checkpoint").rename(job.folder / "model_0000019.pth")
     cluster.work()
     assert starts(job.folder) == ["new", "resumed", "ended"]
     assert asked.read_text() == "requeue 100\n"
