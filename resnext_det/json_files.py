@@ -12,6 +12,7 @@ from resnext_det.errors import UserError
 BYTES_PER_BYTE = 6.5
 """Memory that a COCO file takes while it is read, per byte of it."""
 
+_ANEW = "write or copy it anew"
 _SMALL = 1 << 26  # bytes; a smaller file is read without a look at the memory
 
 
@@ -37,11 +38,14 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: {_not_json(error)}") from error
     except _TwiceError as error:
-        raise UserError(f"{path}: the key {error} is written twice in one object") from error
+        told = f"the key {error} is written twice in one object; write it once"
+        raise UserError(f"{path}: {told}") from error
     except RecursionError as error:
-        raise UserError(f"{path}: not a JSON text file (nested too deep)") from error
+        told = f"not a JSON text file (nested too deep); {_ANEW}"
+        raise UserError(f"{path}: {told}") from error
     except ValueError as error:  # no text, or a number of thousands of digits
-        raise UserError(f"{path}: not a JSON text file ({type(error).__name__})") from error
+        told = f"not a JSON text file ({type(error).__name__}); {_ANEW}"
+        raise UserError(f"{path}: {told}") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -66,7 +70,7 @@ def _not_json(error: json.JSONDecodeError) -> str:
             f"not JSON: a second value begins {place}; one with a value on each line (NDJSON) has "
             "to be written as one object"
         )
-    return f"not JSON, or cut off: {error.msg} {place}"
+    return f"not JSON, or cut off: {error.msg} {place}; {_ANEW}"
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -80,7 +84,7 @@ def _check_memory(path: Path, size: int) -> None:
     if left is not None and needed > left:
         raise UserError(
             f"{path}: has {_gigabytes(size)}, which take about {_gigabytes(needed)} of memory to "
-            f"read, but {_gigabytes(left)} are available: split it, or use a machine with more"
+            f"read, but {_gigabytes(left)} are available; split it, or use a machine with more"
         )
 
 

@@ -32,7 +32,7 @@ def test_a_file_too_large_for_the_memory_is_refused_unread(
         file.truncate(10**9)  # a hole; nothing is on the disk
     monkeypatch.setattr(json_files, "available_memory", lambda: 6 * 10**9)
     assert refusal(path) == (
-        "has 1.00 GB, which take about 6.50 GB of memory to read, but 6.00 GB are available: "
+        "has 1.00 GB, which take about 6.50 GB of memory to read, but 6.00 GB are available; "
         "split it, or use a machine with more"
     )
 

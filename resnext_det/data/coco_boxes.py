@@ -81,8 +81,10 @@ def box_problems(content: dict[str, Any]) -> Iterator[Problem]:
     yield from box_value_problems(content)
     numeric = [a for a in annotations if _four_finite_numbers(a["bbox"])]
     measured = _measure(numeric, images)
-    yield from _corner_problems(measured)
-    yield from _geometry_problems(numeric, images, measured, measured.unusable(tolerant=False))
+    corners = list(_corner_problems(measured))
+    yield from corners
+    if not corners:  # else what they do as x, y, width, height has been told
+        yield from _geometry_problems(numeric, images, measured, measured.unusable(tolerant=False))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,18 @@ def sound_items(content: Any, section: str) -> list[dict[str, Any]]:
     return [item for item in items if _unsound_key(item, keys) is None]
 
 
+def unsound_ids(content: Any, section: str) -> set[int | str]:
+    """Returns the ids, where they are ids, of items of a list that lack another needed key."""
+    items = content.get(section) if isinstance(content, dict) else None
+    return {
+        item["id"]
+        for item in (items if isinstance(items, list) else ())
+        if isinstance(item, dict)
+        and type(item.get("id")) in _NEEDED[section]["id"]
+        and _unsound_key(item, _NEEDED[section]) is not None
+    }
+
+
 def _unsound_key(item: Any, keys: _Keys) -> str | None:
     """Returns the first key that is missing or of another type; "" where there can be none."""
     if not isinstance(item, dict):
@@ -107,7 +119,9 @@ def _item_problem(place: str, item: Any, key: str) -> Problem:
     return Problem(ProblemKind.LAYOUT, where, problem, advice, known)
 
 
-def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
+def id_problems(
+    name: str, content: dict[str, Any], told: Mapping[str, Collection[Any]] | None = None
+) -> Iterator[Problem]:
     """Yields ids that repeat or refer to nothing, or mix numbers and texts, which have no order.
 
     The two COCO 2014 "minival" files repeat annotation ids, and are known to.
@@ -115,6 +129,7 @@ def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
     Args:
         name: of the file.
         content: what it holds, after `layout_problems`.
+        told: section -> ids of its entries that are left out of the content, told already.
     """
     numbers = [image["id"] for image in content["images"] if isinstance(image["id"], int)]
     texts = [image["id"] for image in content["images"] if isinstance(image["id"], str)]
@@ -140,7 +155,7 @@ def id_problems(name: str, content: dict[str, Any]) -> Iterator[Problem]:
         ("image_id", "images", ProblemKind.UNKNOWN_IMAGE),
         ("category_id", "categories", ProblemKind.UNKNOWN_CATEGORY),
     ):
-        known = {item["id"] for item in content[section]}
+        known = {item["id"] for item in content[section]}.union((told or {}).get(section, ()))
         for item in content["annotations"]:
             if item[key] not in known:
                 yield Problem(
@@ -258,7 +273,7 @@ def check_files_exist(folder: Path, file_names: Sequence[str], what: str) -> Non
     if missing:
         raise UserError(
             f"{folder}: {len(missing)} of the {len(file_names)} {what} are not there, the first "
-            f"is '{missing[0]}'"
+            f"is '{missing[0]}'; put them there, or take their entries out"
         )
 
 

@@ -5,6 +5,7 @@ of an image that is a text in one place and a number in the other, an annotation
 which nobody asks for. Everything else is for the user to mend.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 
 from resnext_det.data.file_names import leaves_folder, name_flaw, shown_name
 
-_NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,30})?([eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(?:\d{1,30}(\.\d{0,30})?|(\.\d{1,30}))([eE][+-]?\d{1,3})?")
 _LONGEST = 60  # letters of a value that a place shows
 Item = dict[str, Any]
 
@@ -59,12 +60,17 @@ def mend(content: Any) -> Iterator[Slip]:
         Each value that was mended, after it was.
     """
     for image in _items(content, "images"):
-        for what in _replace(image, ("height", "width"), _number):
+        pointed = [*_replace(image, ("id",), _unpointed)]
+        for what in (*pointed, *_replace(image, ("height", "width"), number_of_text)):
             yield _number_slip(f"image {_shown(image.get('id'))}", what, image.get("id"))
     for category in _items(content, "categories"):
         for what in _replace(category, ("id",), _whole):
             yield _number_slip(f"category {_shown(category.get('name'))}", what)
     known = {i["id"] for i in _items(content, "images") if type(i.get("id")) in (int, str)}
+    for annotation in _items(content, "annotations"):
+        for what in _replace(annotation, ("id",), _unpointed):
+            where = f"annotation {annotation['id']}"
+            yield _number_slip(where, what, annotation.get("image_id"))
     yield from _number_annotations(list(_items(content, "annotations")))
     for annotation in _items(content, "annotations"):
         for what in _mend_annotation(annotation, known):
@@ -129,11 +135,11 @@ def _taken(key: str, old: Any, new: Any) -> str:
 
 
 def _mend_annotation(annotation: Item, images: Collection[int | str]) -> Iterator[str]:
-    yield from _replace(annotation, ("area",), _number)
+    yield from _replace(annotation, ("area",), number_of_text)
     yield from _replace(annotation, ("category_id", "iscrowd"), _whole)
     box = annotation.get("bbox")
     for place, old in enumerate(box if isinstance(box, list) else ()):
-        if (new := _number(old)) is not old:
+        if (new := number_of_text(old)) is not old:
             annotation["bbox"][place] = new
             yield _taken(f"bbox[{place}]", old, new)
     image_id = annotation.get("image_id")
@@ -153,16 +159,22 @@ def _replace(item: Item, keys: tuple[str, ...], mended: Callable[[Any], Any]) ->
             yield _taken(key, old, new)
 
 
-def _number(value: Any) -> Any:
-    """Returns the number that a text spells, anything else as it is."""
+def number_of_text(value: Any) -> Any:
+    """Returns the finite number that a text spells, anything else as it is."""
     if not isinstance(value, str) or not (match := _NUMBER.fullmatch(value.strip())):
         return value
-    return float(value) if match[1] or match[2] else int(value)
+    number = float(value) if any(match.groups()) else int(value)
+    return number if math.isfinite(number) else value
+
+
+def _unpointed(value: Any) -> Any:
+    """Returns the whole number that a float is, anything else as it is: a text can be an id."""
+    return _whole(value) if isinstance(value, float) else value
 
 
 def _whole(value: Any) -> Any:
     """Returns the whole number that a text or a float is, anything else as it is."""
-    number = _number(value)
+    number = number_of_text(value)
     if isinstance(number, float) and number.is_integer() and abs(number) < 2**53:
         return int(number)
     return number if isinstance(number, int) else value

@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from resnext_det.data.coco_boxes import box_problems
-from resnext_det.data.coco_checks import id_problems, layout_problems, sound_items
+from resnext_det.data.coco_checks import (
+    id_problems,
+    layout_problems,
+    sound_items,
+    unsound_ids,
+)
 from resnext_det.data.coco_keypoints import (
     absent_keypoints,
     keypoint_name_problems,
@@ -46,7 +51,8 @@ def survey(
     """
     yield from layout_problems(content)
     sound = {name: sound_items(content, name) for name in ("images", "annotations", "categories")}
-    yield from id_problems(name, sound)
+    told = {section: unsound_ids(content, section) for section in ("images", "categories")}
+    yield from id_problems(name, sound, told)
     yield from image_value_problems(sound["images"], trusted=trust_file_names)
     yield from annotation_value_problems(sound["annotations"])
     placed = _placed(sound)

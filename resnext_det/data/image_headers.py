@@ -19,6 +19,7 @@ TRAINING_IMAGES = 10_000
 """Images of a training set whose headers are read."""
 
 Item = TypeVar("Item")
+_MEND = "mend the size and see to the boxes"
 _DEEP_MODES = ("I", "F")
 _logger = logging.getLogger(__name__)
 
@@ -94,9 +95,10 @@ def check_image_size(
         return
     is_stored = header is not None and header.is_turned and found == stated[::-1]
     hint = ": that is its size before its EXIF orientation is applied" if is_stored else ""
+    advice = "turn the boxes, or take the orientation out of the file" if is_stored else _MEND
     raise UserError(
         f"{path}: the image is {found[1]}x{found[0]}, but the annotation file says "
-        f"{stated[1]}x{stated[0]} (width x height, after EXIF rotation){hint}"
+        f"{stated[1]}x{stated[0]} (width x height, after EXIF rotation){hint}; {advice}"
     )
 
 

@@ -51,6 +51,16 @@ CASES = (
             all_of("annotations", "id", str),
         ),
     ),
+    mended(
+        "ids",
+        "of images or annotations, whole numbers with a point",
+        NUMBERS,
+        both(
+            all_of("images", "id", float),
+            all_of("annotations", "image_id", float),
+            all_of("annotations", "id", float),
+        ),
+    ),
     refused(
         "ids",
         "of images, partly numbers and partly texts",

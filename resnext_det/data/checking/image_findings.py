@@ -8,6 +8,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from resnext_det.data.checking.findings import CheckKind, Finding
 from resnext_det.data.checking.image_facts import ImageFacts
+from resnext_det.data.checking.readers import NOT_OPENED
 from resnext_det.data.checking.subjects import CheckedSet, SetImage
 
 _TURNS = {
@@ -38,6 +39,8 @@ def _of_image(
 ) -> Iterator[tuple[CheckKind, str, str]]:
     if facts.missing:
         yield CheckKind.IMAGE_MISSING, f"is not in {folder}", "put it there, or take its entry out"
+        return
+    if facts.error == NOT_OPENED:  # is told of its name
         return
     if facts.error:
         yield CheckKind.IMAGE_BROKEN, facts.error, "put a sound file in its place"

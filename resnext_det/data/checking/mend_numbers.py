@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from resnext_det.data.coco_mending import number_of_text
+
 _HUGE = 1e30
 
 
@@ -10,14 +12,7 @@ def as_number(value: Any) -> float | int | None:
     """Returns a finite number, also of a text that is one; None of anything else."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, str):
-        try:
-            value = int(value)
-        except ValueError:
-            try:
-                value = float(value)
-            except ValueError:
-                return None
+    value = number_of_text(value)
     # Infinity and nan fail both comparisons; so does a whole number beyond any float.
     return value if isinstance(value, int | float) and -_HUGE < value < _HUGE else None
 

@@ -49,10 +49,9 @@ def open_set(
     try:
         content = read_json(entry.json_file)
     except UserError as error:
-        reason = str(error).removeprefix(f"{entry.json_file}: ")
-        kind = CheckKind.UNREADABLE.value
-        where, advice = str(entry.json_file), "write or copy it anew"
-        return _empty(entry), [Finding(entry.name, kind, where, reason, advice)]
+        where, kind = str(entry.json_file), CheckKind.UNREADABLE.value
+        reason, _, advice = str(error).removeprefix(f"{where}: ").partition("; ")
+        return _empty(entry), [Finding(entry.name, kind, where, reason, advice or "see to it")]
     # As a run does before it looks at anything: what it mends in memory is no problem.
     slips = [*mend(content), *mend_separators(entry.image_root, content)]
     return set_of_content(entry, content, slips, trust_file_names=trust_file_names), []

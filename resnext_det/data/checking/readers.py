@@ -15,6 +15,7 @@ from resnext_det.data.pillow_opening import open_still, readable
 from resnext_det.data.plain_files import read_image_file
 from resnext_det.errors import UserError
 
+NOT_OPENED = "its name leaves the image folder, so it is not opened"
 _ORIENTATION = 274  # EXIF's tag
 
 
@@ -40,7 +41,7 @@ class FileReader:
         """
         path = self.paths[index]
         if not path:
-            raise UserError("its name leaves the image folder, so it is not opened")
+            raise UserError(NOT_OPENED)
         data = _read(path)
         try:
             return Decoded(data, open_rgb(path), _orientation(data))

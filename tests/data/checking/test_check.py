@@ -206,9 +206,28 @@ def test_names_that_leave_the_folder_are_not_opened(tmp_path):
     entry = write_set(tmp_path, "train", [1], made)
     write_set(tmp_path, "val", [3])
     found = [f for f in check(entry).findings if f.is_problem]
-    assert "leaves the image folder" in found[-1].reason
+    assert [finding.kind for finding in found] == ["file_name_leaves"]
     result = check(entry, trust_file_names=True)
     assert not result.sets[0].facts[0].error
+    (note,) = [f for f in result.findings if f.kind == "file_name_leaves"]
+    assert (note.is_problem, note.advice) == (False, "")
+
+
+def test_one_mistake_is_told_once(tmp_path):
+    made = content(["1.png", "2.png"])
+    del made["images"][0]["height"]
+    made["categories"][1]["name"] = 5
+    result = check(write_set(tmp_path, "train", [1, 2], made))
+    assert [(f.kind, f.reason) for f in result.findings if f.is_problem] == [
+        ("layout", "is missing"),
+        ("layout", "is 5"),
+    ]
+    made = content(["1.png"])
+    made["annotations"] = [
+        {**made["annotations"][0], "id": n, "bbox": [20, 10, 60, 48]} for n in range(12)
+    ]
+    result = check(write_set(tmp_path, "val", [1], made))
+    assert [f.kind for f in result.findings if f.is_problem] == ["box_corners"]
 
 
 def test_files_and_folders_that_are_not_there(tmp_path):

@@ -223,6 +223,77 @@ def test_missing_ids():
     assert counts == {"id_given": 3, "unknown_image": 2}
 
 
+def test_ids_beyond_64_bits_are_made_smaller():
+    made = content(NAMES)
+    made["images"][0]["id"] = 10**20
+    made["categories"][1]["id"] = -(10**30)
+    made["annotations"][0]["id"] = 2**63
+    for annotation in made["annotations"]:
+        if annotation["image_id"] == 1:
+            annotation["image_id"] = 10**20
+        if annotation["category_id"] == 2:
+            annotation["category_id"] = -(10**30)
+    found, counts, log = mend(made)
+    assert counts == {"id_range": 3}
+    assert log.ids["images"] == [[10**20, 3]]
+    assert [item["id"] for item in found["images"]] == [3, 2]
+    assert [item["id"] for item in found["categories"]] == [1, 2]
+    keys = ("id", "image_id", "category_id")
+    told = [tuple(item[key] for key in keys) for item in found["annotations"]]
+    assert told == [(5, 3, 1), (2, 3, 2), (3, 2, 1), (4, 2, 2)]
+
+
+def test_a_smaller_id_among_texts_becomes_a_text():
+    made = content(NAMES)
+    made["images"][0]["id"] = 10**20
+    made["images"][1]["id"] = "second"
+    for annotation in made["annotations"]:
+        annotation["image_id"] = 10**20 if annotation["image_id"] == 1 else "second"
+    found, counts, _ = mend(made)
+    assert counts == {"id_range": 1, "id_alike": 1}
+    assert [item["id"] for item in found["images"]] == ["1", "second"]
+    assert [a["image_id"] for a in found["annotations"]] == ["1", "1", "second", "second"]
+
+
+def test_a_file_of_corners_gets_widths_and_heights():
+    made = content(NAMES)
+    corners = [[20 + n, 10, 40 + n, 48] for n in range(12)]
+    made["annotations"] = [
+        {**made["annotations"][0], "id": n, "bbox": box, "area": box[2] * box[3]}
+        for n, box in enumerate(corners)
+    ]
+    found, counts, _ = mend(made)
+    assert counts == {"box_corners": 12}
+    assert boxes(found) == [[20 + n, 10, 20, 38] for n in range(12)]
+    assert {annotation["area"] for annotation in found["annotations"]} == {20 * 38}
+    made["annotations"] = made["annotations"][:9]  # too few to tell
+    assert "box_corners" not in mend(made)[1]
+
+
+def test_a_published_set_is_never_one_of_corners():
+    made = content(NAMES)
+    made["annotations"] = [
+        {**made["annotations"][0], "id": n, "bbox": [20, 10, 60, 48]} for n in range(12)
+    ]
+    log, known = MendLog(), KnownImages(Path("nowhere"), dict.fromkeys(NAMES, SOUND))
+    mended_content(made, known, log, published=True)
+    assert log.counts == {"box_clipped": 12}
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [((), [1]), ((0, 1, 2, 3), [1]), ((2, 3), [2]), ((0, 1, 2), [1]), ((0, 3), [1, 2])],
+    ids=["none", "alike", "second only", "second less", "different"],
+)
+def test_two_entries_of_one_file(kept, expected):
+    made = content(["1.png", "./1.png"])
+    made["annotations"] = [a for n, a in enumerate(made["annotations"]) if n in kept]
+    found, counts, _ = mend(made, facts={"1.png": SOUND, "./1.png": SOUND})
+    assert [item["id"] for item in found["images"]] == expected
+    assert {a["image_id"] for a in found["annotations"]} <= set(expected)
+    assert counts == ({"entry_of_one_file": 1} if len(expected) == 1 else {})
+
+
 def test_annotations_of_what_is_not_there():
     made = content(NAMES)
     made["annotations"][0]["image_id"] = 77
@@ -272,6 +343,9 @@ def test_what_cannot_be_mended(made):
         ("7", 7),
         (" 7.5 ", 7.5),
         ("1e3", 1000),
+        (".5", 0.5),
+        ("1_000", None),
+        ("1e999", None),
         ("nan", None),
         ("", None),
         (True, None),
