@@ -17,6 +17,9 @@ Outline = Polygons | dict[str, Any]
 """Polygons (2 P,) as x, y, x, y, … in pixels, or a run-length object in its packed form."""
 
 _SHORTEST = 6  # numbers: three points
+# Of an outline, since pycocotools takes some 50 bytes for each of its pixels, and ends the process
+# where it gets none; and how many times as long as its image's longer side, which is resized.
+_MOST_PIXELS, _MOST_EDGES = 4_000_000, 1000
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def _polygons(
     polygons: Sequence[Any], size: tuple[int, int], *, tolerant: bool
 ) -> Polygons | _Flaw:
     kept, edge = [], max(size)
+    most = min(_MOST_PIXELS, _MOST_EDGES * edge)
     for number, polygon in enumerate(polygons):
         if len(polygon) < _SHORTEST or len(polygon) % 2:
             if tolerant:
@@ -137,8 +141,20 @@ def _polygons(
                 f"polygon {number} of its segmentation is more than {edge} px outside its image "
                 f"of {size[1]}x{size[0]}",
             )
+        # No point is further than 3 edges from the next; to measure all would take long.
+        if 3 * edge * len(values) / 2 > most and (length := _length(values)) > most:
+            reason = (
+                f"polygon {number} of its segmentation is {length:.0f} px long, too long to draw"
+            )
+            return _Flaw(ProblemKind.POLYGON_POINTS, reason)
         kept.append(values)
     return tuple(kept)
+
+
+def _length(values: NDArray[np.float64]) -> float:
+    """Returns the pixels of a polygon's outline; a slanting line has as many as its longer side."""
+    points = values.reshape(-1, 2)
+    return float(np.abs(np.diff(points, axis=0, append=points[:1])).max(axis=1).sum())
 
 
 def _coordinates(polygon: list[Any]) -> NDArray[np.float64] | None:

@@ -12,7 +12,7 @@ from typing import Any
 from resnext_det.data.coco_problems import FIX, Problem, ProblemKind
 from resnext_det.data.file_names import TRUST_ADVICE, leaves_folder, name_flaw, shown_name
 
-_LONGEST = 2**31
+_LONGEST = 2**26  # pixels of a side; no image of more is ever decoded (opened_image)
 
 
 def image_value_problems(
@@ -20,7 +20,7 @@ def image_value_problems(
 ) -> Iterator[Problem]:
     """Yields bad file names, and sizes that are none, after `layout_problems`.
 
-    A height or width is a whole number of pixels, at least 1.
+    A height or width is a whole number of pixels, from 1 to 2^26.
 
     Args:
         images: the entries of a file.
@@ -53,7 +53,7 @@ def image_value_problems(
                 yield Problem(
                     ProblemKind.IMAGE_SIZE,
                     f"{where} ({name})",
-                    f"{key} is {image[key]!r}, not a whole number of pixels, at least 1",
+                    f"{key} is {image[key]!r}, not a whole number of pixels, from 1 to {_LONGEST}",
                     f"write the file's; {FIX} does",
                     image["id"],
                 )
@@ -96,7 +96,7 @@ def annotation_value_problems(annotations: Iterable[dict[str, Any]]) -> Iterator
 def is_length(value: Any) -> bool:
     """Returns whether a number is a number of pixels that an image can have."""
     # Booleans are ints to Python; nan fails the comparison.
-    return not isinstance(value, bool) and 1 <= value < _LONGEST and value == int(value)
+    return not isinstance(value, bool) and 1 <= value <= _LONGEST and value == int(value)
 
 
 def _is_finite(value: Any) -> bool:

@@ -144,6 +144,7 @@ def test_a_crowd_needs_a_mask_where_it_is_scored(tmp_path: Path) -> None:
         ([1, 2, 3, 4, 5, float("nan")], "has a value that is no finite number"),
         ([1, 2, 3, 4, 5, 10**400], "has a value that is no finite number"),
         ([0, 0, 193, 0, 9, 9], "is more than 96 px outside its image of 96x64; mend the file"),
+        ([0, 0, 96, 64] * 600, "is 115200 px long, too long to draw; mend the file"),
         ([0, 0, 0, -97, 9, 9], "is more than 96 px outside its image of 96x64; mend the file"),
     ],
 )

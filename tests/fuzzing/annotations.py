@@ -24,6 +24,7 @@ from tests.fuzzing.mutations import mutate_json
 
 WIDTH, HEIGHT = 24, 16
 IMAGES = ("a.png", "b.png", "x/a.png")
+BROKEN = "broken.png"
 ALL = Needs(masks=True, keypoints=True)
 POLYGONS = Needs(masks=True, polygons=True)
 
@@ -66,6 +67,7 @@ def _write_images(folder: Path) -> None:
     source = _picture(folder.parent)
     for name in IMAGES:
         (folder / name).write_bytes(source)
+    (folder / BROKEN).write_bytes(source[:20])
 
 
 _PICTURE: list[bytes] = []
