@@ -79,8 +79,8 @@ def test_checkpoints_of_a_resumed_run_name_the_same_files(short, norm_net, tmp_p
             train(short, norm_net, resume=after > 3, interrupt_after=after)
     train(short, norm_net, resume=True)
     for name in ("model_0000007", "model_0000009", "model_final"):
-        contents = [load_checkpoint(tmp_path / run / f"{name}.pth") for run in ("whole", "run")]
-        assert_equal(*contents)
+        one, other = (load_checkpoint(tmp_path / run / f"{name}.pth") for run in ("whole", "run"))
+        assert_equal(one, other)
 
 
 def test_names_that_no_run_writes_are_never_deleted(tmp_path):
