@@ -61,6 +61,15 @@ def test_phases(tmp_path):
     assert phase_of(tmp_path, Before()) == "checkpoint"
 
 
+def test_detectron2_tells_of_an_evaluation_in_several_lines(tmp_path):
+    started = "[01/01 detectron2]: INFO Start inference on 6 batches\n"
+    more = "[01/01 detectron2]: INFO Evaluating predictions with unofficial COCO API...\n"
+    say(tmp_path, STARTED + started + more)
+    assert phase_of(tmp_path, Before()) == "evaluation"
+    say(tmp_path, "", [{"iteration": 5, "bbox/AP": 1.0}])
+    assert phase_of(tmp_path, Before()) == "training"
+
+
 def test_the_phase_of_a_second_start_is_its_own(tmp_path):
     say(tmp_path, STARTED + EVALUATES, [{"iteration": 5, "bbox/AP": 1.0}])
     (tmp_path / ".model_0000008.pth.x.partial").touch()

@@ -1,6 +1,7 @@
 """What the folder of a killed run tells of the moment of its death. Engine-neutral."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,8 @@ Phase = Literal["start-up", "training", "checkpoint", "evaluation", "end"]
 _HALF_WRITTEN = f".model_*{PARTIAL}"
 _STARTED = ("Training on ", "Training with the ")
 """What the log says before the first iteration: of a classifier, and of a detector."""
-_EVALUATES = ("Evaluating ", "Start inference on")
-"""What the log says where an evaluation begins: ours, and Detectron2's."""
+_EVALUATES = re.compile(r"INFO (Evaluating \S+: \d+ images|Start inference on )")
+"""What the log says once where an evaluation begins: ours, and Detectron2's."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def log_since(folder: Path, before: Before) -> str:
 
 def begun_evaluations(log: str) -> int:
     """Counts the evaluations that a log tells of."""
-    return sum(any(mark in line for mark in _EVALUATES) for line in log.splitlines())
+    return len(_EVALUATES.findall(log))
 
 
 def has_started(log: str) -> bool:
