@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tools.long_run.__main__ import main
+from tools.long_run.__main__ import main, summary
 from tools.long_run.samples import Sample, watch, workers_mib
 from tools.long_run.trend import growth, rise
 
@@ -42,6 +42,23 @@ def test_a_growth_counts_where_it_is_significant_and_above_the_bound(
     mib = [slope * x / 1000 + noise * (-1) ** place for place, x in enumerate(done)]
     fit = growth(done, mib)
     assert (fit["is_significant"], fit["grows"]) == (significant, grows)
+
+
+def test_what_never_changes_has_no_error():
+    fit = growth(list(range(10)), [0.0] * 10)
+    assert (fit["mib_per_1000"], fit["standard_error"], fit["grows"]) == (0.0, 0.0, False)
+
+
+def test_the_end_of_a_run_does_not_count():
+    steady = [sample(done, {1: 40.0}) for done in range(0, 1000, 10)]
+    ending = [Sample(0.0, 1000, 90.0, {}, 0, 1, 0.0, 0)] * 20
+    found = summary([*steady, *ending])
+    assert found["done"] == 1000
+    assert found["memory"]["workers"]["at_the_end_mib"] == 40.0
+    assert found["memory"]["main"]["at_the_end_mib"] == 1.0
+    assert found["handles"]["lowest_of_last_quarter"] == 1
+    assert found["not_flat"] == []
+    assert "workers" not in summary([sample(done, {}) for done in range(99)])["memory"]
 
 
 def test_growth_before_the_second_half_does_not_count():

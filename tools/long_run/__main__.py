@@ -83,7 +83,9 @@ def predict(folder: Path, predictions: int, period: float) -> list[Sample]:
 
 def summary(samples: Sequence[Sample]) -> dict[str, Any]:
     """Returns trends, verdict and some of the samples."""
-    working = [sample for sample in samples if sample.done]
+    total = samples[-1].done
+    # What comes after the last one is the end of a run: a last evaluation, workers that leave.
+    working = [sample for sample in samples if 0 < sample.done < total]
     done = [sample.done for sample in working]
     parts: dict[str, Callable[[Sample], int]] = {
         "handles": lambda sample: sample.handles,
@@ -91,10 +93,12 @@ def summary(samples: Sequence[Sample]) -> dict[str, Any]:
         "children": lambda sample: len(sample.children_mib),
         "folder_files": lambda sample: sample.folder_files,
     }
-    memory = {"main": [sample.main_mib for sample in working], "workers": workers_mib(working)}
+    memory = {"main": [sample.main_mib for sample in working]}
+    if any(workers := workers_mib(working)):
+        memory["workers"] = workers
     found = {
-        "done": done[-1],
-        "seconds": working[-1].seconds,
+        "done": total,
+        "seconds": samples[-1].seconds,
         "samples": len(working),
         "memory": {name: growth(done, values) for name, values in memory.items()},
         **{name: rise([count(sample) for sample in working]) for name, count in parts.items()},

@@ -1,5 +1,6 @@
 """Whether what a process holds grows. Engine-neutral."""
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -34,15 +35,17 @@ def growth(done: Sequence[int], mib: Sequence[float], bound: float = BOUND_MIB) 
     if len({x for x, _ in pairs}) < 3:
         raise ValueError("a fit needs at least three samples in the second half")
     fit: Any = linregress([x for x, _ in pairs], [y for _, y in pairs])
-    significant = bool(fit.slope > float(t.ppf(_LEVEL, len(pairs) - 2)) * fit.stderr)
+    slope, error = float(fit.slope), float(fit.stderr)
+    error = error if math.isfinite(error) else 0.0  # scipy's NaN where nothing changes at all
+    significant = slope > float(t.ppf(_LEVEL, len(pairs) - 2)) * error
     return {
-        "mib_per_1000": round(float(fit.slope), 4),
-        "standard_error": round(float(fit.stderr), 4),
+        "mib_per_1000": round(slope, 4),
+        "standard_error": round(error, 4),
         "samples": len(pairs),
         "at_half_mib": round(pairs[0][1], 1),
         "at_the_end_mib": round(pairs[-1][1], 1),
         "is_significant": significant,
-        "grows": significant and float(fit.slope) > bound,
+        "grows": significant and slope > bound,
     }
 
 
