@@ -23,7 +23,6 @@ from tests.fuzzing.harness import (
 )
 from tests.fuzzing.mutations import mutate_json
 
-CAMPAIGN = Path(__file__).with_name("campaign.json")
 FILES = [path for name in NAMES for path in corpus_of(name)]
 MUTATIONS = 12
 
