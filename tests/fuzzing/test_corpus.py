@@ -23,6 +23,7 @@ from tests.fuzzing.harness import (
 )
 from tests.fuzzing.mutations import mutate_json
 
+CAMPAIGN = Path(__file__).with_name("campaign.json")
 FILES = [path for name in NAMES for path in corpus_of(name)]
 MUTATIONS = 12
 
@@ -113,3 +114,16 @@ def test_without_atheris_one_line_says_how_to_get_it(monkeypatch, capsys) -> Non
     assert capsys.readouterr().err == (
         "error: fuzzing needs atheris: pip install -e '.[fuzz]' -c constraints.txt\n"
     )
+
+
+def test_the_committed_campaign_covers_every_harness_and_found_nothing() -> None:
+    report = json.loads(CAMPAIGN.read_text())
+    rows = {row["harness"]: row for row in report["harnesses"]}
+    assert set(rows) == set(NAMES)
+    assert "--seconds 450" in report["command"]
+    for row in rows.values():
+        assert row["findings"] == []
+        assert row["failed"] == 0
+        assert row["accepted"] + row["refused"] == row["executions"] > 0
+        assert row["seconds"] >= 445
+        assert row["edges"] >= row["edges_of_corpus"] > 0
