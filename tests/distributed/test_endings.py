@@ -17,7 +17,8 @@ ENDLESS = ("SOLVER.MAX_ITER", 10**6, "SOLVER.STEPS", "[]")
 @pytest.mark.parametrize("starter", STARTERS)
 def test_the_failure_of_one_process_ends_all_in_one_line(starter: str, bench: Bench) -> None:
     (bench.entry.image_root / "3.png").write_bytes(b"no image")
-    run = start(bench, starter, arguments(bench, "portable", "run", *ENDLESS))
+    words = (*ENDLESS, "DATASETS.MAX_BROKEN_IMAGES", 0)
+    run = start(bench, starter, arguments(bench, "portable", "run", *words))
     assert all(status != 0 for status in run.wait()), run.said()
     [line] = run.errors()
     assert "3.png: " in line
