@@ -4,11 +4,12 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tools.long_run.__main__ import main, summary
+from tools.long_run.__main__ import KEYS, main, summary
 from tools.long_run.samples import Sample, watch, workers_mib
 from tools.long_run.trend import growth, rise
 
@@ -114,6 +115,17 @@ def test_a_process_that_leaks_is_seen(tmp_path):
     assert last.handles - first.handles == pytest.approx(written, abs=2)
     assert last.main_mib - first.main_mib == pytest.approx(written, abs=2.5)
     assert len(last.children_mib) == 1
+
+
+def test_the_kept_run_is_whole_and_flat():
+    kept = json.loads((Path(__file__).parents[1] / "training/long_run.json").read_text())
+    assert kept["command"] == "python -m tools.long_run --iterations 20000 --predictions 20000"
+    assert (kept["keys"], kept["is_flat"]) == (KEYS, True)
+    for part in ("training", "prediction"):
+        assert kept[part]["done"] == 20000
+        for fit in kept[part]["memory"].values():
+            assert not fit["is_significant"] or fit["mib_per_1000"] <= kept["bound_mib_per_1000"]
+        assert not any(kept[part][name]["rises"] for name in ("handles", "threads", "children"))
 
 
 @pytest.mark.slow
