@@ -11,9 +11,11 @@ import torch
 from resnext_det.training.checkpoint_file import write_checkpoint
 from tools.kill_study.kills import plan_kills
 from tools.kill_study.sameness import differences, unlike
-from tools.kill_study.study import KillStudy, as_text
+from tools.kill_study.study import KEYS, KillStudy, as_text
 from tools.kill_study.traces import Before, newest_iteration, phase_of
+from tools.tiny_runs import ENGINES
 
+KEPT = Path(__file__).parents[1] / "training"
 STARTED = "[01/01 x]: INFO Training with the portable engine on 6 images\n"
 EVALUATES = "[01/01 x]: INFO Evaluating tiny_val: 6 images\n"
 
@@ -29,6 +31,19 @@ def test_killed_runs_end_as_the_undisturbed_one(engine, kills, tmp_path):
     assert study.passed, summary
     assert summary["kills"] == len(summary["each"]) == kills
     assert sum(end["kills"] for end in summary["runs"]) == kills
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_kept_study_is_whole_and_passed(engine):
+    text = (KEPT / f"kill_study_{engine}.json").read_text()
+    kept = json.loads(text)
+    assert kept["command"] == f"python -m tools.kill_study --engine {engine} --kills 30 --seed 0"
+    assert (kept["keys"], kept["passed"], kept["failures"]) == (KEYS, True, [])
+    assert kept["kills"] == len(kept["each"]) == sum(end["kills"] for end in kept["runs"]) == 30
+    assert all(end["differences"] == [] for end in kept["runs"])
+    assert Counter(kill["phase"] for kill in kept["each"]) == kept["kills_by_phase"]
+    assert {"start-up", "checkpoint", "evaluation", "training"} <= set(kept["kills_by_phase"])
+    assert {"versions", "hardware"} <= set(kept)
 
 
 @pytest.mark.parametrize("count", [0, 1, 30])
