@@ -33,7 +33,8 @@ def test_killed_runs_end_as_the_undisturbed_one(engine, kills, tmp_path):
     assert sum(end["kills"] for end in summary["runs"]) == kills
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+# Without an id of that name: the file is read where there is no Detectron2, too.
+@pytest.mark.parametrize("engine", ENGINES, ids=[f"on_{engine}" for engine in ENGINES])
 def test_the_kept_study_is_whole_and_passed(engine):
     text = (KEPT / f"kill_study_{engine}.json").read_text()
     kept = json.loads(text)
