@@ -156,10 +156,11 @@ class _Lines:
         self._file = self._path.open("a")
 
     def _keep(self, stays: Callable[[str], bool]) -> None:
-        lines = _lines(self._path)
-        kept = [line for line in lines if stays(line)]
-        if kept != lines or not self._path.is_file():
-            write_text_safe(self._path, "".join(f"{line}\n" for line in kept))
+        found = _text(self._path)
+        kept = "".join(f"{line}\n" for line in found.splitlines() if stays(line))
+        # A last line that is whole but for its end would run into the next.
+        if kept != found or not self._path.is_file():
+            write_text_safe(self._path, kept)
 
     def write(self, line: str) -> None:
         try:
@@ -172,8 +173,8 @@ class _Lines:
         self._file.close()
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
+def _text(path: Path) -> str:
+    return path.read_text("utf-8", errors="replace") if path.is_file() else ""
 
 
 def _iteration_of(line: str) -> float:

@@ -49,6 +49,14 @@ def test_resuming_removes_the_lines_that_are_done_again(tmp_path):
     assert [line["iteration"] for line in read(tmp_path)] == [19, 39, 59, 79, 99]
 
 
+def test_a_last_line_without_its_end_does_not_run_into_the_next(tmp_path):
+    (tmp_path / "metrics.json").write_text('{"iteration": 19}\n{"iteration": 39}')
+    for start in (40, 60):
+        with RunWriter(tmp_path, start, 100) as writer:
+            record(writer, range(start, start + 20))
+    assert [line["iteration"] for line in read(tmp_path)] == [19, 39, 59, 79]
+
+
 def test_an_evaluation_that_is_made_once_more_is_told_once(tmp_path):
     with RunWriter(tmp_path, 0, 20) as writer:
         record(writer, range(20))
