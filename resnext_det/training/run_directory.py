@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from resnext_det.whole_files import write_text_safe
 
 Resume = bool | Literal["auto"]
 """Continue the run in OUTPUT_DIR; "auto": where there is one, else start it."""
-BEST_BEFORE = f"{BEST}_before.pth"
+BEST_BEFORE = f"{BEST}_before"
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +69,8 @@ def open_run(
         cfg: the configuration.
         output_dir: the folder, cfg.OUTPUT_DIR.
         resume: continue the run there; otherwise there must be none; "auto" does what fits. With
-            "auto" the best model of a run that came to no checkpoint is kept beside, as
-            model_best_before.pth.
+            "auto", and after a restart by torchrun, the best model of a run that came to no
+            checkpoint is kept beside, as model_best_before.pth, model_best_before_2.pth, ….
         engine: "portable", "d2" or "classification"; another one's run is not continued.
         notes: `LoadedConfig.notes`, logged once there is a log.
         user_given: dotted keys that the user gave; of the others, those that weights may have set
@@ -89,7 +90,7 @@ def open_run(
     start_logging(folder)
     clear_run_folder(folder)
     found = find_usable(folder)
-    if found is None and resume == "auto" and is_main():
+    if found is None and is_main():  # and `resume` is "auto", or torchrun has restarted
         _keep_best_before(folder)
     if found is not None:
         _mend_marker(folder, found)
@@ -190,12 +191,17 @@ def _check_intent(folder: Path, resume: Resume) -> None:
 def _keep_best_before(folder: Path) -> None:
     """Lets a run that starts overwrite no best model of one that came to no checkpoint."""
     best = folder / f"{BEST}.pth"
-    if best.is_file():
-        best.replace(folder / BEST_BEFORE)
-        _warn(
-            f"{folder}: a run there ended before its first checkpoint; its best model is kept as "
-            f"{BEST_BEFORE}, and the run starts at iteration 0"
-        )
+    if not best.is_file():
+        return
+    kept, number = folder / f"{BEST_BEFORE}.pth", 1
+    while os.path.lexists(kept):  # of a run before that one
+        number += 1
+        kept = folder / f"{BEST_BEFORE}_{number}.pth"
+    best.replace(kept)
+    _warn(
+        f"{folder}: a run there ended before its first checkpoint; its best model is kept as "
+        f"{kept.name}, and the run starts at iteration 0"
+    )
 
 
 def _mend_marker(folder: Path, found: Usable) -> None:

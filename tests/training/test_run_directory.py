@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from resnext_det.errors import UserError
+from resnext_det.training import run_directory
 from resnext_det.training.checkpoint import Checkpointer, load_checkpoint
 from resnext_det.training.result import write_result
 from resnext_det.training.run_directory import open_run, settle_seed
@@ -50,6 +51,31 @@ def test_auto_resume_keeps_the_best_model_of_a_run_without_a_checkpoint(
     assert (tmp_path / "run/model_best_before.pth").read_bytes() == before
     assert not (tmp_path / "run/model_best.pth").exists()
     assert "its best model is kept as model_best_before.pth" in caplog.text
+
+
+def best_model(cfg, net, value):
+    best = {"metric": "top1", "value": value, "iteration": 2}
+    Checkpointer(cfg.OUTPUT_DIR).save_best(net, 2, best)
+
+
+def test_the_best_models_of_several_runs_without_a_checkpoint_are_all_kept(
+    cfg, tiny_net, tmp_path, caplog
+):
+    for value in (1.0, 2.0, 3.0):
+        best_model(cfg, tiny_net, value)
+        open_run(cfg, cfg.OUTPUT_DIR, resume="auto", engine="portable")
+    names = ("model_best_before", "model_best_before_2", "model_best_before_3")
+    kept = [load_checkpoint(tmp_path / f"run/{name}.pth")["best"]["value"] for name in names]
+    assert kept == [1.0, 2.0, 3.0]
+    assert "its best model is kept as model_best_before_3.pth" in caplog.text
+
+
+def test_a_restart_by_torchrun_keeps_the_best_model_too(cfg, tiny_net, tmp_path, monkeypatch):
+    best_model(cfg, tiny_net, 1.0)
+    monkeypatch.setattr(run_directory, "goes_on_by_itself", lambda folder: True)
+    open_run(cfg, cfg.OUTPUT_DIR, resume=False, engine="portable")
+    assert (tmp_path / "run/model_best_before.pth").is_file()
+    assert not (tmp_path / "run/model_best.pth").exists()
 
 
 def test_auto_resume_leaves_the_best_model_of_a_run_that_goes_on(cfg, tiny_net, tmp_path):

@@ -14,7 +14,7 @@ _OF_THE_FOLDER = ("/config",)
 """Entries of a checkpoint that know where their run lies."""
 _MEDIANS = frozenset(("time", "data_time", "eta_seconds"))
 _RESULT = ("metrics", "best", "iteration", "stopped_at", "set_aside", "non_finite", "seed")
-_FREE_NAMES = ("events.out.tfevents.", "model_best_before.pth")
+_FREE_NAMES = ("events.out.tfevents.", "model_best_before")
 """Files of each start of a run: boards' events, and what a start without a checkpoint keeps."""
 
 
