@@ -57,9 +57,11 @@ class _TwiceError(Exception):
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     read = dict(pairs)
     if len(read) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for number, key in enumerate(keys) if key in keys[:number])
-        raise _TwiceError(repr(twice[:60]))
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _TwiceError(repr(key[:60]))
+            seen.add(key)
     return read
 
 

@@ -70,3 +70,10 @@ def test_what_is_no_json_is_said_in_one_line(
     tmp_path: Path, text: str | bytes, message: str
 ) -> None:
     assert refusal(write(tmp_path, text)).startswith(message)
+
+
+def test_a_key_written_twice_among_many_is_found_at_once(tmp_path: Path) -> None:
+    """Of 100,000 keys; comparing each with all before it would take half an hour."""
+    names = [*range(100_000), 99_999]
+    text = "{" + ",".join(f'"k{name}":0' for name in names) + "}"
+    assert refusal(write(tmp_path, text)).startswith("the key 'k99999' is written twice")

@@ -14,7 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from resnext_det.data.opened_image import UnreadableImage, check_image_size
 
-# Formats of still pictures. Pillow knows others, some of which start a program (EPS).
+# Formats of still pictures that Pillow opens by their headers alone. It knows others: some start a
+# program (EPS), some decode while they are opened (ICO, ICNS), before their size can be checked.
 _FORMATS = [
     "JPEG",
     "PNG",
@@ -26,7 +27,6 @@ _FORMATS = [
     "MPO",
     "JPEG2000",
     "AVIF",
-    "ICO",
     "TGA",
     "PCX",
     "QOI",

@@ -74,6 +74,7 @@ def broken_files() -> dict[str, tuple[bytes, str]]:
         "cut_in_half.png": (png[: len(png) // 2], cut),
         "postscript.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 40\n", no_image),
         "many_channels.tiff": (_five_channels(), no_image),
+        "decoded_while_opened.ico": (encode(picture(), "ICO"), no_image),
         "text_bomb.png": (_with_chunk(b"zTXt", b"a\0\0" + bomb), "Decompressed data too large"),
         "long_text_bomb.png": (_with_chunk(b"iTXt", b"a\0\1\0\0\0" + bomb), "Decompressed data"),
         "profile_bomb.png": (_with_chunk(b"iCCP", b"a\0\0" + bomb), "Decompressed data too large"),
