@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -28,9 +29,15 @@ class Started:
     outputs: list[Path]
 
     def wait(self, seconds: float = 300) -> list[int]:
-        """The exit statuses of all."""
+        """The exit statuses of all; where they do not end, none is left to go on for ever."""
         end = time.monotonic() + seconds
-        return [process.wait(end - time.monotonic()) for process in self.processes]
+        try:
+            return [process.wait(end - time.monotonic()) for process in self.processes]
+        except subprocess.TimeoutExpired:
+            for process in self.processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            raise
 
     def said(self) -> str:
         """What all of them have written."""

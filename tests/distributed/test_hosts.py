@@ -144,7 +144,7 @@ def test_slurm_on_two_machines(hosts: tuple[str, str], bench: Bench) -> None:
 
 def test_the_failure_on_one_machine_ends_the_other(hosts: tuple[str, str], bench: Bench) -> None:
     (bench.entry.image_root / "3.png").write_bytes(b"no image")
-    run = start_on(hosts, bench, "run", *ENDLESS)
+    run = start_on(hosts, bench, "run", *ENDLESS, "DATASETS.MAX_BROKEN_IMAGES", 0)
     assert run.wait() == [2, 2], run.said()
     own, others = sorted(run.errors(), key=len)
     assert "3.png: " in own
