@@ -1,6 +1,7 @@
 """Bundles read back as what they may be: files of a stranger. Engine-neutral."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from resnext_det.errors import UserError, one_line
+from resnext_det.small_files import check_plain, read_small
 from resnext_det.training.non_finite.bundle import CONFIG, FACTS, FORMAT, MODEL
 from resnext_det.training.non_finite.trees import Kind, decode
 
@@ -97,11 +99,12 @@ def read_bundle(folder: Path) -> Bundle:
         UserError: it is no bundle, of another version, or damaged.
     """
     file = folder / FACTS
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise UserError(
             f"{folder}: is no bundle, it has no {FACTS}: name a folder non_finite/iter_… of a run"
         )
     said = _object(_read(file), file)
+    _check_plain(folder / CONFIG)
     if said.get("format") != FORMAT:
         raise UserError(
             f"{file}: has the format {said.get('format')!r}, this version reads {FORMAT}"
@@ -138,9 +141,7 @@ def _bundle(folder: Path, said: Mapping[str, Any]) -> Bundle:
 
 def _read(file: Path) -> Any:
     try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{file}: is larger than {_MOST_BYTES} bytes, which no bundle is")
-        return json.loads(file.read_bytes())
+        return json.loads(read_small(file, _MOST_BYTES))
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
@@ -153,11 +154,20 @@ def _object(content: Any, file: Path) -> dict[str, Any]:
     return content
 
 
-def _tensors(file: Path) -> dict[str, Tensor]:
+def _check_plain(file: Path) -> None:
+    """Checks a file that another reader opens."""
     try:
-        return load_file(file)
+        check_plain(file)
     except FileNotFoundError as error:
         raise UserError(f"{file}: is not there: the bundle is not whole") from error
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from error
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    _check_plain(file)
+    try:
+        return load_file(file)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{file}: is damaged ({one_line(str(error))})") from error
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from resnext_det.file_digests import sha256_of
 from resnext_det.seeding import derive_seed
 from resnext_det.training.checkpoint import load_checkpoint
 from resnext_det.training.non_finite import bundle as writing
+from resnext_det.training.non_finite import reading
 from resnext_det.training.non_finite.facts import last_good_checkpoint
 from resnext_det.training.non_finite.reading import read_bundle
 from resnext_det.training.non_finite.reproduction import Task, reproduce
@@ -202,6 +204,24 @@ def test_a_damaged_bundle_is_refused_in_one_line(stopped, cfg, damage, message):
     assert message in str(error.value)
     assert str(stopped) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["bundle.json", "config.yaml", "model.safetensors", "rank_0.json", "rank_0.safetensors"]
+)
+def test_links_and_pipes_in_a_bundle_are_not_followed(stopped, cfg, name):
+    for make in (lambda path: path.symlink_to("/dev/zero"), os.mkfifo):
+        (stopped / name).unlink()
+        make(stopped / name)
+        with pytest.raises(UserError) as error:
+            reproduce(read_bundle(stopped), Task(cfg, NormNet(), Spoiled(), FORM))
+        assert f"{stopped / name}: cannot be read (not a plain file)" in str(error.value)
+
+
+def test_what_is_read_of_a_bundle_is_bounded(stopped, monkeypatch):
+    monkeypatch.setattr(reading, "_MOST_BYTES", 9)
+    with pytest.raises(UserError, match=r"bundle\.json: cannot be read \(is larger than 9 bytes"):
+        read_bundle(stopped)
 
 
 def test_a_model_put_back_is_the_one_before(stopped, cfg):
