@@ -79,6 +79,8 @@ def is_whole(path: Path) -> bool:
 
 
 def _load(path: Path, *, mmap: bool = False) -> dict[str, Any]:
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited on
+        raise DamagedCheckpointError(path, "is not a plain file")
     try:
         with path.open("rb") as file:
             sealed = check_seal(file)

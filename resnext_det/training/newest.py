@@ -1,14 +1,18 @@
 """Which checkpoints a folder holds, the newest first, by their names. Engine-neutral."""
 
+import errno
 import re
 from pathlib import Path
 
 from resnext_det.errors import UserError
+from resnext_det.small_files import read_small
 
 LAST = "last_checkpoint"  # Detectron2's name for the file that names the newest checkpoint
 FINAL = "model_final"
 BEST = "model_best"  # of TEST.BEST_METRIC, which no run goes on from
 PERIODIC = re.compile(r"model_(\d{7,})")  # named by the last finished iteration, from 0
+_MOST_CHARACTERS = 100
+"""Of a checkpoint's name."""
 
 
 def latest_checkpoint(output_dir: str | Path) -> Path | None:
@@ -20,6 +24,9 @@ def latest_checkpoint(output_dir: str | Path) -> Path | None:
 def marked_checkpoint(output_dir: str | Path) -> tuple[Path | None, str]:
     """Returns the file that `last_checkpoint` in the folder names.
 
+    It can name one of a run's checkpoints in the folder. Any other (weights, model_best, which
+    Detectron2 names at times, one of another run's folder) is none to go on from.
+
     Returns:
         The file, and "". Where there is none, None and what is wrong with `last_checkpoint`.
 
@@ -28,16 +35,20 @@ def marked_checkpoint(output_dir: str | Path) -> tuple[Path | None, str]:
     """
     marker = Path(output_dir) / LAST
     try:
-        name = marker.read_text("utf-8").strip()
+        name = read_small(marker, 4 * _MOST_CHARACTERS).decode("utf-8").strip()
     except FileNotFoundError:
         return None, "is not there"
     except UnicodeDecodeError:
         name = ""
     except OSError as error:
-        raise UserError(f"{marker}: cannot be read ({error.strerror})") from error
-    if not name or not name.isprintable():
+        if error.errno not in (errno.EFBIG, errno.EINVAL):
+            raise UserError(f"{marker}: cannot be read ({error.strerror})") from error
+        return None, str(error.strerror)
+    if not name or not name.isprintable() or len(name) > _MOST_CHARACTERS:
         return None, "names no file"
     path = marker.parent / name
+    if path.name != name or path.suffix != ".pth" or not _is_of_a_run(path):
+        return None, f"names {name}, which is no name of a run's checkpoint"
     return (path, "") if path.is_file() else (None, f"names {name}, which is not there")
 
 

@@ -17,6 +17,16 @@ from resnext_det.training.newest import (
 )
 
 
+class WeightsAloneError(UserError):
+    """A file that a run cannot go on from, and that is whole for all that.
+
+    Attributes:
+        reason: what is wrong with it, without its name.
+    """
+
+    reason = "is no checkpoint of a run"
+
+
 @dataclass(frozen=True)
 class Usable:
     """A checkpoint that a run can go on from.
@@ -48,8 +58,8 @@ class Usable:
 def find_usable(output_dir: str | Path) -> Usable | None:
     """Returns the same checkpoint in all processes: the main one decides. None without any.
 
-    It is the one that `last_checkpoint` names; where that is not whole, the one of the highest
-    iteration that is. model_best is none of them.
+    It is the one that `last_checkpoint` names; where that is not whole, or holds weights alone,
+    the one of the highest iteration that is. model_best is none of them.
 
     Raises:
         UserError: there are some, and none can be used.
@@ -75,10 +85,14 @@ def newest_usable(folder: Path) -> Usable | None:
     if named is None and not others and not (folder / LAST).exists():
         return None
     refused = [f"{LAST} ({wrong})"] if named is None else []
+    mistake: UserError | None = None
     if named is not None:
         try:
             return Usable(named, load_run_state(named))
         except DamagedCheckpointError as error:
+            refused.append(f"{named.name} ({error.reason})")
+        except WeightsAloneError as error:
+            mistake = error  # what to do about it, where there is no other
             refused.append(f"{named.name} ({error.reason})")
     best: Usable | None = None
     for path in others:  # model_final first, whose name does not tell its iteration
@@ -92,7 +106,7 @@ def newest_usable(folder: Path) -> Usable | None:
             continue
         best = found if best is None or found.iteration > best.iteration else best
     if best is None:
-        raise UserError(_none_is_whole(folder, refused))
+        raise mistake or UserError(_none_is_whole(folder, refused))
     return Usable(best.path, best.state, tuple(refused))
 
 
@@ -101,12 +115,12 @@ def load_run_state(path: Path) -> dict[str, Any]:
 
     Raises:
         DamagedCheckpointError: it is not whole, or its entries are not what a run writes.
-        UserError: it holds weights alone.
+        WeightsAloneError: it holds weights alone.
     """
     state = load_checkpoint(path)
     for key, kind in (("model", Mapping), ("iteration", int)):
         if key not in state:
-            raise UserError(
+            raise WeightsAloneError(
                 f"{path}: is no checkpoint of a run (it has no entry {key!r}): start from it "
                 f"with MODEL.WEIGHTS {path} in another OUTPUT_DIR"
             )

@@ -109,9 +109,14 @@ def test_several_damaged_ones(run):
         (b"\xff\xfe\x00", "names no file"),
         (b"a\nb", "names no file"),
         (b"\x00" * 17, "names no file"),
-        (b"model_00000", "names model_00000, which is not there"),
+        (b"model_00000", "names model_00000, which is no name of a run's checkpoint"),
+        (b"model_best.pth", "names model_best.pth, which is no name of a run's checkpoint"),
+        (b"model_0000005", "names model_0000005, which is no name of a run's checkpoint"),
+        (b"n" * 300, "names no file"),
+        (b"n" * 500, "is larger than 400 bytes"),
+        (b"model_%090d.pth" % 5, "names model_" + "0" * 89 + "5.pth, which is not there"),
         (b"model_0000009.pth", "names model_0000009.pth, which is not there"),
-        (b".", "names ., which is not there"),
+        (b".", "names ., which is no name of a run's checkpoint"),
         (None, "is not there"),
     ],
 )
@@ -124,6 +129,32 @@ def test_a_last_checkpoint_that_names_none(run, content, wrong):
     assert found.refused == (f"last_checkpoint ({wrong})",)
     assert holds_run(run)
     assert latest_checkpoint(run).name == "model_0000008.pth"
+
+
+def test_a_checkpoint_of_another_folder_is_not_gone_on_from(run, tmp_path):
+    save(tmp_path / "other", "model_0000009", 9)
+    for name in ("../other/model_0000009.pth", str(tmp_path / "other/model_0000009.pth")):
+        mark(run, name)
+        found = newest_usable(run)
+        assert (found.path.name, found.path.parent) == ("model_0000008.pth", run)
+        wrong = f"names {name}, which is no name of a run's checkpoint"
+        # The other one's path may be long, too: then it names no file.
+        assert found.refused in (
+            (f"last_checkpoint ({wrong})",),
+            ("last_checkpoint (names no file)",),
+        )
+
+
+def test_pipes_are_not_waited_on(run):
+    (run / "last_checkpoint").unlink()
+    os.mkfifo(run / "last_checkpoint")
+    os.mkfifo(run / "model_0000009.pth")
+    found = newest_usable(run)
+    assert found.path.name == "model_0000008.pth"
+    assert found.refused == (
+        "last_checkpoint (not a plain file)",
+        "model_0000009.pth (is not a plain file)",
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,11 +209,15 @@ def test_a_marker_alone_is_an_error(tmp_path):
     )
 
 
-def test_weights_that_are_named_are_a_mistake_and_older_ones_are_passed_over(run):
+def test_weights_alone_are_passed_over_and_a_mistake_where_there_is_nothing_else(run):
     write_checkpoint(run / "model_0000005.pth", {"w": torch.rand(3)})
     half(run / "model_0000008.pth")
     assert newest_usable(run).path.name == "model_0000002.pth"
     mark(run, "model_0000005.pth")
+    found = newest_usable(run)
+    assert found.path.name == "model_0000002.pth"
+    assert found.refused[0] == "model_0000005.pth (is no checkpoint of a run)"
+    half(run / "model_0000002.pth")
     with pytest.raises(UserError, match=r"0005\.pth: is no checkpoint of a run .*entry 'model'"):
         newest_usable(run)
 
