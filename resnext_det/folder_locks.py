@@ -9,12 +9,15 @@ import fcntl
 import json
 import os
 import socket
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _NO_LOCKS = (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)
 _LOCAL_KINDS = frozenset(("beegfs",))
 _LOCAL_OPTIONS = frozenset(("nolock", "local_lock=flock", "local_lock=all", "localflock"))
+_MOST_BYTES = 4096
+"""Of what a lock's file says."""
 _MOUNTS = Path("/proc/self/mountinfo")
 _not_for_children: set[int] = set()
 
@@ -68,9 +71,12 @@ def try_lock(path: Path) -> int | None:
 
     Returns:
         The descriptor that holds it; None where another process does.
+
+    Raises:
+        OSError: it cannot be made or locked, or is a link or no plain file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = _open(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -95,9 +101,19 @@ def write_holder(descriptor: int, pid: int) -> None:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Returns whom a lock's file names; None where it names nobody."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        return Holder(**json.loads(path.read_text("utf-8")))
+    """Returns whom a lock's file names; None where it names nobody.
+
+    Anybody may have written it: a host that is no printable text, or a number that no process has
+    (signals to 0 and -1 go to many), names nobody.
+    """
+    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+        with open(_open(path, os.O_RDONLY), "rb") as file:
+            holder = Holder(**json.loads(file.read(_MOST_BYTES)))
+        texts = (holder.host, holder.started)
+        if all(isinstance(text, str) and text.isprintable() for text in texts) and (
+            type(holder.pid) is int and 0 < holder.pid < 2**31
+        ):
+            return holder
     return None
 
 
@@ -139,6 +155,20 @@ def release(descriptor: int, remove: Path | None = None) -> None:
             remove.unlink()
     os.ftruncate(descriptor, 0)
     os.close(descriptor)
+
+
+def _open(path: Path, flags: int) -> int:
+    """Opens a plain file: what a link names is not written to, and a pipe not waited on."""
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.EINVAL, "a link", str(path)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return descriptor
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -33,7 +33,10 @@ FORK = (
     + """
 if "kept" in sys.argv:
     locks.keep_from_children(lock)
+parent = os.getpid()
 if os.fork() == 0:
+    while os.getppid() == parent:
+        time.sleep(0.01)
     print("held", flush=True)
     sys.stdin.read()
     os._exit(0)
@@ -206,10 +209,39 @@ def test_other_errors_are_not_taken_for_a_lock(path: Path, monkeypatch: pytest.M
         try_lock(path)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"pid": 1}', "\0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[1]", '{"pid": 1}', "\0"),
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param("[" * 4000, id="deep and short"),
+        *('{"pid": 1, "host": 3}', '{"pid": 1, "host": "a\\nb"}', '{"pid": "1", "host": "a"}'),
+        *('{"pid": -1, "host": "a"}', '{"pid": 0, "host": "a"}', '{"pid": true, "host": "a"}'),
+        *('{"pid": 1e9, "host": "a"}', '{"pid": 1, "host": "a", "started": []}'),
+    ],
+)
 def test_a_file_that_names_nobody(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
+    assert read_holder(path) is None
+
+
+def test_a_link_is_not_followed(path: Path) -> None:
+    path.parent.mkdir()
+    kept = path.with_name("kept")
+    kept.write_text('{"pid": 1, "host": "a"}')
+    path.symlink_to(kept)
+    with pytest.raises(OSError, match="a link"):
+        try_lock(path)
+    assert read_holder(path) is None
+    assert kept.read_text() == '{"pid": 1, "host": "a"}'
+
+
+def test_a_pipe_is_not_waited_on(path: Path) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a plain file"):
+        try_lock(path)
     assert read_holder(path) is None
 
 

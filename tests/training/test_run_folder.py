@@ -131,6 +131,15 @@ def test_folders_that_cannot_be(tmp_path):
         hold_run_folder(tmp_path / "run").__enter__()
 
 
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path):
+    (tmp_path / "kept").write_text("kept")
+    (tmp_path / "run.lock").symlink_to(tmp_path / "kept")
+    expected = rf"OUTPUT_DIR {tmp_path}: run\.lock cannot be written there \(a link\): "
+    with pytest.raises(UserError, match=expected), hold_run_folder(tmp_path):
+        pass
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
 def test_what_a_killed_run_left_half_written_goes(cfg, tmp_path, caplog):
     folder = tmp_path / "run"
     (folder / "inference/mine").mkdir(parents=True)

@@ -117,14 +117,21 @@ class RunningJob:
 
 def is_held(job: Job) -> bool:
     """Tells whether a process trains in the job's folder."""
-    path = job.folder / LOCK
-    if not path.exists():
+    if not os.path.lexists(job.folder / LOCK):
         return False
-    descriptor = try_lock(path)
+    descriptor = _lock(job)
     if descriptor is None:
         return True
     os.close(descriptor)
     return False
+
+
+def _lock(job: Job) -> int | None:
+    path = job.folder / LOCK
+    try:
+        return try_lock(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be locked ({error.strerror}): remove it") from error
 
 
 def check_free(job: Job) -> None:
@@ -154,7 +161,7 @@ def start(job: Job, words: list[str], place: Place, code: CodeVersion) -> Runnin
     Raises:
         UserError: another process trains in its folder.
     """
-    lock = try_lock(job.folder / LOCK)
+    lock = _lock(job)
     if lock is None:
         raise _in_use(job)
     try:

@@ -18,7 +18,7 @@ from projects.studies.folders.records import is_finished, job_seconds, read_reco
 from projects.studies.jobs import Job, command
 from projects.studies.places import cpu_places
 from projects.studies.running import runner
-from projects.studies.running.processes import JobFailedError, is_held, resumed
+from projects.studies.running.processes import LOCK, JobFailedError, is_held, resumed
 from projects.studies.running.progress import status
 from projects.studies.running.runner import run_jobs
 from resnext_det.errors import UserError
@@ -194,6 +194,15 @@ def test_what_a_killed_study_left_running_is_waited_for_and_not_begun_twice(
     record = read_record(job.folder)
     assert record.started is None
     assert not is_held(job)
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "a")
+    job.folder.mkdir()
+    (job.folder / LOCK).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"cannot be locked \(a link\): remove it"):
+        is_held(job)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_an_interrupt_stops_what_a_killed_study_left_running(tmp_path: Path) -> None:
