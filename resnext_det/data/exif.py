@@ -1,9 +1,13 @@
 """Which way up an image lies, as its EXIF block says. Engine-neutral."""
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, BinaryIO
 
 from PIL import Image
+
+from resnext_det.data.opened_image import UnreadableImage
+from resnext_det.data.tiff_directories import check_directory
 
 _ORIENTATION = 274
 _UPRIGHT = {
@@ -45,12 +49,26 @@ def rotation_left(image: Image.Image, *, looks_behind: bool) -> Image.Transpose 
 
 
 def exif_rotation(image: Image.Image, getexif: _GetExif) -> Image.Transpose | None:
-    """Returns what puts an image upright, read with a given `getexif`; None: it is."""
+    """Returns what puts an image upright, read with a given `getexif`; None: it is.
+
+    Raises:
+        UnreadableImage: its EXIF block has a tag of far too many numbers.
+    """
     try:
-        orientation = getexif(image).get(_ORIENTATION)
+        exif = getexif(image)  # which makes no objects of numbers yet
+        _check_block(image)
+        orientation = exif.get(_ORIENTATION)
+    except UnreadableImage:
+        raise
     except Exception:  # a broken EXIF block does not make the pixels unreadable
         return None
     return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+
+
+def _check_block(image: Image.Image) -> None:
+    block = image.info.get("exif")
+    if isinstance(block, bytes):
+        check_directory(BytesIO(block.removeprefix(b"Exif\0\0")))
 
 
 def has_late_block(file: BinaryIO) -> bool:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from resnext_det.data.opened_image import UnreadableImage, check_image_size
+from resnext_det.data.tiff_directories import check_directory
 
 # Formats of still pictures that Pillow opens by their headers alone. It knows others: some start a
 # program (EPS), some decode while they are opened (ICO, ICNS), before their size can be checked.
@@ -41,8 +42,10 @@ def open_still(file: BinaryIO) -> Image.Image:
         file: stays open as long as the image is to be decoded.
 
     Raises:
-        UnreadableImage: it claims too many pixels, or none. Pillow raises much else.
+        UnreadableImage: it claims too many pixels, or none, or has a tag of far too many numbers.
+            Pillow raises much else.
     """
+    check_directory(file)
     image = Image.open(file, formats=_known_formats())
     check_image_size(image.height, image.width)
     return image

@@ -1,0 +1,75 @@
+"""How many numbers a TIFF's directory, or an EXIF block's, makes Pillow hold. Engine-neutral.
+
+Pillow makes an object of each number of a tag, 300 bytes for a fraction that has 8 in the file,
+and of some tags already while it opens the image. So the directory is looked at first. Layout: TIFF
+6.0, section 2; BigTIFF has 8 bytes where it has 4, and 8 for the number of entries.
+"""
+
+import struct
+from typing import BinaryIO
+
+from resnext_det.data.opened_image import UnreadableImage
+
+LARGEST_NUMBERS = 1 << 20
+"""Bytes of all numbers of a directory, but for where its strips lie; a color map has 400 kB."""
+
+MOST_STRIPS = 1 << 20
+"""Strips or tiles; an image of the most pixels has 2^18 tiles of 16 x 16 in each channel."""
+
+_BYTES_OF_TYPE = {3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+_WHOLE = {3, 4, 16}
+_STRIPS = {273, 279, 324, 325}  # StripOffsets, StripByteCounts, TileOffsets, TileByteCounts
+_MOST_ENTRIES = 1 << 16  # as many as there are tags
+_BEGINNINGS = {b"II\x2a\0", b"MM\0\x2a", b"MM\x2a\0", b"II\0\x2a", b"II\x2b\0", b"MM\0\x2b"}
+
+
+def check_directory(file: BinaryIO) -> None:
+    """Checks the first directory of a TIFF; what is none, or is cut off, is left to Pillow.
+
+    Args:
+        file: at the beginning of the TIFF, where it is left again.
+
+    Raises:
+        UnreadableImage: it has more numbers than an image needs.
+    """
+    start = file.tell()
+    try:
+        head = file.read(16)
+        if head[:4] in _BEGINNINGS:
+            _check_entries(file, start, head)
+    except (struct.error, OverflowError):  # cut off, or a place that no file has
+        pass
+    finally:
+        file.seek(start)
+
+
+def _check_entries(file: BinaryIO, start: int, head: bytes) -> None:
+    order = "<" if head.startswith(b"II") else ">"
+    is_big = head[2] == 43  # as Pillow tells
+    (place,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}L", head, 8 if is_big else 4)
+    file.seek(start + place)
+    count_layout, layout = (
+        (f"{order}Q", f"{order}HHQ8x") if is_big else (f"{order}H", f"{order}HHL4x")
+    )
+    (number,) = struct.unpack(count_layout, file.read(struct.calcsize(count_layout)))
+    if number > _MOST_ENTRIES:
+        raise UnreadableImage(f"its TIFF directory has {number:,} entries; at most 65,536 are read")
+    size = struct.calcsize(layout)
+    entries = file.read(number * size)
+    whole = entries[: len(entries) // size * size]
+    left = LARGEST_NUMBERS
+    for tag, kind, count in struct.iter_unpack(layout, whole):
+        if tag in _STRIPS and kind in _WHOLE:
+            _check(tag, count, MOST_STRIPS)
+        elif count * (each := _BYTES_OF_TYPE.get(kind, 0)) > (
+            8 if is_big else 4
+        ):  # not in the entry
+            _check(tag, count, left // each)
+            left -= count * each
+
+
+def _check(tag: int, count: int, most: int) -> None:
+    if count > most:
+        raise UnreadableImage(
+            f"its TIFF tag {tag} has {count:,} numbers; at most {most:,} are read"
+        )

@@ -1,0 +1,91 @@
+"""Tags of far too many numbers are refused before Pillow makes objects of them. Engine-neutral."""
+
+import io
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from resnext_det.data.image_files import read_header, read_image
+from resnext_det.data.opened_image import UnreadableImage
+from resnext_det.data.tiff_directories import check_directory
+
+FRACTION, SHORT, LONG = 5, 3, 4
+X_RESOLUTION, STRIP_OFFSETS, ORIENTATION = 282, 273, 274
+TOO_MANY = (1 << 17) + 1  # fractions of 8 bytes: one more than 1 MiB
+
+
+def directory(tag: int, kind: int, count: int) -> bytes:
+    """A TIFF of 16 x 16 gray pixels, one of whose tags has its numbers behind them.
+
+    Layout: TIFF 6.0, section 2.
+    """
+    pixels = 8 + 2 + 12 * 12 + 4
+    entries = {256: (4, 1, 16), 257: (4, 1, 16), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1)}
+    entries |= {273: (4, 1, pixels), 277: (3, 1, 1), 278: (4, 1, 16), 279: (4, 1, 256)}
+    entries[tag] = (kind, count, pixels + 256)
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries))
+    data += b"".join(struct.pack("<HHII", name, *entries[name]) for name in sorted(entries))
+    return data.ljust(pixels, b"\0") + bytes(256) + bytes(range(1, 9)) * count
+
+
+def refusal(act: Callable[[], object]) -> str:
+    with pytest.raises(UnreadableImage) as error:
+        act()
+    return str(error.value)
+
+
+def test_a_tag_of_too_many_fractions_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.jpg")
+    Path(path).write_bytes(directory(X_RESOLUTION, FRACTION, TOO_MANY))
+    told = "its TIFF tag 282 has 131,073 numbers; at most 131,072 are read"
+    assert refusal(lambda: read_header(path)) == told
+    assert refusal(lambda: read_image(path, "RGB")) == told
+    Path(path).write_bytes(directory(X_RESOLUTION, FRACTION, 1))
+    assert read_header(path).width == 16
+
+
+def test_a_table_of_too_many_strips_is_refused() -> None:
+    data = directory(STRIP_OFFSETS, SHORT, (1 << 20) + 1)[:400]
+    told = "its TIFF tag 273 has 1,048,577 numbers; at most 1,048,576 are read"
+    assert refusal(lambda: check_directory(io.BytesIO(data))) == told
+    check_directory(io.BytesIO(directory(STRIP_OFFSETS, LONG, 1 << 20)[:400]))
+    data = directory(STRIP_OFFSETS, FRACTION, TOO_MANY)[:400]  # of a table only whole numbers
+    assert refusal(lambda: check_directory(io.BytesIO(data))).startswith("its TIFF tag 273 has 131")
+
+
+def test_a_big_tiff_is_looked_at() -> None:
+    start = b"II\x2b\0" + struct.pack("<HHQ", 8, 0, 16)
+    many = start + struct.pack("<Q", 1 << 40)
+    assert "1,099,511,627,776 entries" in refusal(lambda: check_directory(io.BytesIO(many)))
+    one = start + struct.pack("<QHHQQ", 1, X_RESOLUTION, FRACTION, 1 << 50, 0)
+    assert "tag 282 has 1,125,899" in refusal(lambda: check_directory(io.BytesIO(one)))
+
+
+def test_the_numbers_of_all_tags_are_added_up() -> None:
+    entries = [struct.pack("<HHII", tag, FRACTION, 1 << 15, 0) for tag in range(5)]
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 5)
+    check_directory(io.BytesIO(data + b"".join(entries[:4])))
+    told = "its TIFF tag 4 has 32,768 numbers; at most 0 are read"
+    assert refusal(lambda: check_directory(io.BytesIO(data + b"".join(entries)))) == told
+
+
+@pytest.mark.parametrize("suffix", ["PNG", "WEBP"])
+def test_an_exif_block_is_bounded_alike(suffix: str, tmp_path: Path) -> None:
+    block = b"Exif\0\0" + directory(ORIENTATION, FRACTION, TOO_MANY)
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (4, 4)).save(path, suffix, exif=block)
+    told = "its TIFF tag 274 has 131,073 numbers; at most 131,072 are read"
+    assert refusal(lambda: read_header(str(path))) == told
+    assert refusal(lambda: read_image(str(path), "RGB")) == told
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"II*\0\x08\0\0\0\x05\0\x12"]
+)
+def test_what_is_cut_off_is_left_to_pillow(data: bytes) -> None:
+    file = io.BytesIO(data)
+    check_directory(file)
+    assert file.tell() == 0
