@@ -23,7 +23,7 @@ from torch.nn import functional
 from resnext_det import build_classifier
 from resnext_det.training.distributed import mean_over_processes
 from resnext_det.training.non_finite.guard import NonFiniteGuard
-from resnext_det.training.non_finite.step import gradient_norm, take_step
+from resnext_det.training.non_finite.step import gradient_norm, largest, take_step
 from resnext_det.training.passes import Passes
 
 Update = Callable[[], object]
@@ -47,7 +47,7 @@ def build_updates(variant: str, images: int, size: int) -> tuple[Update, Update,
     def looked_at() -> None:
         optimizer.zero_grad()
         guard.remember()
-        step = take_step(passes, model, batch, guard.parameters)
+        step = take_step(passes, model, batch, guard.parameters, buffers=guard.buffers)
         assert guard.allows(step, 0, batch)
         optimizer.step()
 
@@ -59,6 +59,7 @@ def build_updates(variant: str, images: int, size: int) -> tuple[Update, Update,
     def look() -> None:
         guard.remember()
         float(gradient_norm(guard.parameters))
+        float(largest(guard.buffers.values()))
 
     return looked_at, plain, look
 

@@ -195,6 +195,7 @@ class TrainLoop:
             raise
         if self._writer:
             self._writer.flush()
+        self.guard.say_skipped(self.last_iteration + 1)
         for hook in reversed(hooks):
             hook.after_training(self.last_iteration)
 
@@ -236,7 +237,14 @@ class TrainLoop:
         self.optimizer.zero_grad()
         self.guard.remember()
         has_news = any(part.has_news for part in self._shared)
-        step = take_step(self._passes, self.model, batch, self.guard.parameters, has_news=has_news)
+        step = take_step(
+            self._passes,
+            self.model,
+            batch,
+            self.guard.parameters,
+            has_news=has_news,
+            buffers=self.guard.buffers,
+        )
         for part in self._shared if step.news else ():
             part.share()
         if not self.guard.allows(step, iteration, batch):

@@ -14,7 +14,7 @@ from resnext_det.training.non_finite.advice import what_to_try
 from resnext_det.training.non_finite.bundle import BundleWriter
 from resnext_det.training.non_finite.facts import Trouble
 from resnext_det.training.non_finite.state_before import StateBefore
-from resnext_det.training.non_finite.step import Step
+from resnext_det.training.non_finite.step import Step, bad_names, largest, saved_buffers
 from resnext_det.training.parts import Stateful
 
 MOST_SKIPPED = 10
@@ -39,6 +39,10 @@ class NonFiniteGuard:
         skips: SOLVER.NON_FINITE is "skip".
         bundles: keeps what went wrong; None keeps nothing.
         parts: state beside buffers that the forward pass changes; see `StateBefore`.
+
+    Attributes:
+        parameters: that are trained.
+        buffers: running statistics and their like, by name.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class NonFiniteGuard:
         parts: Mapping[str, Stateful] | None = None,
     ) -> None:
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.buffers = saved_buffers(model)
         self._model = model
         self._optimizer = optimizer
         self._scaler = scaler
@@ -97,19 +102,33 @@ class NonFiniteGuard:
         raise FloatingPointError(self._keep(step, iteration, batch, reason))
 
     def check_weights(self, iteration: int) -> None:
-        """Checks the parameters after an update, as before they are saved.
+        """Checks parameters and buffers after an update, as before they are saved.
 
         Raises:
             FloatingPointError: one is not finite.
         """
         with torch.no_grad():
-            if math.isfinite(float(nn.utils.get_total_norm(self.parameters))):
+            looked_at = [nn.utils.get_total_norm(self.parameters), largest(self.buffers.values())]
+            if all(math.isfinite(float(value)) for value in looked_at):
                 return
-        names = [n for n, p in self._model.named_parameters() if not p.isfinite().all()]
-        if not names:
+        names = bad_names(dict(self._model.named_parameters()))
+        buffers = bad_names(self.buffers)
+        if not names and not buffers:
             return  # finite, though too large for their norm
-        reason = f"after the update {len(names)} parameter(s) not finite, {few(names)}"
+        kind = "parameter(s)" if names else "running statistic(s)"
+        names += buffers
+        reason = f"after the update {len(names)} {kind} not finite, {few(names)}"
         raise FloatingPointError(f"{self._said(iteration, reason)}; not saved; {what_to_try()}")
+
+    def say_skipped(self, iterations: int) -> None:
+        """Says at the end of a run of so many iterations how many updates were skipped."""
+        if self._skipped and is_main():
+            logger.warning(
+                "%d of %d update(s) were skipped as not finite; a lower SOLVER.BASE_LR or "
+                "SOLVER.CLIP_GRADIENTS may help",
+                self._skipped,
+                iterations,
+            )
 
     def summary(self) -> dict[str, Any]:
         """Returns what result.json says: how many updates were skipped, and which first."""

@@ -13,7 +13,14 @@ from resnext_det.errors import UserError
 from resnext_det.training.non_finite.bundle import BatchForm
 from resnext_det.training.non_finite.reading import Bundle
 from resnext_det.training.non_finite.state_before import StateBefore
-from resnext_det.training.non_finite.step import GRADIENT, gradient_norm
+from resnext_det.training.non_finite.step import (
+    GRADIENT,
+    STATISTICS,
+    bad_names,
+    gradient_norm,
+    largest,
+    saved_buffers,
+)
 from resnext_det.training.non_finite.trees import not_finite
 from resnext_det.training.non_finite.watching import FirstModule, Watch
 from resnext_det.training.parts import Stateful
@@ -93,6 +100,7 @@ def reproduce(bundle: Bundle, task: Task) -> Reproduction:
     before.remember()
     watch, error, bad_data = Watch(), "", []
     sums: dict[str, float] = {}
+    statistics: list[float] = []  # of each share that left some that are not finite
     task.model.train()
     with watch.watching(task.model):
         for rank, seed in enumerate(bundle.seeds):
@@ -106,7 +114,12 @@ def reproduce(bundle: Bundle, task: Task) -> Reproduction:
                 break
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value / bundle.processes
+            buffers = saved_buffers(task.model)
+            if bad_names(buffers):
+                statistics.append(float(largest(buffers.values())))
     terms = {} if error else {**sums, GRADIENT: _norm(task.model, bundle.processes)}
+    if terms and statistics and all(map(math.isfinite, sums.values())):
+        terms[STATISTICS] = statistics[0]
     return Reproduction(
         terms=terms,
         error=error,

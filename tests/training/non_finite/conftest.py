@@ -32,6 +32,7 @@ class Spoiled:
         gradient: iterations whose losses are finite and whose gradient is not.
         forward: iterations at which the model breaks off.
         pixel: iterations at which a pixel of the batch is NaN.
+        statistics: iterations at which a variance overflows, and nothing else.
         at: the iteration that comes next.
     """
 
@@ -39,6 +40,7 @@ class Spoiled:
     gradient: tuple[int, ...] = ()
     forward: tuple[int, ...] = ()
     pixel: tuple[int, ...] = ()
+    statistics: tuple[int, ...] = ()
     at: int = 0
     passes: int = 1
     calls: int = field(default=0)
@@ -49,6 +51,8 @@ class Spoiled:
         if iteration in self.pixel:
             batch[0][0, 0, 0] = math.nan
         losses = squares(model, batch)
+        if iteration in self.statistics:
+            model.norm.running_var.data[1] = math.inf  # unseen by autograd
         if iteration in self.forward:
             self.calls = (iteration - self.at + 1) * self.passes  # no further pass is done
             raise FloatingPointError("predictions are not finite")
@@ -59,7 +63,16 @@ class Spoiled:
         return losses
 
 
-def run(cfg: Any, spoiled: Spoiled, *, net=None, resume=False, interrupt_after=None, scaler=None):
+def run(
+    cfg: Any,
+    spoiled: Spoiled,
+    *,
+    net=None,
+    resume=False,
+    interrupt_after=None,
+    scaler=None,
+    losses=None,
+):
     """Trains a `NormNet`, or on from the last checkpoint; returns the loop and its outcome."""
     torch.manual_seed(0)
     model = net or NormNet()
@@ -75,7 +88,7 @@ def run(cfg: Any, spoiled: Spoiled, *, net=None, resume=False, interrupt_after=N
             cfg,
             model,
             torch.device("cpu"),
-            spoiled,
+            losses or spoiled,
             writer,
             solver=solver_from_config(cfg, model),
             batch_form=FORM,

@@ -12,7 +12,7 @@ from resnext_det.errors import UserError
 from resnext_det.training.checkpoint import load_checkpoint
 from resnext_det.training.hooks import run_outcome
 from resnext_det.training.non_finite import guard
-from resnext_det.training.non_finite.step import Step, gradient_norm
+from resnext_det.training.non_finite.step import Step, gradient_norm, largest, saved_buffers
 from tests.training.conftest import NormNet
 from tests.training.non_finite.conftest import Spoiled, run
 from tests.training.runs import Interrupted, assert_equal
@@ -25,8 +25,12 @@ from tests.training.runs import Interrupted, assert_equal
         (Spoiled(gradient=(3,)), "gradient norm (nan) not finite"),
         (Spoiled(forward=(3,)), "predictions are not finite"),
         (Spoiled(pixel=(3,)), "loss_a (nan), loss_b (nan) not finite"),
+        (
+            Spoiled(statistics=(3,)),
+            "the losses are finite, running statistics are not (norm.running_var)",
+        ),
     ],
-    ids=["loss", "gradient", "forward", "pixel"],
+    ids=["loss", "gradient", "forward", "pixel", "statistics"],
 )
 def test_a_run_stops_with_one_line_and_the_state_before(cfg, spoiled, reason, tmp_path):
     net, other = NormNet(), NormNet()
@@ -89,6 +93,41 @@ def test_a_resumed_run_is_the_uninterrupted_one_skips_included(skipping, passes,
     # The second start went on from iteration 6, whose update is not its first skipped one.
     kept = sorted(path.name for path in Path(skipping.OUTPUT_DIR, "non_finite").iterdir())
     assert kept == ["iter_0000001"]
+
+
+def test_statistics_that_overflow_alone_are_put_back(skipping, caplog):
+    net = NormNet()
+    weight = net.conv.weight.detach().clone()
+
+    def losses(model, batch):
+        with (
+            torch.no_grad()
+        ):  # the variance of numbers as large has no float32, the norm's output has
+            model.conv.weight.copy_(weight * (1e25 if spoiled.calls == 2 else 1))
+        return spoiled(model, batch)
+
+    spoiled = Spoiled()
+    skipping.SOLVER.MAX_ITER = 4
+    loop, hooks = run(skipping, spoiled, net=net, losses=losses)
+    assert all(buffer.isfinite().all() for buffer in net.buffers())
+    assert run_outcome(loop, hooks)["non_finite"] == {"skipped": 1, "iterations": [2]}
+    assert "iteration 2: the losses are finite, running statistics are not (norm.running_" in (
+        caplog.text
+    )
+    saved = load_checkpoint(f"{skipping.OUTPUT_DIR}/model_final.pth")["model"]
+    assert all(value.isfinite().all() for value in saved.values())
+    assert caplog.messages[-1].startswith("1 of 4 update(s) were skipped as not finite; ")
+
+
+def test_statistics_that_are_not_finite_are_not_saved(cfg):
+    net = NormNet()
+    loop, _ = run(cfg, Spoiled(), net=net)
+    net.norm.running_mean[0] = math.nan
+    with pytest.raises(FloatingPointError) as error:
+        loop.guard.check_weights(9)
+    assert "iteration 9: after the update 1 running statistic(s) not finite, norm.running_mean" in (
+        str(error.value)
+    )
 
 
 def test_too_many_in_a_row_end_the_run_all_the_same(skipping):
@@ -175,6 +214,16 @@ def test_the_norm_of_all_gradients():
     assert float(gradient_norm([one, none, other])) == 5.0  # 3-4-5
     other.grad = torch.tensor([math.inf, math.nan])
     assert not math.isfinite(float(gradient_norm([one, other])))
+
+
+def test_the_largest_number_of_buffers():
+    assert float(largest([])) == 0.0
+    # Squared, they would overflow.
+    assert float(largest([torch.tensor([1.0, -3e38]), torch.zeros(0)])) == pytest.approx(3e38)
+    assert not math.isfinite(float(largest([torch.ones(2), torch.tensor([math.nan, 1.0])])))
+    net = NormNet()
+    net.register_buffer("mask", torch.full((2,), -math.inf), persistent=False)
+    assert list(saved_buffers(net)) == ["norm.running_mean", "norm.running_var"]
 
 
 def test_a_step_names_its_losses_before_the_gradient():
