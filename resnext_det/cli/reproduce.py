@@ -18,6 +18,7 @@ from resnext_det.errors import UserError, few, one_line
 from resnext_det.training.non_finite.facts import number, numbers
 from resnext_det.training.non_finite.reading import Bundle, read_bundle
 from resnext_det.training.non_finite.reproduction import Reproduction, Task, reproduce
+from resnext_det.training.non_finite.step import STATISTICS
 from resnext_det.training.result import versions
 
 DESCRIPTION = "Do again the update of a run that was not finite, from the folder it left."
@@ -106,10 +107,18 @@ def _lines(bundle: Bundle, found: Reproduction) -> Iterator[tuple[str, str]]:
     if found.parameter:
         more = f", the first of {found.bad_parameters} in the order of the backward pass"
         yield "first gradient", found.parameter + more
+    if found.largest_gradient:
+        name, norm = found.largest_gradient
+        together = "each is finite, their norm together is too large for float32"
+        yield "gradients", f"{together}; the largest is that of {name}, {norm:.3g}"
 
 
 def _module(found: Reproduction) -> str:
     first = found.module
+    if first is None and found.largest_gradient:
+        return "none has an output that is not finite, nor is a gradient"
+    if first is None and STATISTICS in found.not_finite:
+        return "none has an output that is not finite: its running statistics alone are"
     if first is None:
         return (
             "none has an output that is not finite: the loss itself, or the backward pass, is not"
@@ -143,6 +152,7 @@ def _as_json(bundle: Bundle, found: Reproduction) -> dict[str, Any]:
         "bad_gradients": found.bad_parameters,
         "bad_data": [list(entry) for entry in found.bad_data],
         "bad_weights": [*found.bad_weights],
+        "largest_gradient": found.largest_gradient and [*found.largest_gradient],
         "largest_relative_difference": number(_difference(bundle, found)),
     }
 

@@ -62,6 +62,20 @@ def gradient_norms(trouble: Trouble) -> list[dict[str, Any]]:
     return _norms(((n, p.grad) for n, p in named if p.grad is not None), scale)
 
 
+def largest_gradient(model: nn.Module, scale: float = 1.0) -> tuple[str, float] | None:
+    """Returns name and L2 norm of the largest gradient; None where one is not finite, or none is.
+
+    Args:
+        model: after the backward pass.
+        scale: float16's, by which the gradients are multiplied.
+    """
+    named = ((n, p.grad) for n, p in model.named_parameters() if p.grad is not None)
+    first = next(iter(_norms(named, scale)), None)
+    if first is None or isinstance(first["norm"], str):
+        return None
+    return first["name"], first["norm"]
+
+
 def weight_norms(model: nn.Module) -> list[dict[str, Any]]:
     """Returns the L2 norm of each parameter before the update, the worst first."""
     return _norms(model.named_parameters())

@@ -12,7 +12,7 @@ from resnext_det.errors import UserError, few
 from resnext_det.training.distributed import is_main
 from resnext_det.training.non_finite.advice import what_to_try
 from resnext_det.training.non_finite.bundle import BundleWriter
-from resnext_det.training.non_finite.facts import Trouble
+from resnext_det.training.non_finite.facts import Trouble, largest_gradient
 from resnext_det.training.non_finite.state_before import StateBefore
 from resnext_det.training.non_finite.step import Step, bad_names, largest, saved_buffers
 from resnext_det.training.parts import Stateful
@@ -90,7 +90,7 @@ class NonFiniteGuard:
             self._in_a_row = 0
             return True
         self._before.put_back()
-        reason = step.reason()
+        reason = step.reason() + self._if_too_large_together(step)
         if overflows:
             scale = self._scaler.get_scale()
             reason += f", float16's scale {scale:g} after {self._overflows} overflow(s)"
@@ -157,6 +157,14 @@ class NonFiniteGuard:
 
     def _is_left_to_scaler(self) -> bool:
         return self._overflows <= MOST_OVERFLOWS and self._scaler.get_scale() > LOWEST_SCALE
+
+    def _if_too_large_together(self, step: Step) -> str:
+        """Says so where each gradient is finite and the norm of all is too large for float32."""
+        found = largest_gradient(self._model) if step.is_overflow else None
+        if found is None:
+            return ""
+        name, norm = found
+        return f" though each gradient is, the largest that of {name} ({norm:.3g})"
 
     def _skip(self, step: Step, iteration: int, batch: Any, reason: str) -> None:
         is_first = self._skipped == 0

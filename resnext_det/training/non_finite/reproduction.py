@@ -11,6 +11,7 @@ from torch import nn
 
 from resnext_det.errors import UserError
 from resnext_det.training.non_finite.bundle import BatchForm
+from resnext_det.training.non_finite.facts import largest_gradient
 from resnext_det.training.non_finite.reading import Bundle
 from resnext_det.training.non_finite.state_before import StateBefore
 from resnext_det.training.non_finite.step import (
@@ -64,6 +65,7 @@ class Reproduction:
         bad_parameters: how many gradients are not finite.
         bad_data: places in the batch that are not finite: rank, place, how many values, image.
         bad_weights: parameters and buffers that are not finite before the update.
+        largest_gradient: name and norm of it, where all are finite and their norm together is not.
     """
 
     terms: Mapping[str, float]
@@ -73,6 +75,7 @@ class Reproduction:
     bad_parameters: int
     bad_data: tuple[tuple[int, str, int, str], ...]
     bad_weights: tuple[str, ...]
+    largest_gradient: tuple[str, float] | None = None
 
     @property
     def not_finite(self) -> tuple[str, ...]:
@@ -98,7 +101,8 @@ def reproduce(bundle: Bundle, task: Task) -> Reproduction:
     passes = _restore(bundle, task)
     before = StateBefore(task.model, task.parts)
     before.remember()
-    watch, error, bad_data = Watch(), "", []
+    bad_weights = tuple(name for name, value in bundle.model().items() if _is_bad(value))
+    watch, error, bad_data = Watch(bad_weights), "", []
     sums: dict[str, float] = {}
     statistics: list[float] = []  # of each share that left some that are not finite
     task.model.train()
@@ -127,7 +131,8 @@ def reproduce(bundle: Bundle, task: Task) -> Reproduction:
         parameter=watch.parameter,
         bad_parameters=len(watch.bad_parameters),
         bad_data=tuple(bad_data),
-        bad_weights=tuple(n for n, v in bundle.model().items() if _is_bad(v)),
+        bad_weights=bad_weights,
+        largest_gradient=_largest_gradient(terms, watch, task.model),
     )
 
 
@@ -171,6 +176,14 @@ def _passes(bundle: Bundle, task: Task) -> Passes:
 
 def _norm(model: nn.Module, processes: int) -> float:
     return float(gradient_norm(list(model.parameters()))) / processes
+
+
+def _largest_gradient(
+    terms: Mapping[str, float], watch: Watch, model: nn.Module
+) -> tuple[str, float] | None:
+    if watch.bad_parameters or math.isfinite(terms.get(GRADIENT, 0.0)):
+        return None
+    return largest_gradient(model)
 
 
 def _image(bundle: Bundle, rank: int, place: str) -> str:

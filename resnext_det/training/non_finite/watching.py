@@ -1,6 +1,6 @@
 """Where in a model numbers stop being finite. Engine-neutral."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, is_dataclass
 from typing import Any
@@ -23,7 +23,8 @@ class FirstModule:
         name: in the model; "the model itself" for all of it.
         kind: its class.
         inputs_are_finite: whether its inputs were.
-        bad_weights: its parameters and buffers, with those of its parts, that are not finite.
+        bad_weights: its own parameters and buffers, without those of its parts, that were not
+            finite before the pass, which may itself spoil running statistics.
     """
 
     name: str
@@ -35,6 +36,9 @@ class FirstModule:
 class Watch:
     """Watches a forward and a backward pass.
 
+    Args:
+        bad_before: names of the model's parameters and buffers that are not finite beforehand.
+
     Attributes:
         module: the first module whose output is not finite; None where there is none.
         parameter: the first parameter, in the order of the backward pass, whose gradient is not
@@ -42,7 +46,8 @@ class Watch:
         bad_parameters: all of them, in that order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bad_before: Collection[str] = ()) -> None:
+        self._bad_before = frozenset(bad_before)
         self.module: FirstModule | None = None
         self.bad_parameters: list[str] = []
         self._running: list[tuple[str, nn.Module, Any]] = []
@@ -90,8 +95,9 @@ class Watch:
                 break
             place -= 1
         name, module, inputs = self._running[place]
-        held = [*module.named_parameters(), *module.named_buffers()]
-        bad = tuple(key for key, value in held if not is_finite(value))
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        prefix = f"{name}." if name else ""
+        bad = tuple(key for key, _ in own if prefix + key in self._bad_before)
         shown = name or "the model itself"
         return FirstModule(shown, type(module).__name__, is_finite(inputs), bad)
 

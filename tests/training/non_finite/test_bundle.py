@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from resnext_det.cli.reproduce import _lines
 from resnext_det.config import load_config
 from resnext_det.errors import UserError
 from resnext_det.file_digests import sha256_of
@@ -104,6 +105,74 @@ def test_the_first_module_is_named_with_its_inputs_and_weights(cfg):
     assert found.module.inputs_are_finite
     assert found.module.bad_weights == ("weight",)
     assert found.bad_weights == ("norm.weight",)
+
+
+def test_statistics_that_the_pass_itself_spoils_are_not_its_cause(cfg):
+    net = ConvWithNorm()
+    with torch.no_grad():
+        net.conv.weight.fill_(1e38)
+    with pytest.raises(FloatingPointError):
+        run(cfg, Spoiled(), net=net)
+    bundle = read_bundle(Path(cfg.OUTPUT_DIR, "non_finite/iter_0000000"))
+    found = reproduce(bundle, Task(cfg, ConvWithNorm(), Spoiled(), FORM))
+    assert found.agrees_with(bundle)
+    assert found.module is not None
+    assert found.module.name == "conv"
+    assert (found.module.bad_weights, found.bad_weights) == ((), ())
+
+
+def test_statistics_alone_are_reproduced(cfg):
+    net = NormNet()
+    with torch.no_grad():
+        net.conv.weight.fill_(1e25)
+    with pytest.raises(FloatingPointError, match="the losses are finite, running statistics are"):
+        run(cfg, Spoiled(), net=net)
+    bundle = read_bundle(Path(cfg.OUTPUT_DIR, "non_finite/iter_0000000"))
+    found = reproduce(bundle, Task(cfg, NormNet(), Spoiled(), FORM))
+    assert found.agrees_with(bundle)
+    assert "running statistics" in found.not_finite
+    assert found.bad_weights == ()
+
+
+def test_gradients_too_large_together_are_said_to_be_finite(cfg):
+    net = with_large_gradients()
+    with pytest.raises(FloatingPointError) as error:
+        run(cfg, Spoiled(), net=net)
+    said = "gradient norm (inf) not finite though each gradient is, the largest that of fc.bias"
+    # 2 gradients of 1e30
+    assert f"iteration 0: {said} (1.41e+30), learning rate" in str(error.value)
+    bundle = read_bundle(Path(cfg.OUTPUT_DIR, "non_finite/iter_0000000"))
+    found = reproduce(bundle, Task(cfg, with_large_gradients(), Spoiled(), FORM))
+    assert found.agrees_with(bundle)
+    assert found.largest_gradient == ("fc.bias", pytest.approx(2**0.5 * 1e30))
+    lines = dict(_lines(bundle, found))
+    assert lines["gradients"].endswith("the largest is that of fc.bias, 1.41e+30")
+    assert lines["first module"] == "none has an output that is not finite, nor is a gradient"
+
+
+class ConvWithNorm(torch.nn.Module):
+    """A convolution whose norm is a part of it, as Detectron2's is."""
+
+    class Conv(torch.nn.Conv2d):
+        def __init__(self) -> None:
+            super().__init__(3, 2, 3)
+            self.norm = torch.nn.BatchNorm2d(2)
+
+        def forward(self, x):
+            return self.norm(super().forward(x))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = self.Conv()
+
+    def forward(self, x):
+        return self.conv(x).mean((2, 3))
+
+
+def with_large_gradients():
+    net = NormNet()
+    net.fc.bias.register_hook(lambda gradient: torch.full_like(gradient, 1e30))
+    return net
 
 
 def test_a_full_disk_hides_nothing(cfg, monkeypatch):
