@@ -51,7 +51,8 @@ def test_a_learning_rate_far_too_large(load, datasets, tmp_path):
     (folder,) = (tmp_path / "run/non_finite").iterdir()
     assert f"`resnext-det reproduce {folder}`" in message
     found = reproduce(folder, tmp_path)
-    assert "loss_cls" in found["not_finite"]
+    # Whichever is too large first: mostly a variance, while the loss is still finite.
+    assert {"loss_cls", "running statistics"} & set(found["not_finite"])
     assert found["largest_relative_difference"] < 1e-6
 
 
