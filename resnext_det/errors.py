@@ -1,4 +1,4 @@
-"""The one exception for mistakes a user can mend, and how messages write names. Engine-neutral."""
+"""The exception for mistakes a user can mend, and how messages write names. Engine-neutral."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,10 @@ class UserError(ValueError):
     The message is one line that names the file, key or image and says how to mend it.
     The commands print it without a traceback and exit with status 2.
     """
+
+
+class SaidInterruptError(KeyboardInterrupt):
+    """An interrupt whose line has been written: the commands add none."""
 
 
 def one_line(text: str) -> str:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from resnext_det.errors import UserError, one_line
+from resnext_det.errors import SaidInterruptError, UserError, one_line
 from resnext_det.training.preemption import STATUS, Preempted
 
 
@@ -28,6 +28,8 @@ def report_errors(verb: Callable[[argparse.Namespace], int], args: argparse.Name
         if str(stopped):
             print(stopped, file=sys.stderr)
         return STATUS
+    except SaidInterruptError:
+        return 130
     except KeyboardInterrupt:
-        print("interrupted; continue a training run with --resume", file=sys.stderr)
+        print("interrupted; --resume continues a training run from a checkpoint", file=sys.stderr)
         return 130

@@ -13,7 +13,7 @@ from resnext_det.training.checkpoint_file import is_whole
 from resnext_det.training.distributed import is_main, share_buffers
 from resnext_det.training.keeping import KeptCheckpoints
 from resnext_det.training.loop import TrainLoop
-from resnext_det.training.newest import FINAL
+from resnext_det.training.newest import FINAL, holds_run
 from resnext_det.training.parts import Hook
 from resnext_det.training.preemption import current
 from resnext_det.training.writers import Pictures, RunWriter
@@ -43,6 +43,7 @@ class CheckpointHook:
         self._saved = -1
         loop.keep(_KEPT, self._kept)
         loop.save_now = self._save_now
+        loop.has_checkpoint = lambda: holds_run(checkpointer.output_dir)
 
     def before_training(self) -> None:
         """Deletes what the run that is continued was killed before it deleted."""

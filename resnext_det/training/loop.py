@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from resnext_det.errors import UserError
+from resnext_det.errors import SaidInterruptError, UserError
 from resnext_det.seeding import derive_seed
 from resnext_det.training.averaging import AveragedWeights
 from resnext_det.training.distributed import is_main, rank, unwrap_model, world_size
@@ -49,6 +49,7 @@ class TrainLoop:
         last_iteration: the last finished one, counted from 0; -1 before the first.
         first_iteration: of this start of the run.
         save_now: saves a run that is told to stop; the checkpoint hook sets it.
+        has_checkpoint: whether there is a file to go on from; the checkpoint hook sets it, too.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class TrainLoop:
         self.last_iteration = -1
         self.first_iteration = 0
         self.save_now: SaveNow | None = None
+        self.has_checkpoint: Callable[[], bool] = lambda: False
         self._passes = passes
         self._schedule = schedule
         self.max_iter = max_iter
@@ -188,16 +190,24 @@ class TrainLoop:
                 for hook in hooks:
                     hook.after_iteration(self.last_iteration)
         except KeyboardInterrupt:
-            logging.getLogger(__name__).warning(
-                "Interrupted after %d iterations; --resume continues from the last checkpoint",
-                self.last_iteration + 1,
-            )
-            raise
+            if is_main():
+                logging.getLogger(__name__).warning(self._interrupted())
+            raise SaidInterruptError from None
         if self._writer:
             self._writer.flush()
         self.guard.say_skipped(self.last_iteration + 1)
         for hook in reversed(hooks):
             hook.after_training(self.last_iteration)
+
+    def _interrupted(self) -> str:
+        """Says what an interrupt leaves."""
+        done = _counted(self.last_iteration + 1)
+        if self.has_checkpoint():
+            return f"Interrupted after {done}; --resume continues from the last checkpoint"
+        return (
+            f"Interrupted, no checkpoint yet: the {done} are lost; give the same command again "
+            "(--auto-resume fits both)"
+        )
 
     def _leave_if_agreed(self) -> None:
         """Before the hooks: an evaluation that is due now can take long, and comes later."""
@@ -219,10 +229,9 @@ class TrainLoop:
         path = self.save_now(self.last_iteration, told.agreed)
         if is_main() and path is not None:
             logging.getLogger(__name__).warning(
-                "Stopped by %s after iteration %d, which %s holds: the same command with --resume "
-                "goes on",
+                "Stopped by %s after %s, which %s holds: the same command with --resume goes on",
                 told.signal,
-                self.last_iteration,
+                _counted(self.last_iteration + 1),
                 path,
             )
         raise Preempted from None
@@ -266,3 +275,7 @@ class TrainLoop:
         scaler.update()
         if self._averaged:
             self._averaged.update(unwrap_model(self.model))
+
+
+def _counted(iterations: int) -> str:
+    return f"{iterations} iteration{'' if iterations == 1 else 's'}"

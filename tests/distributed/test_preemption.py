@@ -90,7 +90,7 @@ def test_all_stop_after_the_same_iteration(
     run = told(bench, starter, *MOMENTS[moment])
     assert set(statuses(run, starter)) == {75}, run.said()
     name = "SIGUSR1" if "one" in moment else "SIGTERM"
-    assert run.said().count(f"Stopped by {name} after iteration 2, which ") == 1, run.said()
+    assert run.said().count(f"Stopped by {name} after 3 iterations, which ") == 1, run.said()
     assert (bench.folder / "run" / "last_checkpoint").read_text() == "model_0000002.pth"
     resume(bench, whole)
 
@@ -99,7 +99,7 @@ def test_all_stop_after_the_same_iteration(
 def test_the_starter_passes_it_on(starter: str, bench: Bench, whole: Path) -> None:
     run = told(bench, starter, entry("iteration", 3, 0, to="starter"))
     assert set(statuses(run, starter)) == {75}, run.said()
-    assert "Stopped by SIGTERM after iteration 3, which " in run.said()
+    assert "Stopped by SIGTERM after 4 iterations, which " in run.said()
     resume(bench, whole)
 
 
@@ -114,7 +114,7 @@ def test_an_evaluation_is_broken_off(
 ) -> None:
     run = told(bench, starter, entry(moment, 1, rank))
     assert set(statuses(run, starter)) == {75}, run.said()
-    assert run.said().count("Stopped by SIGTERM after iteration 1, which ") == 1, run.said()
+    assert run.said().count("Stopped by SIGTERM after 2 iterations, which ") == 1, run.said()
     assert "Traceback" not in run.said() or starter == "torchrun"
     resume(bench, whole)
 
@@ -155,7 +155,9 @@ def test_detectron2s_engine_stops_as_well(moment: str, at: int, bench: Bench) ->
     assert run.wait() == [0], run.said()
     run = told(bench, "--num-gpus", entry(moment, at, 1), engine="d2")
     assert statuses(run, "--num-gpus") == [75], run.said()
-    assert run.said().count(f"Stopped by SIGTERM after iteration {at}, which ") == 1, run.said()
+    assert run.said().count(f"Stopped by SIGTERM after {at + 1} iterations, which ") == 1, (
+        run.said()
+    )
     resume(bench, bench.folder / "whole" / "model_final.pth", "d2")
 
 
@@ -178,6 +180,6 @@ def test_a_classifier_in_one_process_stops_as_well(tmp_path: Path) -> None:
     assert run("whole", "train_net.py")[0] == 0
     status, said = run("run", SCRIPT)
     assert status == 75
-    assert said.count("Stopped by SIGTERM after iteration 1, which ") == 1, said
+    assert said.count("Stopped by SIGTERM after 2 iterations, which ") == 1, said
     assert run("run", "train_net.py", "--resume")[0] == 0
     assert_same(Folder(tmp_path), tmp_path / "whole" / "model_final.pth")

@@ -1,11 +1,13 @@
 """The loop: reproducible however it is interrupted, and stopped by a bad loss. Engine-neutral."""
 
+import argparse
 import copy
 import json
 
 import pytest
 import torch
 
+from resnext_det.cli.errors import report_errors
 from resnext_det.errors import UserError
 from resnext_det.training.checkpoint import Checkpointer, load_checkpoint
 from resnext_det.training.hooks import CheckpointHook, EvaluationHook
@@ -133,13 +135,31 @@ def test_a_model_that_diverges_says_when_and_what_to_do(cfg, tiny_net):
     )
 
 
-def test_an_interrupt_says_how_to_go_on(cfg, tiny_net, caplog):
+@pytest.mark.parametrize(
+    ("period", "line"),
+    [
+        (1, "Interrupted after 3 iterations; --resume continues from the last checkpoint"),
+        (
+            9,
+            "Interrupted, no checkpoint yet: the 3 iterations are lost; give the same command",
+        ),
+    ],
+    ids=["with a checkpoint", "without one"],
+)
+def test_an_interrupt_says_once_how_to_go_on(cfg, tiny_net, tmp_path, caplog, capsys, period, line):
     def hook(iteration):
-        raise KeyboardInterrupt
+        if iteration == 2:
+            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        build(cfg, tiny_net).run(batches(0), hooks=[Each(hook)])
-    assert "--resume" in caplog.text
+    def verb(_):
+        loop = build(cfg, tiny_net)
+        saves = CheckpointHook(Checkpointer(tmp_path), loop, period=period)
+        loop.run(batches(0), hooks=[saves, Each(hook)])
+
+    assert report_errors(verb, argparse.Namespace()) == 130
+    [said] = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert said.removesuffix(" again (--auto-resume fits both)") == line
+    assert capsys.readouterr().err == ""
 
 
 def test_evaluation_comes_at_its_period_and_once_at_the_end(cfg, tiny_net, tmp_path):

@@ -104,16 +104,17 @@ def test_it_saves_and_goes_on_to_the_same_bits(cfg, tmp_path, caplog, moment, ti
     assert (tmp_path / "cut" / "last_checkpoint").read_text() == name
     assert load_checkpoint(path)["iteration"] == iteration
     [line] = [r.getMessage() for r in caplog.records if "Stopped" in r.getMessage()]
+    done = f"{iteration + 1} iterations" if iteration else "1 iteration"
     assert line == (
-        f"Stopped by SIGTERM after iteration {iteration}, which {path} holds: the same command "
-        "with --resume goes on"
+        f"Stopped by SIGTERM after {done}, which {path} holds: the same command with --resume "
+        "goes on"
     )
     finish(cfg, tmp_path)
 
 
 def test_sigusr1_does_the_same(cfg, tmp_path, caplog):
     cfg = train_both(cfg, tmp_path, Telling("iteration", 4, signal.SIGUSR1))
-    assert "Stopped by SIGUSR1 after iteration 4" in caplog.text
+    assert "Stopped by SIGUSR1 after 5 iterations, which " in caplog.text
     finish(cfg, tmp_path)
 
 

@@ -158,7 +158,7 @@ def test_all_stop_after_the_same_iteration(tmp_path, whole, who):
     path = tmp_path / "run" / "model_0000002.pth"
     name = "SIGUSR1" if who == "another rank" else "SIGTERM"
     assert said == (
-        f"Stopped by {name} after iteration 2, which {path} holds: the same command with --resume "
+        f"Stopped by {name} after 3 iterations, which {path} holds: the same command with --resume "
         "goes on\n"
     )
     assert_same(tmp_path / "run", whole, path.stem)
@@ -176,7 +176,7 @@ def test_an_evaluation_is_broken_off_by_all(tmp_path, whole, which):
     cfg = config(tmp_path)
     statuses, said = run(cfg, tmp_path, {EVALUATIONS[which]: USR1})
     assert statuses == [STATUS, STATUS], said
-    assert said.startswith("Stopped by SIGUSR1 after iteration 1, which "), said
+    assert said.startswith("Stopped by SIGUSR1 after 2 iterations, which "), said
     assert said.count("\n") == 1
     assert_same(tmp_path / "run", whole, "model_0000001")
     if which == "the scoring":
