@@ -1,6 +1,7 @@
 """A classification run's config and data, checked before it starts. Engine-neutral."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class ClassificationJob:
         class_names: of the model, in the order of the logits.
         train: the training set; None when only evaluating.
         test: the evaluation set in the model's class numbers; None where DATASETS.TEST is empty.
+        recipe_rate: see `LoadedConfig`.
     """
 
     cfg: CfgNode
@@ -40,6 +42,7 @@ class ClassificationJob:
     class_names: tuple[str, ...]
     train: ClassificationSet | None
     test: AlignedSet | None
+    recipe_rate: float = math.inf
 
 
 def check_config(cfg: CfgNode, *, training: bool) -> None:
@@ -92,7 +95,9 @@ def prepare_training(
         subset = cfg.TEST.CLASS_SUBSET
         place = train.entry.location
         aligned = align_classes(test, train.class_names, place, allow_subset=subset)
-    return ClassificationJob(cfg, loaded.user_given, train.class_names, train, aligned)
+    return ClassificationJob(
+        cfg, loaded.user_given, train.class_names, train, aligned, loaded.recipe_rate
+    )
 
 
 def prepare_evaluation(

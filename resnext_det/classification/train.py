@@ -235,6 +235,7 @@ def _train(
             shared=[aside],
             split_batch=ClassificationBatch.split,
             batch_form=batch_form(job.train),
+            recipe_rate=job.recipe_rate,
         )
         hooks = build_hooks(cfg, loop, checkpointer, evaluate, writer, validate=validate, draw=draw)
         if start.checkpoint:

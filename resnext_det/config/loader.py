@@ -1,6 +1,7 @@
 """Load a config: file, `_BASE_` chain, command line, checks. Engine-neutral."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from fvcore.common.config import CfgNode
 from resnext_det.config.batch_scaling import scale_to_batch, users_own_keys
 from resnext_det.config.coerce import coerce
 from resnext_det.config.sources import find_config, read_yaml
-from resnext_det.config.tree import flatten, get_cfg, meant, set_value
+from resnext_det.config.tree import flatten, get_cfg, meant, set_value, with_values
 from resnext_det.config.validate import COMMAND_LINE, validate_config
 from resnext_det.config.variant import apply_variant
 from resnext_det.errors import UserError
@@ -27,6 +28,8 @@ _REPLACED = {
 }
 MAX_FILES = 64
 
+_RATE = "SOLVER.BASE_LR"
+
 logger = logging.getLogger(__name__)
 
 
@@ -40,6 +43,8 @@ class LoadedConfig:
         given: dotted keys set in the file, in one of its bases or on the command line.
         user_given: dotted keys set in the named file itself or on the command line.
         notes: what was changed and why, for the log of a run.
+        recipe_rate: SOLVER.BASE_LR of the files for the run's batch, whatever the command line
+            says; infinite where they have none.
     """
 
     cfg: CfgNode
@@ -47,6 +52,7 @@ class LoadedConfig:
     given: frozenset[str]
     user_given: frozenset[str]
     notes: tuple[str, ...] = ()
+    recipe_rate: float = math.inf
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> LoadedConfig:
@@ -64,18 +70,23 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     cfg = get_cfg()
     known = dict(flatten(cfg))
     files = [(f, _merge(cfg, flatten(tree), known, str(f))) for f, tree in read_chain(path)]
+    rate = cfg.SOLVER.BASE_LR if any(_RATE in keys for _, keys in files) else math.inf
     from_command_line = _merge(cfg, override_pairs(overrides), known, COMMAND_LINE)
     user_given = files[-1][1] | from_command_line  # the named file comes last
     given = from_command_line.union(*(keys for _, keys in files))
     apply_variant(cfg, frozenset(given))
     warnings = validate_config(cfg, where=path, command_line=from_command_line)
+    own = users_own_keys(files, from_command_line - {_RATE})
+    recipe, _ = scale_to_batch(with_values(cfg, {_RATE: rate}), own)
     cfg, notes = scale_to_batch(cfg, users_own_keys(files, from_command_line))
     if notes:
         warnings = validate_config(cfg, where=path, command_line=from_command_line)
     for warning in warnings:
         logger.warning(warning)
     cfg.freeze()
-    return LoadedConfig(cfg, path, frozenset(given), frozenset(user_given), notes)
+    return LoadedConfig(
+        cfg, path, frozenset(given), frozenset(user_given), notes, recipe.SOLVER.BASE_LR
+    )
 
 
 def read_chain(name: str) -> list[tuple[Path, dict[str, Any]]]:

@@ -106,6 +106,7 @@ def _train_in_folder(
     )
     if start.finished:
         return
+    start = replace(start, recipe_rate=loaded.recipe_rate)
     if start.checkpoint:
         weights = weights_from_checkpoint(start.state, str(start.checkpoint))
         check_class_names(weights, train.class_names, train.entry.json_file)
@@ -202,6 +203,7 @@ def _train(
             shared=[run.set_aside],
             model_state=state,
             batch_form=engine.batch_form,
+            recipe_rate=start.recipe_rate,
         )
         hooks = build_hooks(
             cfg,

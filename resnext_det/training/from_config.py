@@ -5,6 +5,7 @@ A task trains with these three, in this order: `build_writer`, `build_loop`, `bu
 `TrainLoop.run`, which evaluates at the end too.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -108,6 +109,7 @@ def build_loop(
     model_state: Mapping[str, Stateful] | None = None,
     split_batch: SplitBatch = split_list,
     batch_form: BatchForm | None = None,
+    recipe_rate: float = math.inf,
 ) -> TrainLoop:
     """Builds the loop of `SOLVER`, over all processes.
 
@@ -125,6 +127,7 @@ def build_loop(
         split_batch: (batch, passes) -> that many batches; for batches that are lists of
             samples where it is not given.
         batch_form: how a batch is kept that went wrong; None keeps none.
+        recipe_rate: see `LoadedConfig`.
 
     Raises:
         UserError: the batch cannot be divided, or SOLVER.AMP asks for numbers that the GPU
@@ -139,7 +142,7 @@ def build_loop(
         optimizer,
         passes.scaler,
         skips=cfg.SOLVER.NON_FINITE == "skip",
-        bundles=BundleWriter(cfg, batch_form) if batch_form else None,
+        bundles=BundleWriter(cfg, batch_form, recipe_rate) if batch_form else None,
         parts=model_state,
     )
     return TrainLoop(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import secrets
 from collections.abc import Collection, Sequence
@@ -40,6 +41,7 @@ class RunStart:
         checkpoint: the file to continue from, or None for a new run.
         state: what that file holds; empty for a new run.
         finished: training and its result are there: nothing is left to do.
+        recipe_rate: see `LoadedConfig`; for whoever trains to fill in.
     """
 
     cfg: CfgNode
@@ -47,6 +49,7 @@ class RunStart:
     checkpoint: Path | None = None
     state: dict[str, Any] = field(default_factory=dict)
     finished: bool = False
+    recipe_rate: float = math.inf
 
 
 def open_run(

@@ -1,5 +1,7 @@
 """`SOLVER.REFERENCE_BATCH`: what is scaled, what never is, and what the log says."""
 
+import math
+
 import pytest
 
 from resnext_det.config import config_root, dump_config, load_config
@@ -126,3 +128,14 @@ def test_shipped_files_are_written_for_their_own_batch(name):
     solver = load_config(f"resnext_det://{name}").cfg.SOLVER
     assert solver.REFERENCE_BATCH in (0, solver.IMS_PER_BATCH)
     assert load_config(f"resnext_det://{name}").notes == ()
+
+
+def test_the_files_rate_is_known_beside_one_of_the_command_line(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("SOLVER: {BASE_LR: 0.02, REFERENCE_BATCH: 16, IMS_PER_BATCH: 16}\n")
+    words = ("SOLVER.IMS_PER_BATCH", 4)
+    assert load_config(str(file), words).recipe_rate == pytest.approx(0.02 * 4 / 16)
+    loaded = load_config(str(file), (*words, "SOLVER.BASE_LR", 9.0))
+    assert (loaded.cfg.SOLVER.BASE_LR, loaded.recipe_rate) == (9.0, pytest.approx(0.005))
+    file.write_text("SOLVER: {IMS_PER_BATCH: 16}\n")
+    assert load_config(str(file), ("SOLVER.BASE_LR", 9.0)).recipe_rate == math.inf

@@ -1,5 +1,6 @@
 """What to try after a loss or a gradient that is not finite. Engine-neutral."""
 
+import math
 from dataclasses import dataclass, replace
 
 from fvcore.common.config import CfgNode
@@ -32,13 +33,19 @@ class Rate:
     key: str = "SOLVER.BASE_LR"
 
 
-def suggested_rate(cfg: CfgNode) -> Rate:
+def suggested_rate(cfg: CfgNode, recipe: float = math.inf) -> Rate:
     """Returns the learning rate to try next: a rule of thumb that knows nothing of the data.
 
     It is half of SOLVER.BASE_LR, or the usual rate for a batch of this size where that is less: in
     proportion to the batch (Goyal et al. 2017, section 2.1) from Detectron2's 0.02 for 16 images
     (0.01 for RetinaNet and FCOS), and the paper's 0.1 for 256 in classification. A config in
-    Detectron2's Python syntax may have another optimizer than SGD: there it is half.
+    Detectron2's Python syntax may have another optimizer than SGD: there it is half. It is never
+    above what the config file itself says.
+
+    Args:
+        cfg: the run's final config.
+        recipe: what its files say for the run's batch, without the command line; infinite where
+            they say nothing.
     """
     half = Rate(cfg.SOLVER.BASE_LR / 2, "half of it; a rule of thumb")
     if cfg.LAZY_CONFIG:
@@ -47,8 +54,11 @@ def suggested_rate(cfg: CfgNode) -> Rate:
     if cfg.MODEL.META_ARCHITECTURE in _DENSE:
         per_image = _DENSE_PER_IMAGE
     usual = per_image * cfg.SOLVER.IMS_PER_BATCH
-    if usual >= half.value:
+    if min(usual, recipe) >= half.value:
         return half
+    if recipe < usual:
+        rule = f"the config file's for {cfg.SOLVER.IMS_PER_BATCH} images per update"
+        return Rate(recipe, f"{rule}; a rule of thumb")
     rule = f"usual for {cfg.SOLVER.IMS_PER_BATCH} images per update; a rule of thumb"
     return Rate(usual, rule)
 

@@ -10,6 +10,7 @@
 
 import json
 import logging
+import math
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -74,11 +75,13 @@ class BundleWriter:
     Args:
         cfg: the final config, with SEED settled.
         form: of the batches.
+        recipe_rate: see `LoadedConfig`.
     """
 
-    def __init__(self, cfg: CfgNode, form: BatchForm) -> None:
+    def __init__(self, cfg: CfgNode, form: BatchForm, recipe_rate: float = math.inf) -> None:
         self._cfg = cfg
         self._form = form
+        self._rate = suggested_rate(cfg, recipe_rate)
         self._root = Path(cfg.OUTPUT_DIR) / FOLDER
 
     def write(self, trouble: Trouble) -> str:
@@ -149,7 +152,7 @@ class BundleWriter:
 
     def _facts(self, trouble: Trouble, shares: Sequence[dict[str, Any]]) -> dict[str, Any]:
         step, cfg = trouble.step, self._cfg
-        rate = suggested_rate(cfg)
+        rate = self._rate
         return {
             "format": FORMAT,
             "engine": self._form.engine,
@@ -179,7 +182,7 @@ class BundleWriter:
         weights = facts.get("weights_not_finite", [])
         good = facts.get("last_good_checkpoint")
         return what_to_try(
-            suggested_rate(self._cfg),
+            self._rate,
             bad_data="; ".join(bad),
             bad_weight=weights[0] if weights else "",
             checkpoint=str(Path(self._cfg.OUTPUT_DIR) / good["name"]) if good else "",

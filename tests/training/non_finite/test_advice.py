@@ -29,6 +29,16 @@ def test_half_or_the_usual_one(cfg, keys, value, rule):
     assert rate.rule.endswith("a rule of thumb")
 
 
+def test_never_above_the_config_files_own_rate(cfg):
+    cfg.SOLVER.BASE_LR = 1e6
+    rate = suggested_rate(cfg, recipe=0.005)
+    assert rate.value == 0.005
+    assert rate.rule == "the config file's for 16 images per update; a rule of thumb"
+    assert suggested_rate(cfg, recipe=0.5).value == pytest.approx(0.02)  # the usual one is lower
+    cfg.SOLVER.BASE_LR = 0.004
+    assert suggested_rate(cfg, recipe=0.005).value == 0.002  # half of the run's is
+
+
 def test_data_come_before_weights_and_these_before_the_rate(cfg):
     rate = suggested_rate(cfg)
     given = {"bad_data": "a.jpg: 0.image", "bad_weight": "fc.bias", "checkpoint": "out/model_4.pth"}
