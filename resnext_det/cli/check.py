@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """
     check_json(args.json)
     entries = entries_of(args.sets)
-    options = options_of(args)
+    options = options_of(args, entries)
     if args.output is not None:
         check_output(args.output)
     if args.fix is not None:
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)
         return 130
-    console = open_console()
+    console = open_console(args.json)
     print_result(console, result)
     fixes = mend_sets(result, args.fix, options) if args.fix is not None else []
     for mended in fixes:
@@ -94,7 +94,8 @@ def entries_of(words: Sequence[str]) -> list[DatasetEntry]:
         UserError: one is no set, or two have the same name.
     """
     entries = [
-        parse_data_argument(word) if "=" in word else find_dataset(word, {}) for word in words
+        parse_data_argument(word) if "=" in word else find_dataset(word, {}, option="as")
+        for word in words
     ]
     entries_by_name(entries)
     names = [entry.name for entry in entries]
@@ -104,11 +105,11 @@ def entries_of(words: Sequence[str]) -> list[DatasetEntry]:
     return entries
 
 
-def options_of(args: argparse.Namespace) -> CheckOptions:
+def options_of(args: argparse.Namespace, entries: Sequence[DatasetEntry]) -> CheckOptions:
     """Returns what the options and the config say.
 
     Raises:
-        UserError: the config cannot be read; a number of processes below 1.
+        UserError: the config cannot be read or is for other sets; a number of processes below 1.
     """
     if args.processes is not None and args.processes < 1:
         raise UserError(f"--processes {args.processes}: give 1 or more")
@@ -116,6 +117,7 @@ def options_of(args: argparse.Namespace) -> CheckOptions:
         return CheckOptions(trust_file_names=args.trust_file_names, processes=args.processes)
     cfg = load_config(args.config_file, []).cfg
     detects = task_of(cfg) == "detection"
+    _check_task(args.config_file, entries, detects=detects)
     trusts = args.trust_file_names or bool(cfg.DATASETS.get("TRUST_FILE_NAMES", False))
     if not detects:
         return CheckOptions(trust_file_names=trusts, processes=args.processes)
@@ -125,4 +127,15 @@ def options_of(args: argparse.Namespace) -> CheckOptions:
         bool(cfg.DATASETS.DROP_BAD_BOXES),
         trusts,
         args.processes,
+    )
+
+
+def _check_task(file: str, entries: Sequence[DatasetEntry], *, detects: bool) -> None:
+    other = next((entry for entry in entries if (entry.json_file is not None) != detects), None)
+    if other is None:
+        return
+    task, its = ("detection", "classification") if detects else ("classification", "detection")
+    raise UserError(
+        f"--config-file {file}: is for {task}, but '{other.name}' is a set for {its}; give a "
+        f"config for {its}, or leave it out"
     )

@@ -13,6 +13,7 @@ from resnext_det.data.checking.mending import Mended
 from resnext_det.data.checking.set_facts import SetFacts
 from resnext_det.errors import one_line
 
+_ALL = "-o FOLDER shows more, --json FILE lists all"
 _CLASSES = 30  # lines of the table of classes; all of them are in the JSON and on the page
 
 
@@ -60,15 +61,19 @@ def print_classes(console: Console, all_facts: Sequence[SetFacts]) -> None:
         table.add_row(Text(one_line(name)), *(f"{count:,}" for count in counts))
     console.print(table)
     if len(ordered) > _CLASSES:
-        say(console, f"… and {len(ordered) - _CLASSES:,} more classes")
+        say(console, f"… and {len(ordered) - _CLASSES:,} more classes ({_ALL})")
 
 
 def _print_group(console: Console, group: FindingGroup) -> None:
     say(console, f"  {group.dataset}: {len(group.findings):,} × {group.title}")
+    _print_examples(console, group, _ALL)
+
+
+def _print_examples(console: Console, group: FindingGroup, where_all: str) -> None:
     for finding in group.findings[:EXAMPLES]:
         say(console, f"      {finding.text}")
     if len(group.findings) > EXAMPLES:
-        say(console, f"      … and {len(group.findings) - EXAMPLES:,} more")
+        say(console, f"      … and {len(group.findings) - EXAMPLES:,} more ({where_all})")
     if group.advice:
         say(console, f"      → {group.advice}")
 
@@ -77,16 +82,13 @@ def print_mended(console: Console, mended: Mended) -> None:
     """Prints what --fix did to a set, and what it left."""
     console.print()
     if mended.written is None:
-        say(console, f"{mended.source}: cannot be mended")
+        say(console, f"{mended.source}: {mended.left[0].reason}")
         return
     say(console, f"{mended.written} is the mended copy of {mended.source}:")
     for kind, count in mended.log.counts.items():
         say(console, f"  {count:,} × {WORDS[kind]}")
     for group in group_findings(mended.left):
         say(console, f"  not mended: {len(group.findings):,} × {group.title}")
-        for finding in group.findings[:EXAMPLES]:
-            say(console, f"      {finding.text}")
-        if group.advice:
-            say(console, f"      → {group.advice}")
+        _print_examples(console, group, f"{mended.name}.fixes.json lists all")
     if not mended.log.counts and not mended.left:
         say(console, "  nothing was to be mended")

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """
     check_json(args.json)  # measuring everything takes a while
     rows = measure_networks(args.networks)
-    open_console().print(make_table(rows))
+    open_console(args.json).print(make_table(rows))
     write_json(args.json, rows)
     return 0
 

@@ -107,9 +107,10 @@ def run(args: argparse.Namespace) -> int:
     written: list[str] = []
     if args.write:
         written = write_configs(designed, args.write, design_command(args), detector=args.detector)
-    print_designs(open_console(), designed)
+    console = open_console(args.json)
+    print_designs(console, designed)
     for path in written:
-        print(path)
+        console.print(path, markup=False, highlight=False, soft_wrap=True)
     write_json(args.json, as_json(designed))
     return 0
 

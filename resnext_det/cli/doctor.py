@@ -1,14 +1,13 @@
 """The verb that looks whether this machine is fit for runs. Engine-neutral."""
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.text import Text
 
-from resnext_det.cli.printing import add_json, check_json, write_json
+from resnext_det.cli.printing import STDOUT, add_json, check_json, write_json
 from resnext_det.doctor.examine import Examination, Patient, as_json, examine
 from resnext_det.doctor.findings import Finding, Verdict
 from resnext_det.errors import UserError, one_line
@@ -18,7 +17,6 @@ DESCRIPTION = (
     "memory, and one forward pass. Takes seconds and leaves nothing behind."
 )
 EPILOG = "Exit status: 0 nothing but notes, 1 problems found, 2 a mistake in the command."
-STDOUT = "-"
 _STYLES = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.PROBLEM: "bold red"}
 _SUBJECT, _VERDICT = 14, 9  # columns of the first two
 
@@ -34,7 +32,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     what = "of the forward pass, as cpu or cuda:1 (a GPU where there is one)"
     parser.add_argument("--device", metavar="DEVICE", help=what)
-    add_json(parser, "everything that was found (-: on stdout, instead of the text)")
+    add_json(parser, "everything that was found")
     parser.set_defaults(run=run)
 
 
@@ -47,16 +45,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: `--device` is none of torch's, or the JSON cannot be written.
     """
-    to_stdout = args.json == STDOUT
-    if not to_stdout:
-        check_json(args.json)
+    check_json(args.json)
     _check_device(args.device)
     found = examine(Patient(args.output, args.device))
-    if to_stdout:
-        print(json.dumps(as_json(found), indent=1, sort_keys=True, allow_nan=False))
-    else:
-        print_examination(Console(), found)
-        write_json(args.json, as_json(found))
+    print_examination(Console(quiet=args.json == STDOUT), found)
+    write_json(args.json, as_json(found))
     return 1 if found.verdict is Verdict.PROBLEM else 0
 
 

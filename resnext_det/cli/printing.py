@@ -1,8 +1,9 @@
-"""What a verb measured: on the terminal, and with --json in a file. Engine-neutral."""
+"""What a verb measured: on the terminal, or with --json in a file or on stdout. Engine-neutral."""
 
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from resnext_det.errors import UserError
 
+STDOUT = "-"
 _WIDTH_OF_A_PIPE = 140  # columns; a pipe or a file gets lines long enough for every name
 
 
@@ -20,7 +22,11 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
         parser: of the verb.
         what: is written there, as in "the counts".
     """
-    parser.add_argument("--json", metavar="FILE", help=f"write {what} there, too")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help=f"write {what} there, too; on stdout for -, instead of the text",
+    )
 
 
 def check_json(file: str | None) -> None:
@@ -29,7 +35,7 @@ def check_json(file: str | None) -> None:
     Raises:
         UserError: it is a folder, or its folder is not there or not ours.
     """
-    if not file:
+    if not file or file == STDOUT:
         return
     path = Path(file)
     if path.is_dir():
@@ -44,7 +50,7 @@ def write_json(file: str | None, content: Any) -> None:
     """Writes what was measured, if `--json FILE` was given.
 
     Args:
-        file: of the option.
+        file: of the option; "-" for stdout.
         content: numbers, strings, lists and mappings.
 
     Raises:
@@ -53,13 +59,32 @@ def write_json(file: str | None, content: Any) -> None:
     if not file:
         return
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    if file == STDOUT:
+        _write_stdout(text)
+        return
     try:
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"--json {file}: {error.strerror}") from error
 
 
-def open_console() -> Console:
-    """Returns the terminal; a pipe or a file gets lines long enough for every name."""
+def open_console(json_file: str | None = None) -> Console:
+    """Returns the terminal; a pipe or a file gets lines long enough for every name.
+
+    Args:
+        json_file: of `--json`; with "-" the JSON is all that is printed.
+    """
+    if json_file == STDOUT:
+        return Console(quiet=True)
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH_OF_A_PIPE)
+
+
+def _write_stdout(text: str) -> None:
+    """Writes to stdout; a reader that has had enough, as `head` has, is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more at its end (library/signal, "Note on SIGPIPE").
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

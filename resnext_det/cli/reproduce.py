@@ -12,7 +12,7 @@ from rich.text import Text
 from resnext_det.classification.reproduction import classification_task
 from resnext_det.cli.printing import add_json, check_json, open_console, write_json
 from resnext_det.config import load_config
-from resnext_det.engines.base import resolve_engine, resolve_lazy
+from resnext_det.engines.base import detectron2_is_installed, resolve_engine, resolve_lazy
 from resnext_det.engines.reproduction import detection_task
 from resnext_det.errors import UserError, few, one_line
 from resnext_det.training.non_finite.facts import number, numbers
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     table.add_column(overflow="fold")
     for label, text in _lines(bundle, found):
         table.add_row(label, Text(one_line(text)))
-    open_console().print(table)
+    open_console(args.json).print(table)
     write_json(args.json, _as_json(bundle, found))
     return 0 if found.agrees_with(bundle) else 1
 
@@ -79,6 +79,11 @@ def _task(bundle: Bundle, args: argparse.Namespace) -> Task:
         )
     if not is_lazy and args.config_file:
         raise UserError("--config-file is for runs from a .py config: leave it out")
+    if bundle.engine == "d2" and not detectron2_is_installed():
+        raise UserError(
+            f"{bundle.folder}: this bundle is of the d2 engine: reproduce it where Detectron2 is "
+            "installed"
+        )
     if is_lazy:
         file, *words = args.config_file
         return detection_task(resolve_lazy(file, words, {}, "d2")[0], cfg)

@@ -198,7 +198,11 @@ def _panoptic_entry(text: str, name: str, parts: list[str]) -> DatasetEntry:
 
 
 def find_dataset(
-    name: str, extra: Mapping[str, DatasetEntry], root: Path | None = None
+    name: str,
+    extra: Mapping[str, DatasetEntry],
+    root: Path | None = None,
+    *,
+    option: str = "with --train-data or --test-data",
 ) -> DatasetEntry:
     """Looks a data set up by its name.
 
@@ -206,6 +210,7 @@ def find_dataset(
         name: a name from the command line, or one of Detectron2's.
         extra: the sets named on the command line; they go before the built-in ones.
         root: the folder of the built-in sets; `datasets_root()` where it is None.
+        option: of the command that names a set of one's own, for the message.
 
     Raises:
         UserError: nobody knows the name.
@@ -224,8 +229,8 @@ def find_dataset(
     near = difflib.get_close_matches(name, [*extra, *builtin_names()], n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     raise UserError(
-        f"data set '{name}' is not known{hint}; name your own with --train-data or "
-        f"--test-data {name}=annotations.json:images/ (detection) or {name}=folder/ "
+        f"data set '{name}' is not known{hint}; name your own {option} "
+        f"{name}=annotations.json:images/ (detection) or {name}=folder/ "
         "(classification)"
     )
 

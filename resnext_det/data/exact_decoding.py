@@ -10,7 +10,6 @@ from resnext_det.data.exif import SIDEWAYS, rotation_left
 from resnext_det.data.opened_image import (
     Color,
     Pixels,
-    UnreadableImage,
     check_view,
     cut_windows,
 )
@@ -32,8 +31,6 @@ class ExactDecoder:
         Raises:
             UnreadableImage: it is no image, or it claims too many pixels.
         """
-        if not data:
-            raise UnreadableImage("the file is empty")
         with readable():
             image = open_still(BytesIO(data))
             # Few PNGs have a block behind their pixels, which are decoded to reach it.

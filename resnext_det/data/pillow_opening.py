@@ -42,9 +42,12 @@ def open_still(file: BinaryIO) -> Image.Image:
         file: stays open as long as the image is to be decoded.
 
     Raises:
-        UnreadableImage: it claims too many pixels, or none, or has a tag of far too many numbers.
-            Pillow raises much else.
+        UnreadableImage: it is empty, claims too many pixels, or none, or has a tag of far too many
+            numbers. Pillow raises much else.
     """
+    if not file.read(1):
+        raise UnreadableImage("the file is empty")
+    file.seek(0)
     check_directory(file)
     image = Image.open(file, formats=_known_formats())
     check_image_size(image.height, image.width)

@@ -15,8 +15,9 @@ _TOO_LITTLE, _LITTLE = 10**9, 10**10
 
 
 def look(output: Path) -> Iterator[Finding]:
-    """Tells what is free where runs and fetched weights go."""
-    yield judge("free for runs", nearest_folder(output))
+    """Tells what is free where runs and fetched weights go; `output_folder` tells of a file."""
+    if (folder := nearest_folder(output)).is_dir():
+        yield judge("free for runs", folder)
     yield judge("free for weights", nearest_folder(cache_folder("weights")))
 
 

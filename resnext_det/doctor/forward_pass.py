@@ -18,6 +18,7 @@ _DETECTOR = "resnext_det://quick_schedules/faster_rcnn_X_26_30x2d_half_FPN.yaml"
 _SIDE = 64  # pixels
 _SLOW = 5.0  # seconds; both take less than one on one core
 _ADVICE = "No run on this device will work before this does; see what is said above of cuda"
+_ABSENT_ADVICE = "Give --device cpu, or another GPU; see what is said above of cuda"
 
 Apply = Callable[[nn.Module, Tensor], list[Tensor]]
 
@@ -25,6 +26,9 @@ Apply = Callable[[nn.Module, Tensor], list[Tensor]]
 def look(device: str | None) -> Iterator[Finding]:
     """Runs both networks in a process of their own; see `run_both`."""
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if absent := _absence(chosen):
+        yield problem("networks", absent, _ABSENT_ADVICE, device=chosen)
+        return
     yield from look_in_child("networks", __name__, [chosen], _ADVICE)
 
 
@@ -72,6 +76,15 @@ def run(name: str, build: Callable[[], nn.Module], apply: Apply, device: str) ->
             name, text, "That is slow: look what else runs here, or set OMP_NUM_THREADS=1", **facts
         )
     return fine(name, text, **facts)
+
+
+def _absence(device: str) -> str:
+    """Says why a GPU is not there; empty where it is, or is none of CUDA's."""
+    wanted = torch.device(device)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted.type != "cuda" or (wanted.index or 0) < count:
+        return ""
+    return f"there is no {device}: torch finds {count or 'no'} GPU{'s' if count > 1 else ''}"
 
 
 def _classifier() -> nn.Module:

@@ -10,7 +10,7 @@ from resnext_det.data.checking.findings import FindingGroup, group_findings
 from resnext_det.data.checking.set_facts import SetFacts
 from resnext_det.data.checking.subjects import CheckedSet
 from resnext_det.data.checking.twins import MAX_DISTANCE, MIN_CORRELATION
-from resnext_det.errors import one_line
+from resnext_det.errors import UserError, one_line
 from resnext_det.reports.box_panels import Panel
 from resnext_det.reports.dataset_pictures import PageImages
 from resnext_det.reports.histograms import bars
@@ -42,8 +42,10 @@ def check_output(folder: Path) -> None:
     """Checks, before anything is decoded, that the page can be written.
 
     Raises:
-        UserError: another file is in its place.
+        UserError: the folder is a file, or another file is in the page's place.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"-o {folder}: is a file; give a folder")
     check_page(folder / NAME, elsewhere="resnext-det dataset check … -o FOLDER")
 
 

@@ -14,6 +14,8 @@ from tests.data.checking.small_sets import content, picture, write_set, write_sp
 QUICK = "resnext_det://quick_schedules/faster_rcnn_R_26_1x32d_half_FPN.yaml"
 CONFIG = "resnext_det://COCO-Detection/faster_rcnn_X_50_32x4d_FPN_1x.yaml"
 
+CLASSIFIER = "resnext_det://quick_schedules/classification_R_26.yaml"
+
 
 def check(*words: str | Path) -> int:
     return main(["dataset", "check", *map(str, words)])
@@ -67,7 +69,7 @@ def test_of_many_findings_the_first_are_printed(tmp_path, capsys):
     check(word(write_set(tmp_path, "train", [1], made)))
     printed = capsys.readouterr().out
     assert printed.count("area is 'x'") == 3
-    assert "      … and 6 more\n" in printed
+    assert "      … and 6 more (-o FOLDER shows more, --json FILE lists all)\n" in printed
 
 
 def test_leaks(tmp_path, capsys):
@@ -110,7 +112,54 @@ def test_what_could_not_be_mended_is_printed(tmp_path, capsys):
     assert "  not mended: 1 × image of another size than its annotation says\n" in printed
     (tmp_path / "train.json").write_text("[1")
     assert check(set_word, "--fix", tmp_path / "again") == 1
-    assert f"{tmp_path}/train.json: cannot be mended\n" in capsys.readouterr().out
+    assert f"{tmp_path}/train.json: cannot be mended: it cannot be read\n" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_file_whose_names_all_leave_the_folder_is_not_mended(tmp_path, capsys):
+    made = content(["../1.png", "/2.png"])
+    assert check(word(write_set(tmp_path, "train", [], made)), "--fix", tmp_path / "fixed") == 1
+    printed = capsys.readouterr().out
+    assert "; this check then takes --trust-file-names\n" in printed
+    assert printed.endswith(
+        "train.json: cannot be mended: no image would be left, 2 of them missing, broken, without "
+        "a name or with one that leaves the folder\n"
+    )
+    assert not (tmp_path / "fixed").exists()
+
+
+def test_of_many_findings_left_the_first_are_printed_and_say_why(tmp_path, capsys):
+    made = content(["1.png"])
+    made["images"][0]["height"] = 6  # the file has 40; the boxes fit neither
+    box = {**made["annotations"][0], "bbox": [1, 2, 900, 900], "area": 4}
+    made["annotations"] = [{**box, "id": n} for n in range(5)]
+    check(word(write_set(tmp_path, "train", [1], made)), "--fix", tmp_path / "fixed")
+    printed = capsys.readouterr().out
+    assert "      … and 2 more (train.fixes.json lists all)\n" in printed
+    assert (
+        "      → left, because the image file is of another size than the annotation file says: "
+        "mend that size, and use --fix again\n"
+    ) in printed
+
+
+def test_json_on_stdout_is_all_there_is(spoilt, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert check(spoilt, "--fix", "fixed", "-o", "page", "--json", "-") == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["fixes"][0]["mended"]["box_clipped"]["count"] == 1
+    assert printed.err == ""
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_config_for_other_sets(sound, tmp_path, capsys):
+    assert check(sound, "--config-file", CLASSIFIER) == 2
+    assert capsys.readouterr().err == (
+        f"error: --config-file {CLASSIFIER}: is for classification, but 'train' is a set for "
+        "detection; give a config for detection, or leave it out\n"
+    )
+    assert check(f"folders={tmp_path}", "--config-file", CONFIG) == 2
+    assert "is for detection, but 'folders' is a set for classification" in capsys.readouterr().err
 
 
 def test_nothing_to_mend(sound, tmp_path, capsys):
@@ -157,6 +206,14 @@ def test_mistakes_in_the_command(sound, tmp_path, capsys):
     assert complaint("a=b.json").startswith("data argument 'a=b.json'")
     assert complaint(sound, "--processes", "0") == "--processes 0: give 1 or more"
     assert complaint(sound, "--json", tmp_path) == f"--json {tmp_path}: is a folder"
+    assert complaint("foo") == (
+        "data set 'foo' is not known; name your own as foo=annotations.json:images/ (detection) or "
+        "foo=folder/ (classification)"
+    )
+    (tmp_path / "file").touch()
+    assert complaint(sound, "-o", tmp_path / "file") == (
+        f"-o {tmp_path}/file: is a file; give a folder"
+    )
     (tmp_path / "check.html").write_text("mine")
     assert complaint(sound, "-o", tmp_path).startswith(
         f"{tmp_path}/check.html: exists and bears no mark"

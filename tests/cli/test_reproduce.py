@@ -56,9 +56,11 @@ def test_a_config_file_beside_a_yaml_run(
 def test_the_engine_of_the_run_has_to_be_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resnext_det.engines.base.detectron2_is_installed", lambda: False)
-    assert "needs Detectron2, which is not installed" in refused(
-        capsys, bundle(tmp_path / "iter", "d2")
+    monkeypatch.setattr("resnext_det.cli.reproduce.detectron2_is_installed", lambda: False)
+    folder = bundle(tmp_path / "iter", "d2")
+    assert refused(capsys, folder) == (
+        f"error: {folder}: this bundle is of the d2 engine: reproduce it where Detectron2 is "
+        "installed"
     )
 
 

@@ -44,6 +44,15 @@ def test_a_device_that_is_not_there():
     assert "a net failed on cuda:0" in run("net", nn.Identity, plain, "cuda:0").text
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_told_once():
+    (finding,) = forward_pass.look("cuda:1")
+    assert (finding.verdict, finding.text) == (
+        "problem",
+        "there is no cuda:1: torch finds no GPU",
+    )
+
+
 def test_a_slow_one(monkeypatch):
     clock = itertools.count(0, 6)
     monkeypatch.setattr(forward_pass.time, "perf_counter", lambda: float(next(clock)))

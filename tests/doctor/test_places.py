@@ -1,8 +1,10 @@
 """Folders of runs: absent, not writable, not locked; room on disks. Engine-neutral."""
 
 import errno
+import json
 import os
 import shutil
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +39,36 @@ def test_a_file_in_its_place(tmp_path):
     (finding,) = output_folder.look(tmp_path / "runs")
     assert finding.verdict is Verdict.PROBLEM
     assert finding.text == f"{tmp_path / 'runs'} is a file"
+
+
+def test_room_is_not_told_of_a_file(tmp_path):
+    (tmp_path / "runs").write_text("")
+    assert [finding.check for finding in disk.look(tmp_path / "runs")] == ["free for weights"]
+
+
+def hold(folder, pid, host):
+    (folder / "run.lock").write_text(json.dumps({"pid": pid, "host": host}))
+
+
+def test_a_run_that_has_the_folder(tmp_path):
+    hold(tmp_path, os.getpid(), socket.gethostname())
+    *_, finding = output_folder.look(tmp_path)
+    assert finding.verdict is Verdict.NOTE
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    assert finding.text == f"{tmp_path} is in use by {holder}"
+    hold(tmp_path, 7, "elsewhere.invalid")
+    *_, finding = output_folder.look(tmp_path)
+    assert finding.text.endswith(
+        "is in use by process 7 on elsewhere.invalid, or was when that run ended without a word"
+    )
+
+
+def test_a_run_that_was_killed_has_the_folder_no_more(tmp_path):
+    hold(tmp_path, 2**22 + 1, socket.gethostname())  # beyond Linux's largest process number
+    assert [finding.check for finding in output_folder.look(tmp_path)] == [
+        "output folder",
+        "locks",
+    ]
 
 
 def test_a_folder_that_refuses(tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ def act(args: argparse.Namespace) -> int:
     prepared = _with_outputs(prepare(weights, args.to, part=args.part), weights, args.part)
     write_prepared(args.output, prepared, args.source, force=args.force)
     rows = _rows(weights, prepared, args.output)
-    console = open_console()
+    console = open_console(args.json)
     width = max(map(len, rows))
     for name, text in rows.items():
         line = f"{name:<{width}}  {one_line(text)}"

@@ -47,7 +47,7 @@ def act(args: argparse.Namespace) -> int:
     table.add_column(overflow="fold")
     for label, text in _lines(comparison):
         table.add_row(label, Text(one_line(text)))
-    open_console().print(table)
+    open_console(args.json).print(table)
     write_json(args.json, comparison.as_json())
     return 0 if comparison.is_same else 1
 

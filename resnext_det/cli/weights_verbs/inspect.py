@@ -41,7 +41,7 @@ def act(args: argparse.Namespace) -> int:
     """
     check_json(args.json)
     inspection = inspect_weights(args.weights)
-    console = open_console()
+    console = open_console(args.json)
     _print(console, inspection)
     if args.tensors:
         console.print(_tensor_table(inspection))

@@ -56,7 +56,7 @@ def act(args: argparse.Namespace) -> int:
     """
     check_json(args.json)
     chosen = {variant: entries_of(variant) for variant in args.variants or catalogued_variants()}
-    console = open_console()
+    console = open_console(args.json)
     rows: list[dict[str, Any]] = []
     for variant, entries in chosen.items():
         found = [(entry, _find(entry)) for entry in entries if _is_wanted(entry, args)]

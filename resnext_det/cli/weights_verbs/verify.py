@@ -42,7 +42,7 @@ def act(args: argparse.Namespace) -> int:
     """
     check_json(args.json)
     verification = verify_weights(args.weights)
-    open_console().print(_table(verification))
+    open_console(args.json).print(_table(verification))
     write_json(args.json, verification.as_json())
     return 0 if verification.verdict == "passed" else 1
 

@@ -20,7 +20,7 @@ from resnext_det.data.checking.set_findings import (
 from resnext_det.data.checking.subjects import CheckedSet
 from resnext_det.data.checking.twins import Twin, find_twins
 from resnext_det.data.coco_boxes import has_valid_outline
-from resnext_det.data.coco_problems import ProblemKind
+from resnext_det.data.coco_problems import Problem, ProblemKind
 from resnext_det.data.coco_survey import survey
 from resnext_det.data.coco_values import is_outline
 from resnext_det.data.needs import BOXES, Needs
@@ -147,13 +147,19 @@ def annotation_findings(
             problem.kind.value,
             problem.where,
             problem.reason,
-            "" if trusted else problem.advice,
+            "" if trusted else _advice(problem),
             names.get(problem.image_id, ""),
             problem.image_id,
             tolerated=trusted or (options.drops(checked.entry) and problem.kind in _DROPPED),
         )
     if not options.needs.masks:
         yield from _unoutlined(checked)
+
+
+def _advice(problem: Problem) -> str:
+    if problem.kind == ProblemKind.FILE_NAME_LEAVES:
+        return f"{problem.advice}; this check then takes --trust-file-names"
+    return problem.advice
 
 
 def _unoutlined(checked: CheckedSet) -> Iterator[Finding]:

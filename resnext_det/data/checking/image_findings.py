@@ -43,7 +43,7 @@ def _of_image(
     if facts.error == NOT_OPENED:  # is told of its name
         return
     if facts.error:
-        yield CheckKind.IMAGE_BROKEN, facts.error, "put a sound file in its place"
+        yield CheckKind.IMAGE_BROKEN, facts.error, "put an intact image in its place"
         return
     found = (facts.height, facts.width)
     turn = _TURNS.get(facts.orientation)

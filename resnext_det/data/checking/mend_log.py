@@ -16,7 +16,7 @@ WORDS = {
     "separators": "backslashes between folders made slashes",
     "file_name": "file names made to lie in the image folder",
     "image_size": "image sizes taken from the files",
-    "image_removed": "images taken out, missing, broken or without a name",
+    "image_removed": "images taken out: missing, broken, unnamed, or named outside the folder",
     "of_removed_image": "annotations of images that were taken out",
     "entry_of_one_file": "further entries of an image file that say nothing new, taken out",
     "unknown_image": "annotations of unknown images, taken out",

@@ -12,8 +12,8 @@ Images are referred to where they lie; none is written anew.
 
 import copy
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,17 @@ from resnext_det.data.checking.mend_objects import mend_objects
 from resnext_det.data.checking.open_sets import set_of_content
 from resnext_det.data.checking.set_findings import nothing_to_train
 from resnext_det.data.checking.subjects import CheckedSet
+from resnext_det.data.coco_problems import ProblemKind
 from resnext_det.errors import UserError, one_line
 from resnext_det.file_digests import sha256_of
 from resnext_det.whole_files import write_text_safe
 
 _SECTIONS = ("images", "annotations", "categories")
+_CLIPPED = (ProblemKind.BOX_OUTSIDE.value, ProblemKind.BOX_OVERHANG.value)
+_NOT_CLIPPED = (
+    "left, because the image file is of another size than the annotation file says: mend that "
+    "size, and use --fix again"
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,8 @@ def _mend_set(
         )
     if content is None:
         kind = CheckKind.UNREADABLE.value
-        reason, advice = "cannot be mended", "see its problems"
+        reason = f"cannot be mended: {_hindrance(checked, log)}"
+        advice = "see its problems"
         left = (Finding(checked.name, kind, str(source), reason, advice),)
         return Mended(checked.name, source, None, log, left)
     copied = set_of_content(checked.entry, content, trust_file_names=options.trust_file_names)
@@ -134,10 +141,33 @@ def _mend_set(
         source,
         _paths(folder, checked.name)[0],
         log,
-        tuple(finding for finding in left if finding.is_problem),
+        tuple(_explain_boxes([finding for finding in left if finding.is_problem])),
     )
     _write(folder, mended, content)
     return mended
+
+
+def _hindrance(checked: CheckedSet, log: MendLog) -> str:
+    """Says why nothing of a file can be mended."""
+    if not checked.is_read:
+        return "it cannot be read"
+    removed = len(log.entries.get("image_removed", ()))
+    if removed:
+        return (
+            f"no image would be left, {removed:,} of them missing, broken, without a name or with "
+            "one that leaves the folder"
+        )
+    return "it has no list of images or of categories, or nothing of use in it"
+
+
+def _explain_boxes(left: Sequence[Finding]) -> Iterator[Finding]:
+    """Says of boxes that were not clipped that the size of their image is in doubt."""
+    doubtful = {f.image_id for f in left if f.kind == CheckKind.IMAGE_OTHER_SIZE.value}
+    for finding in left:
+        if finding.kind in _CLIPPED and finding.image_id in doubtful:
+            yield replace(finding, advice=_NOT_CLIPPED)
+        else:
+            yield finding
 
 
 def _write(folder: Path, mended: Mended, content: dict[str, Any]) -> None:
