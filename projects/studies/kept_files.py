@@ -1,10 +1,10 @@
 """The JSON files that a study keeps of itself, read in one way. Engine-neutral."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 
 
 def read_kept(path: Path) -> dict[str, Any] | None:
@@ -17,9 +17,9 @@ def read_kept(path: Path) -> dict[str, Any] | None:
         UserError: it cannot be read, or is no JSON.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
+        if not path.exists():
+            return None
+        content = read_json(path)
+    except (OSError, UserError) as error:
         raise UserError(f"{path}: cannot be read ({error}): give another --output") from error
     return content if isinstance(content, dict) else {}

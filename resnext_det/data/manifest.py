@@ -166,8 +166,8 @@ def _is_manifest(path: Path) -> bool:
     A folder is trained on whatever else lies beside it.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        content = read_json(path)
+    except UserError:
         return False
     return isinstance(content, dict) and "splits" in content
 

@@ -31,16 +31,18 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
         The lines in the order of their iteration; empty where there is no file yet.
 
     Raises:
-        UserError: a line before the last is not a JSON object with an iteration.
+        UserError: it is no plain file, or a line before the last is no object with an iteration.
     """
     path = run / "metrics.json"
-    lines = path.read_text().splitlines() if path.exists() else []
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: cannot be read (not a plain file)")
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
     merged: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
             merged.setdefault(int(entry["iteration"]), {}).update(entry)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             if number < len(lines):
                 raise UserError(
                     f"{path}: line {number} is not a metrics line ({error!r})"

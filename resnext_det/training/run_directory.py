@@ -1,6 +1,5 @@
 """The folder of a run: new, continued or finished, never a mixture. Engine-neutral."""
 
-import json
 import logging
 import math
 import os
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from fvcore.common.config import CfgNode
 
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 from resnext_det.training.best import has_stopped
 from resnext_det.training.distributed import barrier, broadcast_object, is_main
 from resnext_det.training.log import start_logging
@@ -220,8 +220,8 @@ def _is_finished(cfg: CfgNode, folder: Path, found: Usable) -> bool:
     if not is_over or found.path.stem != FINAL:
         return False
     try:
-        result = json.loads((folder / RESULT).read_text("utf-8"))
-    except (OSError, ValueError):
+        result = read_json(folder / RESULT)
+    except UserError:
         return False
     return isinstance(result, dict) and result.get("iteration", found.iteration) == found.iteration
 

@@ -181,5 +181,5 @@ def _iteration_of(line: str) -> float:
     """Returns the line's iteration, infinite for a line that an interrupt cut short."""
     try:
         return float(json.loads(line)["iteration"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return float("inf")

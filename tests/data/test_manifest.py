@@ -73,8 +73,8 @@ def test_a_folder_of_the_users_own_may_grow(tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "text",
-    ['{"params": {"format": 2}, "files": 5000}', "[]", "cut off {"],
-    ids=["quickstart", "list", "cut"],
+    ['{"params": {"format": 2}, "files": 5000}', "[]", "cut off {", "[" * 100_000],
+    ids=["quickstart", "list", "cut", "deep"],
 )
 def test_a_folder_is_trained_on_beside_another_programs_manifest(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)

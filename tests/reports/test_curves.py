@@ -1,5 +1,6 @@
 """Curves from metrics.json."""
 
+import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def test_null_and_nan_are_no_points(tmp_path: Path) -> None:
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text('{"total_loss": 1}\n{"iteration": 1}\n')
     with pytest.raises(UserError, match=r"metrics\.json: line 1 is not a metrics line"):
+        read_metrics(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"iteration": 1e999}'], ids=["deep", "infinite"])
+def test_a_line_made_to_fail_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "metrics.json").write_text(f'{line}\n{{"iteration": 1}}\n')
+    with pytest.raises(UserError, match=r"metrics\.json: line 1 is not a metrics line"):
+        read_metrics(tmp_path)
+
+
+def test_a_pipe_is_not_waited_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metrics.json")
+    with pytest.raises(UserError, match=r"metrics\.json: cannot be read \(not a plain file\)"):
         read_metrics(tmp_path)
 
 

@@ -49,6 +49,14 @@ def test_resuming_removes_the_lines_that_are_done_again(tmp_path):
     assert [line["iteration"] for line in read(tmp_path)] == [19, 39, 59, 79, 99]
 
 
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"iteration": 1e999}'], ids=["deep", "infinite"])
+def test_a_line_made_to_fail_is_removed(tmp_path, line):
+    (tmp_path / "metrics.json").write_text(f'{{"iteration": 19}}\n{line}\n')
+    with RunWriter(tmp_path, 20, 100):
+        pass
+    assert [line["iteration"] for line in read(tmp_path)] == [19]
+
+
 def test_a_last_line_without_its_end_does_not_run_into_the_next(tmp_path):
     (tmp_path / "metrics.json").write_text('{"iteration": 19}\n{"iteration": 39}')
     for start in (40, 60):

@@ -10,6 +10,7 @@ from typing import Any
 from projects.studies.code_version import CodeVersion
 from projects.studies.jobs import Job
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 from resnext_det.training.newest import holds_run
 from resnext_det.whole_files import write_text_safe
 
@@ -58,7 +59,7 @@ def read_record(folder: Path) -> Record | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path)
         code, devices = content.pop("code", None), tuple(content.pop("devices", ()))
         version = CodeVersion.from_json(code) if code else None
         return Record(**content, code=version, devices=devices)

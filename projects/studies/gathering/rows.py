@@ -19,6 +19,7 @@ from projects.studies.jobs import Job
 from projects.studies.shell import job_command
 from resnext_det.config.tree import task_of
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 from resnext_det.modeling.complexity import Complexity, measure_complexity
 from resnext_det.modeling.from_config import backbone_from_config, classifier_from_config
 from resnext_det.reports.curves import read_metrics
@@ -99,9 +100,9 @@ def read_run(job: Job) -> Run:
     """
     path = job.folder / RESULT
     try:
-        result = json.loads(path.read_text("utf-8"))
+        result = read_json(path)
         missing = [key for key in ("config", "metrics", "versions", "engine") if key not in result]
-    except (OSError, ValueError, TypeError) as error:
+    except (UserError, TypeError) as error:
         raise UserError(f"{path}: cannot be read as a run's result ({error})") from None
     if missing:
         raise UserError(f"{path}: not a run's result, it has no {missing[0]!r}")

@@ -54,7 +54,11 @@ def test_a_record_of_before_there_was_code_in_it_is_read(tmp_path: Path) -> None
         check_records([job, other], NEW)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"seconds": 1}', '{"digest": "d", "code": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"seconds": 1}', '{"digest": "d", "code": 1}', "[" * 100_000],
+    ids=["empty", "list", "no digest", "code", "deep"],
+)
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "study_job.json").write_text(text)
     with pytest.raises(UserError, match=r"study_job.json: is no record of a study's run"):

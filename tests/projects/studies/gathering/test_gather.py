@@ -245,9 +245,10 @@ def test_a_run_that_is_none_is_named(grid: Grid) -> None:
     path.write_text("{}")
     with pytest.raises(UserError, match=r"result.json: not a run's result, it has no 'config'"):
         gathered(grid)
-    path.write_text("{")
-    with pytest.raises(UserError, match=r"result.json: cannot be read as a run's result"):
-        gathered(grid)
+    for text in ("{", "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"result.json: cannot be read as a run's result"):
+            gathered(grid)
 
 
 @pytest.mark.parametrize(
