@@ -137,7 +137,7 @@ def test_tolerances_that_are_none(number):
 
 
 def test_one_screen_of_80_columns(capsys, state, monkeypatch):
-    monkeypatch.setattr(inspect, "open_console", lambda: Console(width=80))
+    monkeypatch.setattr(inspect, "open_console", lambda _: Console(width=80))
     torch.save(state, "w.pth")
     assert weights("inspect", "w.pth") == 0
     lines = capsys.readouterr().out.splitlines()
