@@ -204,10 +204,10 @@ def test_number_of_classes_that_contradicts_the_file_is_refused(
         train_detector(engine, job)
 
 
-def test_broken_image_is_named(engine: Engine, bench: Bench) -> None:
+def test_a_broken_image_is_named_where_none_is_put_up_with(engine: Engine, bench: Bench) -> None:
     (bench.entry.image_root / "3.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"3\.png: "):
-        train_detector(engine, bench.job("run"))
+        train_detector(engine, bench.job("run", "DATASETS.MAX_BROKEN_IMAGES", 0))
 
 
 def test_image_of_another_size_is_named(engine: Engine, bench: Bench) -> None:
