@@ -31,11 +31,19 @@ def test_bgr_is_rgb_reversed(tmp_path: Path) -> None:
     assert read_image(path, "BGR")[0, 0].tolist() == [3, 2, 1]
 
 
-@pytest.mark.parametrize("content", [b"", b"GIF89a", b"not an image"])
-def test_broken_images_are_named(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"GIF89a", "not an image in a format that can be read"),
+        (b"not an image", "not an image in a format that can be read"),
+    ],
+    ids=["empty", "cut", "text"],
+)
+def test_broken_images_are_named(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(content)
-    with pytest.raises(UnreadableImage, match="not an image in a format that can be read"):
+    with pytest.raises(UnreadableImage, match=reason):
         read_image(str(path), "RGB")
 
 

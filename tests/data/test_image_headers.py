@@ -60,14 +60,20 @@ def test_headers_are_read_without_decoding(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"<html>not found</html>", "not an image in a format that can be read"),
+    ],
+    ids=["empty", "a page"],
+)
 def test_broken_images_are_told_when_loading(
-    write_coco: Writer, training: bool, content: bytes
+    write_coco: Writer, training: bool, content: bytes, reason: str
 ) -> None:
     path, images = write_coco()
     (images / "c.png").write_bytes(content)
     dataset = load_coco(DatasetEntry("set", path, images), training=training)
-    reason = "not an image in a format that can be read"
     assert dataset.broken == (BrokenImage(str(images / "c.png"), reason),)
     assert join_datasets([dataset, dataset]).broken == dataset.broken * 2
 
