@@ -118,7 +118,8 @@ def _config_rows(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     for name in names:
         cfg = load_config(str(find_config(name))).cfg
         classifies = task_of(cfg) == "classification"
-        keys = repr((classifies, cfg.MODEL.RESNETS, cfg.MODEL.CLASSIFIER, cfg.INPUT.CLASSIFICATION))
+        crop = cfg.INPUT.CLASSIFICATION.TEST_CROP
+        keys = repr((classifies, cfg.MODEL.RESNETS, cfg.MODEL.CLASSIFIER.NUM_CLASSES, crop))
         if keys not in counted:
             counted[keys] = _config_row(cfg, classifies)
         rows[name.removeprefix(SCHEME)] = dict(counted[keys])

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from resnext_det.modeling.build import build_classifier
 from resnext_det.modeling.conv import DeformConv2d
@@ -50,19 +50,18 @@ def measure_complexity(module: nn.Module, image_size: int = 224) -> Complexity:
         module: maps (N, 3, H, W) to a tensor or a dict of tensors; its mode is kept.
         image_size: H and W in pixels.
     """
-    aten = torch.ops.aten
-    deformable = _deformable_costs(module)
-    matrix = (aten.convolution, aten.addmm, *deformable)
-    counts = _count(module, image_size, _OTHER_COSTS | deformable)
+    outputs: list[int] = []
+    matrix = _matrix_costs(module)
+    noted = {op: _noting(cost, outputs) for op, cost in matrix.items()}
+    counts = _count(module, image_size, _OTHER_COSTS | noted)
     multiply_adds = sum(counts[op] for op in matrix) // 2  # torch counts both operations
     other = sum(counts[op] for op in _OTHER_COSTS)
     biases = sum(m.out_features for m in module.modules() if isinstance(m, nn.Linear))
-    outputs = _count(module, image_size, dict.fromkeys(matrix, _output_elements))
     return Complexity(
         params=count_parameters(module),
         flops=multiply_adds,
         flops_table=multiply_adds + other + biases,
-        activations=sum(outputs[op] for op in matrix),
+        activations=sum(outputs),
     )
 
 
@@ -93,22 +92,38 @@ def _count(module: nn.Module, image_size: int, costs: dict[Any, Callable]) -> Co
     return Counter(counter.get_flop_counts()["Global"])
 
 
-def _deformable_costs(module: nn.Module) -> dict[Any, Callable]:
-    """The operation of deformable convolutions, which torch's counter does not know."""
-    if not any(isinstance(m, DeformConv2d) for m in module.modules()):
-        return {}
-    import torchvision.ops  # noqa: F401  registers it; a second to import
+def _matrix_costs(module: nn.Module) -> dict[Any, Callable]:
+    """What convolutions and linear layers cost, in multiplications and additions."""
+    costs = {torch.ops.aten.convolution: _convolution, torch.ops.aten.addmm: _linear}
+    if any(isinstance(m, DeformConv2d) for m in module.modules()):
+        import torchvision.ops  # noqa: F401  registers it; a second to import
 
-    return {torch.ops.torchvision.deform_conv2d: _deformable}
+        costs[torch.ops.torchvision.deform_conv2d] = _deformable
+    return costs
+
+
+def _noting(cost: Callable, outputs: list[int]) -> Callable:
+    """A cost that takes down on the way how many elements come out."""
+
+    def count(*args: Any, out_shape: Any, **options: Any) -> int:
+        outputs.append(prod(out_shape))
+        return cost(*args, out_shape=out_shape, **options)
+
+    return count
+
+
+def _convolution(input_shape: Any, weight_shape: Any, *rest: Any, out_shape: Any, **__: Any) -> int:
+    # After the weight: bias, stride, padding, dilation, whether it is transposed.
+    return conv_flop_count(input_shape, weight_shape, out_shape, transposed=rest[4])
+
+
+def _linear(_bias: Any, input_shape: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+    return 2 * prod(out_shape) * input_shape[-1]
 
 
 def _deformable(_input: Any, weight_shape: Any, *_: Any, out_shape: Any, **__: Any) -> int:
-    """Those of the convolution alone, as two operations each; the interpolation is not counted."""
+    """Those of the convolution alone; the interpolation is not counted."""
     return 2 * prod(out_shape) * prod(weight_shape[1:])
-
-
-def _output_elements(*_: Any, out_shape: Any, **__: Any) -> int:
-    return prod(out_shape)
 
 
 def _norm(input_shape: Any, *_: Any, **__: Any) -> int:
