@@ -12,7 +12,7 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg \
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup detectron2 quickstart test test-fast test-slow fuzz lint audit format clean clean-venv
+.PHONY: help setup detectron2 quickstart test test-fast test-slow test-long fuzz lint audit format clean clean-venv
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -38,7 +38,7 @@ detectron2:  ## Try again to install Detectron2, where that failed before
 quickstart: setup  ## Run the main job end to end: output/quickstart/report.html
 	$(BIN)/python projects/Quickstart/run.py $(ARGS)
 
-test: setup  ## Run every test that this machine can run, the slow ones too
+test: setup  ## Run the tests that this machine can run, the slow ones too
 	$(PYTEST) --run-slow $(ARGS)
 
 test-fast: setup  ## The same without the slow tests
@@ -46,6 +46,9 @@ test-fast: setup  ## The same without the slow tests
 
 test-slow: setup  ## The slow tests alone
 	$(PYTEST) --run-slow -m slow $(ARGS)
+
+test-long: setup  ## Run every test there is, with all combinations, for a night
+	$(PYTEST) --run-long $(ARGS)
 
 fuzz: setup  ## Fuzz what reads strangers' files for 30 minutes: output/fuzzing.json
 	-@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet \

@@ -14,20 +14,25 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="run the tests marked slow, too")
+    parser.addoption(
+        "--run-long", action="store_true", help="run those marked long, too: all of them"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # The test processes must agree on the names, and an address differs in each.
     if unstable := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(f"a test's name has an address in it: {unstable[0]}")
-    reasons = missing_needs(run_slow=config.getoption("--run-slow"))
+    run_long = config.getoption("--run-long")
+    run_slow = run_long or config.getoption("--run-slow")
+    reasons = missing_needs(run_slow=run_slow, run_long=run_long)
     for item in items:
         for marker, reason in reasons.items():
             if marker in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def missing_needs(*, run_slow: bool) -> dict[str, str]:
+def missing_needs(*, run_slow: bool, run_long: bool) -> dict[str, str]:
     """The markers whose tests cannot run here, each with what it needs."""
     reasons = {}
     if importlib.util.find_spec("detectron2") is None:
@@ -36,6 +41,8 @@ def missing_needs(*, run_slow: bool) -> dict[str, str]:
         reasons["gpu"] = "needs a CUDA device"
     if not run_slow:
         reasons["slow"] = "slow: give --run-slow"
+    if not run_long:
+        reasons["long"] = "long: give --run-long"
     return reasons
 
 

@@ -104,7 +104,7 @@ def kill_after(process, file):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_everything_at_once_after_a_kill(tmp_path, processes):
     for split in ("toy_train", "toy_val"):
         write_folder(tmp_path / split, CLASSES)

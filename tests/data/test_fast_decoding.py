@@ -208,7 +208,7 @@ def test_damaged_files_are_refused_by_both_or_look_the_same():
     assert all("\n" not in reason and "0x" not in reason for reason in refused)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_thousands_of_damaged_files_are_refused_by_both_or_look_the_same():
     compare_damaged(range(1200, 40_000))
 

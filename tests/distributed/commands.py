@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from resnext_det.engines.base import EngineName
 from tests.engines.conftest import Bench
@@ -19,6 +21,16 @@ from tests.engines.conftest import Bench
 ROOT = Path(__file__).parents[2]
 STARTERS = ("--num-gpus", "torchrun", "SLURM")
 FOREIGN = ("SLURM", "TORCHELASTIC", "MASTER_", "GLOO_", "RANK", "WORLD_SIZE", "LOCAL_", "GROUP_")
+
+
+def in_each_way(*moments: str, slow: Iterable[tuple[str, str]]) -> pytest.MarkDecorator:
+    """Each starter with each moment of a test, of which all but the pairs in `slow` are long."""
+    pairs = [(starter, moment) for starter in STARTERS for moment in moments]
+    assert set(slow) <= set(pairs)
+    return pytest.mark.parametrize(
+        ("starter", "moment"),
+        [pytest.param(*pair, marks=() if pair in slow else pytest.mark.long) for pair in pairs],
+    )
 
 
 @dataclass

@@ -112,7 +112,7 @@ MEETINGS = {
 }
 
 
-@pytest.mark.parametrize("meeting", MEETINGS)
+@pytest.mark.parametrize("meeting", ["static", pytest.param("c10d", marks=pytest.mark.long)])
 def test_torchrun_on_two_machines_goes_on_after_a_kill(
     meeting: str, hosts: tuple[str, str], bench: Bench
 ) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from resnext_det.engines.base import EngineName
 from tests.classification.conftest import BASE, CLASSES, write_folder
-from tests.distributed.commands import STARTERS, Started, arguments, start, start_process
+from tests.distributed.commands import Started, arguments, in_each_way, start, start_process
 from tests.distributed.test_classification import KEYS as OF_CLASSIFIER
 from tests.distributed.test_classification import Folder
 from tests.engines.conftest import Bench, make_bench
@@ -82,8 +82,10 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("starter", STARTERS)
-@pytest.mark.parametrize("moment", MOMENTS)
+@in_each_way(
+    *MOMENTS,
+    slow=[("--num-gpus", "an iteration, one rank"), ("SLURM", "iterations, both ranks")],
+)
 def test_all_stop_after_the_same_iteration(
     starter: str, moment: str, bench: Bench, whole: Path
 ) -> None:
@@ -103,32 +105,47 @@ def test_the_starter_passes_it_on(starter: str, bench: Bench, whole: Path) -> No
     resume(bench, whole)
 
 
-@pytest.mark.parametrize("starter", STARTERS)
-@pytest.mark.parametrize(
-    ("moment", "rank"),
-    [("evaluation", 0), ("evaluation", 1), ("score", 0)],
-    ids=["the main rank's share", "another's share", "the scoring"],
+IN_EVALUATION = {
+    "the main rank's share": entry("evaluation", 1, 0),
+    "another's share": entry("evaluation", 1, 1),
+    "the scoring": entry("score", 1, 0),
+}
+
+
+@in_each_way(
+    *IN_EVALUATION,
+    slow=[
+        ("SLURM", "the main rank's share"),
+        ("--num-gpus", "another's share"),
+        ("torchrun", "the scoring"),
+    ],
 )
-def test_an_evaluation_is_broken_off(
-    starter: str, moment: str, rank: int, bench: Bench, whole: Path
-) -> None:
-    run = told(bench, starter, entry(moment, 1, rank))
+def test_an_evaluation_is_broken_off(starter: str, moment: str, bench: Bench, whole: Path) -> None:
+    run = told(bench, starter, IN_EVALUATION[moment])
     assert set(statuses(run, starter)) == {75}, run.said()
     assert run.said().count("Stopped by SIGTERM after 2 iterations, which ") == 1, run.said()
     assert "Traceback" not in run.said() or starter == "torchrun"
     resume(bench, whole)
 
 
-@pytest.mark.parametrize("starter", STARTERS)
-@pytest.mark.parametrize("rank", [0, 1])
-def test_at_start_up_all_leave_at_once(starter: str, rank: int, bench: Bench) -> None:
-    run = told(bench, starter, entry("start", -1, rank))
+AT_START = {f"rank {rank}": entry("start", -1, rank) for rank in (0, 1)}
+
+
+@in_each_way(*AT_START, slow=[("SLURM", "rank 1"), ("--num-gpus", "rank 0")])
+def test_at_start_up_all_leave_at_once(starter: str, moment: str, bench: Bench) -> None:
+    run = told(bench, starter, AT_START[moment])
     assert set(statuses(run, starter)) == {75}, run.said()
     assert run.said().count("stopped by SIGTERM, nothing is lost") == 1, run.said()
     assert not list(bench.folder.glob("run/*.pth"))
 
 
-@pytest.mark.parametrize("at", [0, 5], ids=["before a checkpoint", "after one"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param(0, id="before a checkpoint", marks=pytest.mark.long),
+        pytest.param(5, id="after one"),
+    ],
+)
 def test_torchrun_goes_on_by_itself(at: int, bench: Bench, whole: Path) -> None:
     kill = entry("iteration", at, 1, "SIGKILL")
     run = told(bench, "torchrun", kill, torchrun=("--max-restarts", "2"))
@@ -149,7 +166,10 @@ def test_torchrun_does_not_take_over_what_was_there(bench: Bench, whole: Path) -
 
 
 @pytest.mark.d2
-@pytest.mark.parametrize(("moment", "at"), [("iteration", 2), ("evaluation", 1)])
+@pytest.mark.parametrize(
+    ("moment", "at"),
+    [pytest.param("iteration", 2, marks=pytest.mark.long), ("evaluation", 1)],
+)
 def test_detectron2s_engine_stops_as_well(moment: str, at: int, bench: Bench) -> None:
     run = start(bench, "--num-gpus", arguments(bench, "d2", "whole", *KEYS))
     assert run.wait() == [0], run.said()

@@ -17,12 +17,16 @@ from tools.tiny_runs import ENGINES
 
 KEPT = Path(__file__).parents[1] / "training"
 STARTED = "[01/01 x]: INFO Training with the portable engine on 6 images\n"
+LONGER = (("portable", 5), ("classification", 3))
 EVALUATES = "[01/01 x]: INFO Evaluating tiny_val: 6 images\n"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("engine", "kills"), [("portable", 3), ("classification", 1)])
+@pytest.mark.parametrize(
+    ("engine", "kills"),
+    [("portable", 1), *(pytest.param(*run, marks=pytest.mark.long) for run in LONGER)],
+)
 def test_killed_runs_end_as_the_undisturbed_one(engine, kills, tmp_path):
     shorter = {"SOLVER.MAX_ITER": 12, "SOLVER.STEPS": "[8]", "SOLVER.CHECKPOINT_PERIOD": 2}
     study = KillStudy(engine, tmp_path, kills, seed=0, keys=shorter)
