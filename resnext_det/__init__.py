@@ -5,15 +5,26 @@ from typing import TYPE_CHECKING
 from resnext_det.modeling import build_backbone, build_classifier, list_variants
 
 if TYPE_CHECKING:
+    from resnext_det.inference.detector import Detector
     from resnext_det.torchvision_backbone import resnext_fpn_backbone
 
-__all__ = ["build_backbone", "build_classifier", "list_variants", "resnext_fpn_backbone"]
+__all__ = [
+    "Detector",
+    "build_backbone",
+    "build_classifier",
+    "list_variants",
+    "resnext_fpn_backbone",
+]
 
 
 def __getattr__(name: str) -> object:
     """Imports torchvision and the readers of weights, 1.7 s, only for who asks for them."""
-    if name != "resnext_fpn_backbone":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from resnext_det.torchvision_backbone import resnext_fpn_backbone
+    if name == "Detector":
+        from resnext_det.inference.detector import Detector
 
-    return resnext_fpn_backbone
+        return Detector
+    if name == "resnext_fpn_backbone":
+        from resnext_det.torchvision_backbone import resnext_fpn_backbone
+
+        return resnext_fpn_backbone
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,12 @@
 from resnext_det.config.coerce import parse_text
 from resnext_det.config.honoured import changed_keys, check_honoured
 from resnext_det.config.keys import add_keys
-from resnext_det.config.loader import LoadedConfig, load_config, override_pairs
+from resnext_det.config.loader import (
+    LoadedConfig,
+    config_of_text,
+    load_config,
+    override_pairs,
+)
 from resnext_det.config.sources import config_root, find_config
 from resnext_det.config.tree import (
     dump_config,
@@ -25,6 +30,7 @@ __all__ = [
     "changed_keys",
     "check_honoured",
     "check_weights",
+    "config_of_text",
     "config_root",
     "dump_config",
     "find_config",

@@ -11,6 +11,7 @@ from fvcore.common.config import CfgNode
 
 from resnext_det.config.batch_scaling import scale_to_batch, users_own_keys
 from resnext_det.config.coerce import coerce
+from resnext_det.config.plain_yaml import NotPlainYAMLError, read_plain_yaml
 from resnext_det.config.sources import find_config, read_yaml
 from resnext_det.config.tree import flatten, get_cfg, meant, set_value, with_values
 from resnext_det.config.validate import COMMAND_LINE, validate_config
@@ -87,6 +88,31 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     return LoadedConfig(
         cfg, path, frozenset(given), frozenset(user_given), notes, recipe.SOLVER.BASE_LR
     )
+
+
+def config_of_text(text: str, where: str) -> CfgNode:
+    """The config that a checkpoint carries: a whole tree, as `dump_config` wrote it.
+
+    Args:
+        text: YAML, perhaps a stranger's.
+        where: the checkpoint, for messages.
+
+    Raises:
+        UserError: not plain YAML, no mapping, an unknown key, a wrong type, or a value with which
+            no run could work.
+    """
+    try:
+        tree = read_plain_yaml(text)
+    except NotPlainYAMLError as error:
+        raise UserError(f"{where}: its config is not plain YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{where}: its config holds no keys")
+    cfg = get_cfg()
+    given = _merge(cfg, flatten(tree), dict(flatten(cfg)), f"{where}: its config")
+    apply_variant(cfg, frozenset(given))
+    validate_config(cfg, where=f"{where}: its config")
+    cfg.freeze()
+    return cfg
 
 
 def read_chain(name: str) -> list[tuple[Path, dict[str, Any]]]:

@@ -76,9 +76,7 @@ class DetectionMapper:
         pixels = read_image(record.file_name, self._format)
         check_image_size(record.file_name, pixels.shape[:2], (record.height, record.width))
         if key is None:
-            length = self._test_resize.lengths[0]
-            size = self._test_resize.output_size(record.height, record.width, length)
-            return self._sample(record, resize_image(pixels, *size))
+            return self._sample(record, self._resized_for_testing(pixels))
         random = np.random.RandomState(derive_seed(self._seed, key.iteration, key.position))
         length = self._train_resize.draw(random)
         size = self._train_resize.output_size(record.height, record.width, length)
@@ -92,6 +90,22 @@ class DetectionMapper:
         sample.gt_boxes, sample.gt_classes = _targets(boxes, record.classes[objects], size)
         sample.sampling_seed = image_seed(self._seed, key.iteration, key.position)
         return sample
+
+    def sample_of_pixels(self, pixels: Pixels) -> DetectionSample:
+        """Makes the sample of an image that is in memory, as for evaluating.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB.
+        """
+        ordered = pixels[:, :, ::-1] if self._format == "BGR" else pixels
+        image = np.array(self._resized_for_testing(ordered).transpose(2, 0, 1), order="C")
+        height, width = pixels.shape[:2]
+        return DetectionSample(torch.from_numpy(image), height, width, image_id=0, file_name="")
+
+    def _resized_for_testing(self, pixels: Pixels) -> Pixels:
+        length = self._test_resize.lengths[0]
+        height, width = pixels.shape[:2]
+        return resize_image(pixels, *self._test_resize.output_size(height, width, length))
 
     @staticmethod
     def _sample(record: CocoRecord, pixels: Pixels) -> DetectionSample:

@@ -1,7 +1,7 @@
 """What a detection engine must do, and which one runs. Engine-neutral."""
 
 import importlib.util
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,6 +12,7 @@ from torch import nn
 
 from resnext_det.config import LoadedConfig, with_values
 from resnext_det.data.coco import CocoDataset, CocoRecord
+from resnext_det.data.opened_image import Pixels
 from resnext_det.data.set_aside import SetAsideImages
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
@@ -25,6 +26,8 @@ EngineName = Literal["auto", "d2", "portable"]
 Metrics = dict[str, float | None]
 """Percent by Detectron2's names. Boxes: AP AP50 AP75 APs APm APl, and AP-CLASS for each of
 several classes; other tasks with their prefix, segm/AP. None where there is no ground truth."""
+Predictor = Callable[[Sequence[Pixels]], list[Detections]]
+"""From images, (H, W, 3) uint8 RGB, to what is found in each, in its own pixels, on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,18 @@ class Engine(Protocol):
         """Returns the boxes found in each image, in pixels of the image on disk.
 
         In a broken image nothing is found, and `run.set_aside` takes it down.
+        """
+        ...
+
+    def build_predictor(self, model: nn.Module, cfg: CfgNode) -> Predictor:
+        """Returns the function that finds boxes in images that are in memory.
+
+        It resizes as for evaluating, and takes the images it is given as one batch, in which
+        smaller ones are padded. Nothing is drawn.
+
+        Args:
+            model: on its device, in evaluation mode.
+            cfg: what it was built from.
         """
         ...
 

@@ -19,15 +19,27 @@ def check_device(cfg: CfgNode) -> None:
     Raises:
         UserError: it is none, or is not there; names the usable ones.
     """
-    name, usable = cfg.MODEL.DEVICE, ["cpu"]
+    check_device_name(cfg.MODEL.DEVICE, "MODEL.DEVICE is")
+
+
+def check_device_name(name: str, what: str) -> None:
+    """Checks that a device is one that torch can compute on here; see `check_device`.
+
+    Args:
+        name: of the device.
+        what: the message begins with it.
+
+    Raises:
+        UserError: it is none, or is not there; names the usable ones.
+    """
+    usable = ["cpu"]
     if torch.cuda.is_available():
         usable += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
         usable.append("mps")
     if name not in usable and not _can_compute(name):
         raise UserError(
-            f"MODEL.DEVICE is {name!r}, on which torch cannot compute here; it can be "
-            f"{', '.join(usable)}"
+            f"{what} {name!r}, on which torch cannot compute here; it can be {', '.join(usable)}"
         )
 
 

@@ -36,6 +36,7 @@ class Weights:
         side_car: what is known of them.
         file_sha256: of the file that they were read from; empty where there was none.
         notes: a line each on what was moved or left out when their names became ours.
+        config: of the run that wrote them, as YAML text; empty where the file holds none.
     """
 
     state: dict[str, Tensor]
@@ -43,6 +44,7 @@ class Weights:
     side_car: SideCar = field(default_factory=SideCar)
     file_sha256: str = ""
     notes: tuple[str, ...] = ()
+    config: str = field(default="", repr=False)
 
     @property
     def convention(self) -> Convention | None:
@@ -131,7 +133,9 @@ def weights_from_content(
         logging.getLogger(__name__).info("%s: %s", source, note)
     inside = side_car_of_checkpoint(content.extras, source)
     known = replace(said or Statements(), content=inside, names=renamed.side_car).known
-    return with_our_eps(Weights(renamed.state, source, known, notes=renamed.notes))
+    config = content.extras.get("config")
+    text = config if isinstance(config, str) else ""
+    return with_our_eps(Weights(renamed.state, source, known, notes=renamed.notes, config=text))
 
 
 def with_our_eps(weights: Weights) -> Weights:

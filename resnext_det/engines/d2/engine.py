@@ -13,8 +13,9 @@ from torch import nn
 from resnext_det.config import with_values
 from resnext_det.data.coco import CocoRecord
 from resnext_det.data.loaders import build_detection_train_loader, build_validation_loader
+from resnext_det.data.opened_image import Pixels
 from resnext_det.engines import d2  # noqa: F401  registers the backbones
-from resnext_det.engines.base import DetectionRun, Metrics, as_validation
+from resnext_det.engines.base import DetectionRun, Metrics, Predictor, as_validation
 from resnext_det.engines.d2.batch_form import BATCH_FORM
 from resnext_det.engines.d2.build import LossNormalizers, build_checked_model, on_cpu
 from resnext_det.engines.d2.crowding import check_crowding
@@ -128,6 +129,17 @@ class D2Engine:
             return to_detections(output, run.class_names)
 
         return [found_in(record) for record in records]
+
+    def build_predictor(self, model: nn.Module, cfg: CfgNode) -> Predictor:
+        """Returns what finds boxes in pixels; see `Engine.build_predictor`."""
+        mapper = self.build_mapper(cfg, is_train=False)
+
+        @torch.no_grad()
+        def predict(images: Sequence[Pixels]) -> list[Detections]:
+            outputs = model([mapper.sample_of_pixels(pixels) for pixels in images])
+            return [to_detections(output, ()) for output in outputs]
+
+        return predict
 
 
 def join_run() -> None:

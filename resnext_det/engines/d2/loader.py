@@ -12,13 +12,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from detectron2.data import DatasetMapper, detection_utils
 from detectron2.data.detection_utils import SizeMismatchError
+from detectron2.data.transforms import AugInput
+from PIL import Image
 
 from resnext_det.data.coco import CocoRecord
 from resnext_det.data.exif import TURNED_BY_PILLOW
 from resnext_det.data.image_files import ImageHeader, read_header, read_image
 from resnext_det.data.image_headers import check_image_size
+from resnext_det.data.opened_image import Pixels
 from resnext_det.data.panoptic import check_label_file, check_labels
 from resnext_det.data.samplers import SampleKey
 from resnext_det.engines.d2.datasets import to_dataset_dict
@@ -66,6 +70,21 @@ class SeededMapper:
         if "sem_seg" in sample and self.num_labels is not None:
             check_labels(str(record.label_file), sample["sem_seg"].numpy(), self.num_labels)
         return sample
+
+    def sample_of_pixels(self, pixels: Pixels) -> dict[str, Any]:
+        """Returns Detectron2's input dict of an image that is in memory, as for evaluating.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB.
+        """
+        image_format = self.mapper.image_format
+        given = AugInput(
+            detection_utils.convert_PIL_to_numpy(Image.fromarray(pixels), image_format)
+        )
+        self.mapper.augmentations(given)
+        image = np.ascontiguousarray(given.image.transpose(2, 0, 1))
+        height, width = pixels.shape[:2]
+        return {"image": torch.as_tensor(image), "height": height, "width": width}
 
     def _read(self, record: CocoRecord) -> dict[str, Any]:
         """Lets Detectron2 read an image of whose header all is known.

@@ -11,7 +11,8 @@ from resnext_det.config import check_honoured
 from resnext_det.data.coco import CocoRecord
 from resnext_det.data.loaders import build_detection_train_loader, build_validation_loader
 from resnext_det.data.mapper import mapper_from_config
-from resnext_det.engines.base import DetectionRun, Metrics, as_validation
+from resnext_det.data.opened_image import Pixels
+from resnext_det.engines.base import DetectionRun, Metrics, Predictor, as_validation
 from resnext_det.engines.portable.evaluation import evaluate_model
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.engines.portable.from_config import check_values, detector_from_config
@@ -101,6 +102,17 @@ class PortableEngine:
             return Detections.empty() if sample is None else detector.detect([sample])[0]
 
         return [found_in(record) for record in records]
+
+    def build_predictor(self, model: nn.Module, cfg: CfgNode) -> Predictor:
+        """Returns what finds boxes in pixels; see `Engine.build_predictor`."""
+        mapper = mapper_from_config(cfg, 0)  # nothing is drawn
+
+        @torch.no_grad()
+        def predict(images: Sequence[Pixels]) -> list[Detections]:
+            found = model([mapper.sample_of_pixels(pixels) for pixels in images])
+            return [Detections(f.boxes.cpu(), f.scores.cpu(), f.classes.cpu()) for f in found]
+
+        return predict
 
 
 def _losses(model: nn.Module, samples: list[DetectionSample]) -> dict[str, Tensor]:

@@ -1,0 +1,1 @@
+"""From a trained detector and images to what is found in them. Engine-neutral."""
