@@ -23,18 +23,11 @@ def read_json(path: Path) -> Any:
         UserError: it cannot be read, is no plain file, is not JSON, is cut off, writes a key
             twice in one object, or would not fit into the memory that is left.
     """
+    data = read_plain(path)
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise UserError(f"{path}: cannot be read (not a plain file)")
-            _check_memory(path, found.st_size)
-            data = file.read()
         text = data.decode(json.detect_encoding(data), "surrogatepass")
         del data  # else it lies beside the text while that is parsed
         return json.loads(text, object_pairs_hook=_each_once)
-    except UserError:  # is a ValueError, too
-        raise
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: {_not_json(error)}") from error
     except _TwiceError as error:
@@ -46,6 +39,22 @@ def read_json(path: Path) -> Any:
     except ValueError as error:  # no text, or a number of thousands of digits
         told = f"not a JSON text file ({type(error).__name__}); {_ANEW}"
         raise UserError(f"{path}: {told}") from error
+
+
+def read_plain(path: Path) -> bytes:
+    """Reads what should be JSON, without a look at what it holds.
+
+    Raises:
+        UserError: it cannot be read, is no plain file, or would not fit into the memory that is
+            left once it is parsed.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise UserError(f"{path}: cannot be read (not a plain file)")
+            _check_memory(path, found.st_size)
+            return file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from resnext_det.errors import UserError
+from resnext_det.evaluation.box_arrays import TruthBoxes, read_rows, read_truth
 from resnext_det.evaluation.coco_input import GroundTruth, read_ground_truth, result_rows
 from resnext_det.evaluation.results_json import read_results
 
@@ -109,14 +111,14 @@ def evaluate_boxes(
     _, scores = _score(ground_truth, results, backend)
     metrics = {name: _percent(scores.stats[index]) for index, name in enumerate(METRICS[:6])}
     if len(ground_truth.class_names) > 1:
-        table = _class_table(ground_truth, scores)
+        table = _class_table(ground_truth.class_names, scores)
         metrics |= {f"AP-{name}": row["AP"] for name, row in table.items()}
     return metrics
 
 
-def _class_table(ground_truth: GroundTruth, scores: _Scores) -> dict[str, dict[str, float | None]]:
+def _class_table(names: Sequence[str], scores: _Scores) -> dict[str, dict[str, float | None]]:
     table = {}
-    for index, name in enumerate(ground_truth.class_names):
+    for index, name in enumerate(names):
         precision = scores.precision[:, :, index, 0, 2]  # (10, 101): all areas, 100 detections
         table[name] = {
             "AP": _mean_percent(precision),
@@ -128,9 +130,17 @@ def _class_table(ground_truth: GroundTruth, scores: _Scores) -> dict[str, dict[s
 
 def _score(
     annotations: Path | GroundTruth, results: Path | list[dict[str, Any]], backend: Backend
-) -> tuple[GroundTruth, _Scores]:
+) -> tuple[tuple[str, ...], _Scores]:
+    """Returns the names of the classes, and what the library computed."""
+    count = {"hotcoco": evaluate_with_hotcoco, "pycocotools": evaluate_with_pycocotools}
+    if backend not in count:
+        raise UserError(f"evaluation backend {backend!r}: there are hotcoco and pycocotools")
     if isinstance(annotations, GroundTruth):
         ground_truth = annotations
+    elif backend == "hotcoco" and not isinstance(results, list):
+        truth = read_truth(Path(annotations))
+        rows = read_rows(Path(results), truth)
+        return truth.class_names, _scores_of(evaluate_arrays(truth, rows))
     else:
         ground_truth = read_ground_truth(Path(annotations))
     if isinstance(results, list):
@@ -138,13 +148,30 @@ def _score(
     else:
         name, records = str(results), read_results(Path(results))
     rows = result_rows(name, records, ground_truth)
-    count = {"hotcoco": evaluate_with_hotcoco, "pycocotools": evaluate_with_pycocotools}
-    if backend not in count:
-        raise UserError(f"evaluation backend {backend!r}: there are hotcoco and pycocotools")
-    evaluation = count[backend](ground_truth.dataset, rows)
+    return ground_truth.class_names, _scores_of(count[backend](ground_truth.dataset, rows))
+
+
+def _scores_of(evaluation: Any) -> _Scores:
     arrays = evaluation.eval
-    stats = np.asarray(evaluation.stats, float)
-    return ground_truth, _Scores(stats, arrays["precision"], arrays["recall"])
+    return _Scores(np.asarray(evaluation.stats, float), arrays["precision"], arrays["recall"])
+
+
+def evaluate_arrays(truth: TruthBoxes, rows: np.ndarray) -> Any:
+    """Returns hotcoco's COCOeval, run, for arrays of `box_arrays`."""
+    from hotcoco import COCO, COCOeval  # loads its plotting parts; only when evaluating
+
+    ground = COCO.from_arrays(
+        [{"id": number} for number in range(truth.num_images)],
+        [{"id": number, "name": name} for number, name in enumerate(truth.class_names)],
+        truth.images,
+        truth.classes,
+        truth.boxes,
+        # From 1: pycocotools takes an annotation of id 0 for "no match".
+        ids=np.arange(1, len(truth.images) + 1),
+        area=truth.areas,
+        iscrowd=truth.crowd.astype(np.int64),
+    )
+    return _run(COCOeval(ground, ground.load_res(rows), "bbox"))
 
 
 def evaluate_with_hotcoco(dataset: dict[str, Any], rows: np.ndarray) -> Any:

@@ -43,14 +43,22 @@ def read_ground_truth(path: Path) -> GroundTruth:
     Raises:
         UserError: the file is missing, is not JSON, or is not COCO.
     """
+    return ground_truth_of(path, read_annotation_json(path))
+
+
+def read_annotation_json(path: Path) -> Any:
+    """Returns what an annotation file holds, not looked at yet.
+
+    Raises:
+        UserError: the file is missing, or is not JSON.
+    """
     if not path.exists():
         raise UserError(f"{path}: no such annotation file")
     try:
-        content = read_json(path)
+        return read_json(path)
     except UserError as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise UserError(f"{path}: cannot be read as COCO annotation JSON ({reason})") from None
-    return ground_truth_of(path, content)
 
 
 def ground_truth_of(path: Path, content: Any) -> GroundTruth:

@@ -3,19 +3,21 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resnext_det.errors import UserError
 from resnext_det.json_files import read_json
-from resnext_det.structures import Detections
 from resnext_det.whole_files import write_text_safe
+
+if TYPE_CHECKING:  # who reads results needs no torch, which takes seconds to import
+    from resnext_det.structures import Detections
 
 # Below the output directory; Detectron2's COCOEvaluator writes the same file.
 RESULTS_FILE = Path("inference") / "coco_instances_results.json"
 
 
 def detections_to_coco(
-    detections: Detections, image_id: int | str, category_ids: Sequence[int]
+    detections: "Detections", image_id: int | str, category_ids: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Turns one image's boxes into COCO result records.
 

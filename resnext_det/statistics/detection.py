@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from resnext_det.errors import UserError
-from resnext_det.evaluation.coco_input import GroundTruth, read_ground_truth, result_rows
-from resnext_det.evaluation.results_json import read_results
+from resnext_det.evaluation.box_arrays import TruthBoxes, read_rows, read_truth
 from resnext_det.statistics.bootstrap import Draws, PairedDifference, differences_of
 from resnext_det.statistics.matches import match_detections
 from resnext_det.statistics.pairing import check_pairs
@@ -45,12 +44,12 @@ def paired_differences(
             a metric, number of samples or confidence there is not.
     """
     check_pairs(first, second)
-    truth = read_ground_truth(annotations)
+    truth = read_truth(annotations)
     names = metric_names(truth.class_names)
     for metric in metrics or ():
         if metric not in names:
             raise UserError(f"metric {metric!r}: {annotations} has {', '.join(names)}")
-    draws = Draws(len(truth.image_rank), len(first), num_samples)
+    draws = Draws(truth.num_images, len(first), num_samples)
     weights = draws.image_counts()
     scores = [
         np.stack([_scores(truth, path, weights) for path in paths]) for paths in (first, second)
@@ -60,7 +59,6 @@ def paired_differences(
     return [difference for name in wanted for difference in found if difference.metric == name]
 
 
-def _scores(truth: GroundTruth, results: Path, weights: np.ndarray) -> np.ndarray:
+def _scores(truth: TruthBoxes, results: Path, weights: np.ndarray) -> np.ndarray:
     """Returns (S, M) float64, what one results file scores under each weighting."""
-    rows = result_rows(str(results), read_results(results), truth)
-    return average_precision(match_detections(truth, rows), weights)
+    return average_precision(match_detections(truth, read_rows(results, truth)), weights)

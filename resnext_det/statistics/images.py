@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnext_det.evaluation.coco_input import GroundTruth, read_ground_truth, result_rows
-from resnext_det.evaluation.results_json import read_results
+from resnext_det.evaluation.box_arrays import TruthBoxes, read_rows, read_truth
 from resnext_det.statistics.matches import NUM_IOUS, ClassMatches, match_detections
 
 
@@ -60,11 +59,11 @@ def largest_differences(
     Raises:
         UserError: a file is missing or malformed.
     """
-    truth = read_ground_truth(annotations)
+    truth = read_truth(annotations)
     scores = [_image_scores(truth, path, score_thresh) for path in (first, second)]
     gaps = np.abs(scores[1] - scores[0])
     order = np.argsort(-gaps, kind="stable")[:count]
-    ids = list(truth.image_rank)
+    ids = truth.image_ids
     return [
         ImageDifference(ids[image], float(scores[0][image]), float(scores[1][image]))
         for image in order.tolist()
@@ -72,10 +71,9 @@ def largest_differences(
     ]
 
 
-def _image_scores(truth: GroundTruth, results: Path, score_thresh: float) -> np.ndarray:
-    rows = result_rows(str(results), read_results(results), truth)
-    matches = match_detections(truth, rows)
-    return image_f1(matches, len(truth.image_rank), score_thresh)
+def _image_scores(truth: TruthBoxes, results: Path, score_thresh: float) -> np.ndarray:
+    matches = match_detections(truth, read_rows(results, truth))
+    return image_f1(matches, truth.num_images, score_thresh)
 
 
 def image_f1(matches: Sequence[ClassMatches], num_images: int, score_thresh: float) -> np.ndarray:

@@ -1,25 +1,51 @@
 """Which detection found which object, for every class, size and IoU. Engine-neutral.
 
-Matching looks at one image at a time, so it is done once, by hotcoco; however often an image is
-drawn later, its matches are the same.
+Matching looks at one image at a time, so it is done once; however often an image is drawn later,
+its matches are the same. The rules are pycocotools' (COCOeval.evaluateImg).
 """
 
-import contextlib
-import gc
-from collections import defaultdict
-from collections.abc import Iterator
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from resnext_det.evaluation.coco_input import GroundTruth
+from resnext_det.evaluation.box_arrays import TruthBoxes
+from resnext_det.statistics.greedy_matching import match, overlapping_pairs, ranks_within
 
-NUM_IOUS = 10
 AREAS = ("all", "small", "medium", "large")
+IOUS = np.linspace(0.5, 0.95, 10)
+NUM_IOUS = len(IOUS)
+MOST = 100
+"""Detections of an image and class that count, the best scored."""
 
-# Images that are matched at once; the library's lists of one such part take about 150 MB on COCO.
-_CHUNK = 250
+_LIMITS = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])  # of AREAS, both within
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The detections that count, by image, class and falling score, and what each found.
+
+    Attributes:
+        rows: (R,) int64, each detection's number in the file.
+        images: (R,) int64, 0 … I-1.
+        classes: (R,) int64, 0 … K-1.
+        scores: (R,) float64.
+        objects: (A, T, R) int32, the object that each was matched with; -1 without one.
+        found: (A, T, R) bool, whether that is an object that counts.
+        ignored: (A, T, R) bool, whether the detection counts for nothing: matched with a crowd or
+            with an object of another size, or unmatched and of another size.
+        counted: (A, G) bool, the objects that count.
+    """
+
+    rows: np.ndarray
+    images: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    objects: np.ndarray
+    found: np.ndarray
+    ignored: np.ndarray
+    counted: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -42,94 +68,90 @@ class ClassMatches:
     num_objects: np.ndarray
 
 
-def match_detections(truth: GroundTruth, rows: np.ndarray) -> tuple[ClassMatches, ...]:
+def match_rows(
+    truth: TruthBoxes,
+    rows: np.ndarray,
+    *,
+    areas: Sequence[str] = AREAS,
+    ious: np.ndarray = IOUS,
+) -> Matching:
     """Matches detections with objects as pycocotools does, at most 100 per image and class.
 
     Args:
         truth: the annotation file.
-        rows: (R, 7) float64 from `coco_input.result_rows`.
-
-    Returns:
-        One entry for each class, in the order of the dense ids.
+        rows: (N, 7) float64 from `box_arrays.read_rows`.
+        areas: the A sizes that are told apart, of AREAS.
+        ious: (T,) float64, the lowest IoUs of a match.
     """
-    from hotcoco import COCO, COCOeval  # loads its plotting parts; only when evaluating
-
-    ground_truth = COCO(truth.dataset)
-    evaluation: Any = COCOeval(ground_truth, ground_truth.load_res(rows), "bbox")
-    num_images = len(truth.image_rank)
-    parts: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for start in range(0, num_images, _CHUNK):
-        evaluation.params.img_ids = list(range(start, min(start + _CHUNK, num_images)))
-        evaluation.evaluate()
-        with _no_collection():
-            for part in _parts(evaluation.eval_imgs):
-                parts[part["category"]].append(part)
-    return tuple(
-        _join(parts.get(category, []), num_images) for category in range(len(truth.class_names))
+    number = len(truth.class_names)
+    groups = rows[:, 0].astype(np.int64) * number + rows[:, 6].astype(np.int64)
+    order = np.lexsort((-rows[:, 5], groups))  # stable: equal scores as they stand in the file
+    order = order[ranks_within(groups[order]) < MOST]
+    groups, chosen = groups[order], rows[order]
+    limits = _LIMITS[[AREAS.index(area) for area in areas]][:, :, None]
+    outside = (truth.areas < limits[:, 0]) | (truth.areas > limits[:, 1])  # (A, G)
+    left_out = outside | truth.crowd
+    pairs = overlapping_pairs(
+        chosen[:, 1:5],
+        groups,
+        truth.boxes,
+        truth.images * number + truth.classes,
+        truth.crowd,
+        at_least=float(min(ious.min(), 1 - 1e-10)),
+    )
+    objects = match(pairs, ranks_within(groups), left_out, truth.crowd, ious)
+    sizes = chosen[:, 3] * chosen[:, 4]
+    other_size = (sizes < limits[:, 0]) | (sizes > limits[:, 1])  # (A, R)
+    hit = objects >= 0
+    on_left_out = np.zeros_like(hit)
+    for way in range(len(areas) if len(truth.images) else 0):
+        on_left_out[way] = hit[way] & left_out[way][objects[way]]
+    return Matching(
+        rows=order,
+        images=chosen[:, 0].astype(np.int64),
+        classes=chosen[:, 6].astype(np.int64),
+        scores=chosen[:, 5],
+        objects=objects,
+        found=hit & ~on_left_out,
+        ignored=on_left_out | (~hit & other_size[:, None, :]),
+        counted=~left_out,
     )
 
 
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Stops the search for cycles, which thousands of new lists would start over and over.
-
-    There are none in them, and building them takes seven times as long with it.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+def match_detections(truth: TruthBoxes, rows: np.ndarray) -> tuple[ClassMatches, ...]:
+    """Returns one entry for each class, in the order of the dense ids; see `match_rows`."""
+    return by_class(truth, match_rows(truth, rows))
 
 
-def _parts(entries: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
-    """Returns one compact entry for each image and class, in the order of the images."""
-    groups: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
-    for entry in entries:
-        if entry is not None:
-            groups[entry["image_id"], entry["category_id"]].append(entry)
+def by_class(truth: TruthBoxes, matching: Matching) -> tuple[ClassMatches, ...]:
+    """Returns the matches of each class by itself."""
+    number = len(truth.class_names)
+    order = np.lexsort((-matching.scores, matching.classes))  # stable: equal scores by image
+    bounds = np.searchsorted(matching.classes[order], np.arange(number + 1))
+    found, ignored = matching.found[:, :, order], matching.ignored[:, :, order]
+    images, scores = matching.images[order], matching.scores[order]
     parts = []
-    for (image, category), areas in sorted(groups.items(), key=lambda item: item[0]):
-        areas.sort(key=_area_order)
-        scores = np.array(areas[0]["dtScores"], dtype=np.float64)
-        shape = len(areas), NUM_IOUS, len(scores)
-        ignored = np.array([area["dtIgnore"] for area in areas], dtype=bool).reshape(shape)
-        matched = np.array([area["dtMatched"] for area in areas], dtype=bool).reshape(shape)
+    for class_number, (first, last) in enumerate(itertools.pairwise(bounds.tolist())):
+        part = slice(first, last)
         parts.append(
-            {
-                "image": image,
-                "category": category,
-                "scores": scores,
-                "found": matched & ~ignored,
-                "ignored": ignored,
-                "num_objects": [area["gtIgnore"].count(False) for area in areas],
-            }
+            ClassMatches(
+                images=images[part],
+                scores=scores[part],
+                found=found[:, :, part],
+                ignored=ignored[:, :, part],
+                num_objects=_num_objects(truth, matching, class_number),
+            )
         )
-    return parts
+    return tuple(parts)
 
 
-def _area_order(entry: dict[str, Any]) -> tuple[float, float]:
-    """Sorts the sizes as AREAS names them: all reaches furthest from 0."""
-    low, high = entry["aRng"]
-    return (-1.0, 0.0) if low == 0 and high > 96**2 else (low, high)
-
-
-def _join(parts: list[dict[str, Any]], num_images: int) -> ClassMatches:
-    num_objects = np.zeros((len(AREAS), num_images), dtype=np.int64)
-    for part in parts:
-        num_objects[:, part["image"]] = part["num_objects"]
-    if not parts:
-        nothing = np.zeros((len(AREAS), NUM_IOUS, 0), dtype=bool)
-        return ClassMatches(np.zeros(0, np.int64), np.zeros(0), nothing, nothing, num_objects)
-    scores = np.concatenate([part["scores"] for part in parts])
-    images = np.repeat([part["image"] for part in parts], [len(p["scores"]) for p in parts])
-    order = np.argsort(-scores, kind="stable")  # pycocotools' mergesort
-    return ClassMatches(
-        images=images[order].astype(np.int64),
-        scores=scores[order],
-        found=np.concatenate([part["found"] for part in parts], axis=2)[:, :, order],
-        ignored=np.concatenate([part["ignored"] for part in parts], axis=2)[:, :, order],
-        num_objects=num_objects,
+def _num_objects(truth: TruthBoxes, matching: Matching, class_number: int) -> np.ndarray:
+    """Returns (A, I) int64."""
+    own = truth.classes == class_number
+    images = truth.images[own]
+    return np.stack(
+        [
+            np.bincount(images[counted[own]], minlength=truth.num_images)
+            for counted in matching.counted
+        ]
     )

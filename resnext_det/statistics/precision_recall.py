@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from resnext_det.errors import UserError
-from resnext_det.evaluation.coco_ap import evaluate_with_hotcoco
-from resnext_det.evaluation.coco_input import GroundTruth, read_ground_truth, result_rows
-from resnext_det.evaluation.results_json import read_results
+from resnext_det.evaluation.box_arrays import TruthBoxes, read_rows, read_truth
+from resnext_det.evaluation.coco_ap import evaluate_arrays
 
 _IOUS = np.linspace(0.5, 0.95, 10)
 
@@ -53,7 +52,7 @@ def precision_recall(
     chosen = np.arange(10) if iou is None else np.flatnonzero(np.isclose(_IOUS, iou))
     if not len(chosen):
         raise UserError(f"IoU {iou}: COCO's are 0.5, 0.55 … 0.95")
-    truth = read_ground_truth(annotations)
+    truth = read_truth(annotations)
     curves = [_curve(truth, path, chosen) for path in results]
     defined = [curve for curve in curves if curve is not None]
     if not defined:
@@ -68,10 +67,9 @@ def precision_recall(
     )
 
 
-def _curve(truth: GroundTruth, results: Path, ious: np.ndarray) -> np.ndarray | None:
+def _curve(truth: TruthBoxes, results: Path, ious: np.ndarray) -> np.ndarray | None:
     """Returns (101,) float64 in 0 … 1, or None where no class has an object."""
-    rows = result_rows(str(results), read_results(results), truth)
-    precision = evaluate_with_hotcoco(truth.dataset, rows).eval["precision"]
+    precision = evaluate_arrays(truth, read_rows(results, truth)).eval["precision"]
     of_classes = precision[ious, :, :, 0, 2].mean(axis=0)  # (101, K): all areas, 100 detections
     defined = of_classes[:, of_classes[0] > -1]
     return defined.mean(axis=1) if defined.size else None

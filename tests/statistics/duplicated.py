@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from resnext_det.evaluation.box_arrays import read_rows, read_truth
 from resnext_det.evaluation.coco_ap import evaluate_with_pycocotools
-from resnext_det.evaluation.coco_input import ground_truth_of, read_ground_truth, result_rows
+from resnext_det.evaluation.coco_input import ground_truth_of, result_rows
 from resnext_det.statistics.matches import match_detections
 from resnext_det.statistics.weighted_ap import average_precision
 
 
 def weighted_scores(gt: Path, dt: Path, weights: np.ndarray) -> np.ndarray:
     """Returns (S, M) in 0 … 1, ours."""
-    truth = read_ground_truth(gt)
-    rows = result_rows(str(dt), json.loads(dt.read_text()), truth)
-    return average_precision(match_detections(truth, rows), weights) / 100
+    truth = read_truth(gt)
+    return average_precision(match_detections(truth, read_rows(dt, truth)), weights) / 100
 
 
 def reference_scores(gt: Path, dt: Path, counts: Sequence[int]) -> np.ndarray:

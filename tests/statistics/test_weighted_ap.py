@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnext_det.evaluation.coco_input import read_ground_truth, result_rows
+from resnext_det.evaluation.box_arrays import read_truth
 from resnext_det.statistics.matches import match_detections
 from resnext_det.statistics.weighted_ap import average_precision, metric_names
 from tests.statistics.duplicated import reference_scores, weighted_scores
@@ -68,7 +68,7 @@ def test_equals_pycocotools_on_repeated_images(case: str, seed: int, make_vector
 def test_equals_pycocotools_on_published_vectors(name: str, shared: Callable[[str], Path]) -> None:
     folder = shared("evaluator") / name
     gt, dt = folder / "gt.json", folder / "dt.json"
-    num_images = len(read_ground_truth(gt).image_rank)
+    num_images = read_truth(gt).num_images
     weights = drawn_weights(num_images, 0, num_samples=1)
     check_against_pycocotools(gt, dt, weights)
     expected = json.loads((folder / "expected.json").read_text())["stats"]
@@ -131,15 +131,15 @@ def test_parts_of_the_samples_change_nothing(
     weights = drawn_weights(30, 1, num_samples=20)
     whole = weighted_scores(*files, weights)
     monkeypatch.setattr("resnext_det.statistics.weighted_ap._BUDGET", 200)
-    monkeypatch.setattr("resnext_det.statistics.matches._CHUNK", 7)
+    monkeypatch.setattr("resnext_det.statistics.greedy_matching._BUDGET", 50)
     np.testing.assert_array_equal(weighted_scores(*files, weights), whole)
 
 
 def test_no_image_and_no_sample(tmp_path: Path) -> None:
     content = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cell"}]}
     (tmp_path / "gt.json").write_text(json.dumps(content))
-    truth = read_ground_truth(tmp_path / "gt.json")
-    matches = match_detections(truth, result_rows("dt", [], truth))
+    truth = read_truth(tmp_path / "gt.json")
+    matches = match_detections(truth, np.zeros((0, 7)))
     assert np.isnan(average_precision(matches, np.ones((2, 0), int))).all()
     assert average_precision(matches, np.ones((0, 0), int)).shape == (0, 6)
 
