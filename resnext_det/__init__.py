@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from resnext_det.modeling import build_backbone, build_classifier, list_variants
-
 if TYPE_CHECKING:
     from resnext_det.inference.detector import Detector
+    from resnext_det.modeling import build_backbone, build_classifier, list_variants
     from resnext_det.torchvision_backbone import resnext_fpn_backbone
 
 __all__ = [
@@ -18,7 +17,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Imports torchvision and the readers of weights, 1.7 s, only for who asks for them."""
+    """Imports torch, and torchvision where it is needed, only for who asks: they take seconds."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "Detector":
         from resnext_det.inference.detector import Detector
 
@@ -27,4 +28,10 @@ def __getattr__(name: str) -> object:
         from resnext_det.torchvision_backbone import resnext_fpn_backbone
 
         return resnext_fpn_backbone
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from resnext_det import modeling
+
+    return getattr(modeling, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
