@@ -13,6 +13,6 @@ from resnext_det.start_up import leave_when_told
 if __name__ == "__main__":
     leave_when_told(sys.argv)
 
-    from resnext_det.cli.train import main
+    from resnext_det.cli.verbs.train import main
 
     sys.exit(main())

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from resnext_det.errors import UserError
 
 OFFLINE = "RESNEXT_DET_OFFLINE"
@@ -42,6 +40,8 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         Timeout: another process holds it, and `wait` is False.
         UserError: the folder cannot be written.
     """
+    from filelock import FileLock, Timeout  # brings asyncio; only for who locks
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{path}.lock", timeout=-1 if wait else 0)

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-
 from resnext_det.errors import UserError
 
 PARTIAL = ".partial"
@@ -30,6 +28,8 @@ _NO_SUCH_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF)
 
 def write_safe(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a .pth so that a crash at any moment leaves the old file or the new one."""
+    import torch  # takes seconds; who writes text needs none
+
     write_whole(path, lambda file: torch.save(dict(content), file))
 
 

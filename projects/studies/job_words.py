@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from projects.studies.jobs import Job
-from resnext_det.cli.train import add_arguments
+from resnext_det.cli.verbs.train import add_arguments
 
 WEIGHTS = "MODEL.WEIGHTS"
 

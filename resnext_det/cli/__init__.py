@@ -1,14 +1,84 @@
-"""The `resnext-det` command: one module per verb. Engine-neutral."""
+"""The `resnext-det` command: one module per verb, imported when it is given. Engine-neutral.
+
+A module of `cli.verbs` has a verb's options and its `run`, and imports little; `run` imports what
+does the work. So `--help` and mistakes in the command are answered without torch.
+"""
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
-from resnext_det.cli import complexity, dataset, design, doctor, report, reproduce, train, weights
 from resnext_det.cli.errors import report_errors
 
 DESCRIPTION = "ResNeXt: classifiers, detectors and the data they are trained on."
-VERBS = (complexity, dataset, design, doctor, report, reproduce, train, weights)
+
+
+class VerbModule(Protocol):
+    """What a module of `cli.verbs` holds."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Adds the verb's options, and sets the default `run`.
+
+        `run` is a function of the arguments that returns the exit status.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb of the command.
+
+    Attributes:
+        help: what it does, in a sentence.
+        module: where its options are, a `VerbModule`.
+    """
+
+    help: str
+    module: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Imports the verb's module and adds its options."""
+        cast(VerbModule, importlib.import_module(self.module)).add_arguments(parser)
+
+
+VERBS: Mapping[str, Verb] = {
+    "complexity": Verb(
+        "Count parameters, FLOPs (two conventions) and activations of variants and configs.",
+        "resnext_det.cli.verbs.complexity",
+    ),
+    "dataset": Verb(
+        "Prepare a data set from the files its publisher hands out, or check your own.",
+        "resnext_det.cli.verbs.dataset",
+    ),
+    "design": Verb(
+        "Find the width of each cardinality that keeps a network's complexity.",
+        "resnext_det.cli.verbs.design",
+    ),
+    "doctor": Verb(
+        "Look whether this machine is fit for runs: versions, Detectron2, CUDA, data folders, "
+        "disk, memory, and one forward pass. Takes seconds and leaves nothing behind.",
+        "resnext_det.cli.verbs.doctor",
+    ),
+    "report": Verb(
+        "Make one self-contained HTML page from a study's or a run's result.json.",
+        "resnext_det.cli.verbs.report",
+    ),
+    "reproduce": Verb(
+        "Do again the update of a run that was not finite, from the folder it left.",
+        "resnext_det.cli.verbs.reproduce",
+    ),
+    "train": Verb(
+        "Train or evaluate a classifier or a detector from one config file.",
+        "resnext_det.cli.verbs.train",
+    ),
+    "weights": Verb(
+        "Look into weights files, convert them, and prove that they are what they say.",
+        "resnext_det.cli.verbs.weights",
+    ),
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,9 +97,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: see `report_errors`.
     """
+    words = sys.argv[1:] if argv is None else argv
+    args = _parser_for(words).parse_args(words)
+    return report_errors(args.run, args)
+
+
+def _parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Knows every verb, and the options of those that are among the words."""
     parser = _Parser(prog="resnext-det", description=DESCRIPTION)
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in VERBS:
-        verb.add_parser(subparsers)
-    args = parser.parse_args(argv)
-    return report_errors(args.run, args)
+    for name, verb in VERBS.items():
+        verb_parser = subparsers.add_parser(name, help=verb.help, description=verb.help)
+        if name in words:
+            verb.add_arguments(verb_parser)
+    return parser

@@ -3,11 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from resnext_det.cli.check_printing import print_mended, print_result, say
 from resnext_det.cli.prepare.command import command_line
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.config import load_config, task_of
 from resnext_det.data.catalog import (
     DatasetEntry,
@@ -22,34 +21,6 @@ from resnext_det.data.checking.results import check_json_of
 from resnext_det.data.needs import needs_of
 from resnext_det.errors import UserError
 from resnext_det.reports.dataset_page import check_output, write_check_page
-
-DESCRIPTION = (
-    "Check data sets before a run: annotations, every image decoded, classes and sizes, pictures "
-    "that two sets share. The first set is taken as the one trained on."
-)
-EPILOG = "Exit status: 0 nothing but notes, 1 problems found, 2 a mistake in the command."
-
-
-def add_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the action to `resnext-det dataset`."""
-    parser = actions.add_parser("check", help=DESCRIPTION, description=DESCRIPTION, epilog=EPILOG)
-    what = (
-        "NAME=annotations.json:images/ (detection), NAME=folder/ (class folders or shards), or a "
-        "published name, as coco_2017_val"
-    )
-    parser.add_argument("sets", nargs="+", metavar="SET", help=what)
-    what = "check what this detector needs, too; sizes after its resize, boxes beside its anchors"
-    parser.add_argument("--config-file", metavar="FILE", help=what)
-    add_json(parser, "everything that was found")
-    what = "write check.html there, a page of pictures"
-    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help=what)
-    what = "write a mended copy of each annotation file there; nothing is overwritten"
-    parser.add_argument("--fix", metavar="FOLDER", type=Path, help=what)
-    what = "open images whose names in the annotation file leave the image folder"
-    parser.add_argument("--trust-file-names", action="store_true", help=what)
-    what = "processes that decode images (as many as there are processors)"
-    parser.add_argument("--processes", type=int, metavar="N", help=what)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

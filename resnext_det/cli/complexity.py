@@ -8,14 +8,13 @@ import torch
 from fvcore.common.config import CfgNode
 from rich.table import Table
 
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.config import config_root, find_config, load_config, task_of
 from resnext_det.config.sources import SCHEME
 from resnext_det.modeling.complexity import measure_complexity, measure_variant
 from resnext_det.modeling.from_config import backbone_from_config, classifier_from_config
 from resnext_det.modeling.variants import get_variant, list_variants
 
-DESCRIPTION = "Count parameters, FLOPs (two conventions) and activations of variants and configs."
 CAPTION = (
     "FLOPs: multiply-adds of convolutions and linear layers. FLOPs*: plus 2 per norm and 1 per "
     "ReLU output element, pooling inputs and linear biases, as published model tables count. "
@@ -23,15 +22,6 @@ CAPTION = (
     "of a detection config, the backbone alone."
 )
 DETECTION_IMAGE_SIZE = 224  # pixels: the classifiers' size, so that the rows compare
-
-
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the verb to `resnext-det`."""
-    parser = subparsers.add_parser("complexity", help=DESCRIPTION, description=DESCRIPTION)
-    what = "a variant or a config file; all variants and all configs by default"
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=what)
-    add_json(parser, "the counts")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,16 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from resnext_det.cli.design_configs import write_configs
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.errors import UserError
 from resnext_det.modeling.design import (
-    MATCHES,
-    TOLERANCE,
     Design,
     DesignedWidths,
     Match,
     design_widths,
 )
+from resnext_det.modeling.design_goals import CARDINALITIES
 from resnext_det.modeling.designed_network import (
     RES2_CHANNELS,
     STEM_CHANNELS,
@@ -27,8 +26,6 @@ from resnext_det.modeling.designed_network import (
     reference_network,
 )
 
-DESCRIPTION = "Find the width of each cardinality that keeps a network's complexity."
-CARDINALITIES = "1,2,4,8,16,32,64"
 CAPTION = (
     "d: the whole number whose cost is nearest, C·d: channels of res2's grouped convolutions. "
     "block: C · (2 · {channels} · d + 9 · d²) weights, the paper's Eq. 4, and their multiply-adds "
@@ -45,34 +42,6 @@ _DESIGNING = ("like", "depth", "template", "stem-channels", "res2-channels")
 _DESIGNING += ("match", "times", "params", "flops")
 _UNITS = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9}
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[0-9]{1,2})?)([KkMG]?)")
-
-
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the verb to `resnext-det`."""
-    parser = subparsers.add_parser("design", help=DESCRIPTION, description=DESCRIPTION)
-    add = parser.add_argument
-    after = parser.add_mutually_exclusive_group(required=True)
-    after.add_argument("--like", metavar="VARIANT", help="design after it, such as resnet50")
-    depth_help = "or after the ResNet 1x64d of that depth; 29 is CIFAR's"
-    after.add_argument("--depth", type=int, metavar="N", help=depth_help)
-    add("--template", metavar="CxDd", help="with --depth: after it, instead of the 1x64d")
-    add("--cardinality", metavar="C,C,…", default=CARDINALITIES, help=f"default {CARDINALITIES}")
-    match_help = "what to keep: block (Eq. 4, the default), or params or flops of the whole network"
-    add("--match", choices=MATCHES, help=match_help)
-    goal = parser.add_mutually_exclusive_group()
-    goal.add_argument("--times", type=float, metavar="F", help="F times the complexity, default 1")
-    goal.add_argument("--params", metavar="N", help="reach N parameters, such as 25.5M")
-    goal.add_argument("--flops", metavar="N", help="reach N multiply-adds, such as 4.1G")
-    tolerance_help = f"mark what differs by more than this, default {TOLERANCE:g}"
-    add("--tolerance", type=float, default=TOLERANCE, metavar="PERCENT", help=tolerance_help)
-    stem_help = f"channels of the stem, default {STEM_CHANNELS}"
-    add("--stem-channels", type=int, metavar="N", help=stem_help)
-    res2_help = f"channels out of res2, default {RES2_CHANNELS}; the reference's width follows"
-    add("--res2-channels", type=int, metavar="N", help=res2_help)
-    add("--write", metavar="FOLDER", help="write a config to train each network there")
-    add("--detector", action="store_true", help="with --write: of a detector (FPN), too")
-    add_json(parser, "the designs")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

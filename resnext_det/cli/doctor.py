@@ -1,39 +1,18 @@
 """The verb that looks whether this machine is fit for runs. Engine-neutral."""
 
 import argparse
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.text import Text
 
-from resnext_det.cli.printing import STDOUT, add_json, check_json, write_json
+from resnext_det.cli.printing import STDOUT, check_json, write_json
 from resnext_det.doctor.examine import Examination, Patient, as_json, examine
 from resnext_det.doctor.findings import Finding, Verdict
 from resnext_det.errors import UserError, one_line
 
-DESCRIPTION = (
-    "Look whether this machine is fit for runs: versions, Detectron2, CUDA, data folders, disk, "
-    "memory, and one forward pass. Takes seconds and leaves nothing behind."
-)
-EPILOG = "Exit status: 0 nothing but notes, 1 problems found, 2 a mistake in the command."
 _STYLES = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.PROBLEM: "bold red"}
 _SUBJECT, _VERDICT = 14, 9  # columns of the first two
-
-
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the verb to `resnext-det`."""
-    parser = subparsers.add_parser(
-        "doctor", help=DESCRIPTION, description=DESCRIPTION, epilog=EPILOG
-    )
-    what = "where runs are to be written (output)"
-    parser.add_argument(
-        "-o", "--output", metavar="FOLDER", type=Path, default=Path("output"), help=what
-    )
-    what = "of the forward pass, as cpu or cuda:1 (a GPU where there is one)"
-    parser.add_argument("--device", metavar="DEVICE", help=what)
-    add_json(parser, "everything that was found")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

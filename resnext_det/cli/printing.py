@@ -1,6 +1,5 @@
 """What a verb measured: on the terminal, or with --json in a file or on stdout. Engine-neutral."""
 
-import argparse
 import json
 import os
 import sys
@@ -13,20 +12,6 @@ from resnext_det.errors import UserError
 
 STDOUT = "-"
 _WIDTH_OF_A_PIPE = 140  # columns; a pipe or a file gets lines long enough for every name
-
-
-def add_json(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds `--json FILE`.
-
-    Args:
-        parser: of the verb.
-        what: is written there, as in "the counts".
-    """
-    parser.add_argument(
-        "--json",
-        metavar="FILE",
-        help=f"write {what} there, too; on stdout for -, instead of the text",
-    )
 
 
 def check_json(file: str | None) -> None:

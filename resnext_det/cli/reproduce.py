@@ -3,14 +3,13 @@
 import argparse
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from resnext_det.classification.reproduction import classification_task
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.config import load_config
 from resnext_det.engines.base import detectron2_is_installed, resolve_engine, resolve_lazy
 from resnext_det.engines.reproduction import detection_task
@@ -20,27 +19,6 @@ from resnext_det.training.non_finite.reading import Bundle, read_bundle
 from resnext_det.training.non_finite.reproduction import Reproduction, Task, reproduce
 from resnext_det.training.non_finite.step import STATISTICS
 from resnext_det.training.result import versions
-
-DESCRIPTION = "Do again the update of a run that was not finite, from the folder it left."
-EPILOG = "Exit status: 0 if the same losses are not finite again, 1 if not, 2 after an error."
-
-
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the verb to `resnext-det`."""
-    parser = subparsers.add_parser(
-        "reproduce", help=DESCRIPTION, description=DESCRIPTION, epilog=EPILOG
-    )
-    where = "OUTPUT_DIR/non_finite/iter_… of the run"
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help=where)
-    parser.add_argument("--device", help="where to compute; the run's MODEL.DEVICE by default")
-    file_help = (
-        "of a run from a .py config: that file, which is code and so not in the folder, and the "
-        "overrides that the run had"
-    )
-    file_words = ("FILE.py", "key=value")
-    parser.add_argument("--config-file", nargs="+", metavar=file_words, help=file_help)
-    add_json(parser, "all of it")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

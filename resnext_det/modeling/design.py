@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from math import isfinite
 from numbers import Integral
-from typing import Literal
 
 from resnext_det.errors import UserError
+from resnext_det.modeling.design_goals import TOLERANCE, Match
 from resnext_det.modeling.designed_network import MAX_GROUP_WIDTH, DesignedNetwork
 from resnext_det.modeling.width_costs import WidthCost, block_cost, block_positions, network_costs
 
-Match = Literal["block", "params", "flops"]
-MATCHES: tuple[Match, ...] = ("block", "params", "flops")
-TOLERANCE = 5.0  # percent
 # Tables 2 and 4, in res2: C -> d at the block of 1x64d, and at twice its complexity.
 PAPER_WIDTHS: dict[float, tuple[str, dict[int, int]]] = {
     1.0: ("Table 2", {1: 64, 2: 40, 4: 24, 8: 14, 32: 4}),

@@ -7,10 +7,10 @@ import logging
 import re
 
 from resnext_det.errors import UserError
+from resnext_det.weights.choices import ANY, KNOWN_COMMERCIAL
 from resnext_det.weights.side_car import FROM_SCRATCH, SideCar
 
 POLICY_KEY = "MODEL.WEIGHTS_LICENCE_POLICY"
-ANY, COMMERCIAL, KNOWN_COMMERCIAL = "any", "commercial", "known_commercial"
 
 # Licences that model weights carry; each allows commercial use, some ask for something in return
 # (a notice, the same licence). Whatever is neither here nor non-commercial counts as not known.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from resnext_det.errors import UserError
+from resnext_det.weights.choices import TARGET_NAMES
 from resnext_det.weights.convention import Convention, torchvision_convention
 from resnext_det.weights.detectron2_files import AUTHOR, detectron2_pkl
 from resnext_det.weights.naming.base import Naming
@@ -139,3 +140,4 @@ _LIST = (
     Target("safetensors", DETECTRON2, None, True, True, forms={".safetensors": _safetensors}),
 )
 TARGETS: Mapping[str, Target] = {target.name: target for target in _LIST}
+assert tuple(TARGETS) == TARGET_NAMES

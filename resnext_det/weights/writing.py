@@ -11,6 +11,7 @@ from torch import Tensor
 
 from resnext_det.errors import UserError
 from resnext_det.weights.architecture import infer_architecture
+from resnext_det.weights.choices import PARTS
 from resnext_det.weights.convention import Convention
 from resnext_det.weights.expressing import NORM_EPS, NotExpressible, express, fold_norm_eps
 from resnext_det.weights.heads import infer_head
@@ -22,8 +23,6 @@ from resnext_det.weights.sources import Weights, weights_of_file
 from resnext_det.weights.suiting import norm_of_weights
 from resnext_det.weights.targets import Target, find_target
 from resnext_det.whole_files import write_whole
-
-PARTS = ("all", "backbone")
 
 _IN_HEADER = ".safetensors"  # holds its own side-car
 

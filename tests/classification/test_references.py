@@ -15,7 +15,7 @@ from torchvision.transforms._presets import ImageClassification
 
 from resnext_det.classification import train_classifier
 from resnext_det.classification.device_batch import build_device_batch
-from resnext_det.cli.train import main
+from resnext_det.cli.verbs.train import main
 from resnext_det.config import load_config
 from resnext_det.data.classification_loader import build_classification_train_loader
 from resnext_det.data.image_folder import load_image_folder

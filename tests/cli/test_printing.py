@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.json_option import add_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 
 
 def test_stdout_takes_the_json_alone(tmp_path, monkeypatch, capsys):

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from resnext_det.cli import main as resnext_det_main
-from resnext_det.cli.train import main
+from resnext_det.cli.verbs.train import main
 
 CONFIG = "resnext_det://Base-Classification.yaml"
 

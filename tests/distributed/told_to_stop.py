@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from resnext_det.cli.train import main
+from resnext_det.cli.verbs.train import main
 from resnext_det.engines import detection
 from resnext_det.engines.portable import evaluation
 from resnext_det.training.distributed import rank

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnext_det.cli.train import main
+from resnext_det.cli.verbs.train import main
 from resnext_det.engines.base import Engine
 from resnext_det.engines.detection import evaluate_detector, train_detector
 from resnext_det.errors import UserError

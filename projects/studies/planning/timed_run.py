@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from resnext_det.cli.train import main
+from resnext_det.cli.verbs.train import main
 from resnext_det.training.distributed import broadcast_object, is_main
 from resnext_det.training.loop import TrainLoop
 from resnext_det.training.newest import LAST

@@ -4,9 +4,14 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from resnext_det.data.preparing.split import Outcome
 from resnext_det.errors import one_line
+
+if TYPE_CHECKING:
+    from resnext_det.data.preparing.split import Outcome
+
+MB_PER_SHARD = 500.0  # 10^6 bytes of images each
 
 
 def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
@@ -27,7 +32,7 @@ def command_line() -> str:
     return shlex.join(["resnext-det", *sys.argv[1:]])
 
 
-def print_outcome(folder: Path, outcome: Outcome) -> None:
+def print_outcome(folder: Path, outcome: "Outcome") -> None:
     """Prints one line on a split."""
     said = "prepared" if outcome.fresh else "was prepared before; nothing to do"
     print(one_line(f"{folder}: {outcome.record}: {said}"))

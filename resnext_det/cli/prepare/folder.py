@@ -7,21 +7,6 @@ from resnext_det.cli.prepare.command import command_line
 from resnext_det.data.preparing.folder import check_folder
 from resnext_det.errors import one_line
 
-DESCRIPTION = (
-    "Count and check your own folder of class folders; its images stay as they are, and what was "
-    "found is left beside them in manifest.json. `dataset check train=FOLDER/train "
-    "val=FOLDER/val` looks at more: twins, classes, pictures."
-)
-
-
-def add_parser(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the kind to `resnext-det dataset prepare`."""
-    parser = kinds.add_parser("folder", help=DESCRIPTION, description=DESCRIPTION)
-    parser.add_argument("root", metavar="FOLDER", help="holds train/, val/ or test/")
-    what = "decode every image whole, not only its header"
-    parser.add_argument("--decode", action="store_true", help=what)
-    parser.set_defaults(prepare=run)
-
 
 def run(args: argparse.Namespace) -> int:
     """Checks the folder and prints what was found.

@@ -3,25 +3,18 @@
 import argparse
 from pathlib import Path
 
-from resnext_det.cli.prepare.command import add_output, command_line, print_outcome
+from resnext_det.cli.prepare.command import command_line, print_outcome
 from resnext_det.data.catalog import datasets_root
 from resnext_det.data.preparing.imagenet_1k import PUBLISHED, prepare_train, prepare_val
-from resnext_det.data.preparing.published import IMAGENET_DEVKIT, IMAGENET_TRAIN, IMAGENET_VAL
+from resnext_det.data.preparing.published import (
+    IMAGENET_ARCHIVES,
+    IMAGENET_DEVKIT,
+    IMAGENET_TRAIN,
+    IMAGENET_VAL,
+)
 from resnext_det.errors import UserError
 
-DESCRIPTION = "Unpack ILSVRC2012 into imagenet_1k_train and imagenet_1k_val."
-_NAMES = {"train": IMAGENET_TRAIN.name, "val": IMAGENET_VAL.name, "devkit": IMAGENET_DEVKIT.name}
-
-
-def add_parser(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the kind to `resnext-det dataset prepare`."""
-    parser = kinds.add_parser("imagenet-1k", help=DESCRIPTION, description=DESCRIPTION)
-    what = "holds the archives under their own names; instead of naming each"
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help=what)
-    for option, name in _NAMES.items():
-        parser.add_argument(f"--{option}", metavar="FILE", help=name)
-    add_output(parser, "imagenet")
-    parser.set_defaults(prepare=run)
+_NAMES = {option: archive.name for option, archive in IMAGENET_ARCHIVES.items()}
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,25 +8,6 @@ from resnext_det.data.catalog import datasets_root
 from resnext_det.data.preparing.class_sources import imagenet_1k_classes
 from resnext_det.data.preparing.imagenet_5k import prepare_imagenet_5k
 
-DESCRIPTION = (
-    "Choose ImageNet-5K out of ImageNet-21K, for imagenet_5k_train: the 1K classes and the 4,000 "
-    "biggest others."
-)
-
-
-def add_parser(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the kind to `resnext-det dataset prepare`."""
-    parser = kinds.add_parser("imagenet-5k", help=DESCRIPTION, description=DESCRIPTION)
-    what = "ImageNet-21K: folders nXXXXXXXX, or archives nXXXXXXXX.tar"
-    parser.add_argument("tree", metavar="TREE", help=what)
-    what = "ImageNet-1K's folder or its devkit, for its classes ($DETECTRON2_DATASETS/imagenet)"
-    parser.add_argument("--imagenet-1k", metavar="PLACE", help=what)
-    what = "copy the images of class folders; they are linked otherwise"
-    parser.add_argument("--copy", action="store_true", help=what)
-    where = "where it goes ($DETECTRON2_DATASETS/imagenet_5k)"
-    parser.add_argument("--output", metavar="FOLDER", help=where)
-    parser.set_defaults(prepare=run)
-
 
 def run(args: argparse.Namespace) -> int:
     """Chooses the classes and links, copies or unpacks them.

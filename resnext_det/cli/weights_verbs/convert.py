@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.data.class_names import read_class_names
 from resnext_det.errors import UserError, one_line
 from resnext_det.weights.convention import Convention
@@ -15,28 +15,8 @@ from resnext_det.weights.licences import is_non_commercial, normalised
 from resnext_det.weights.naming.detectron2 import is_backbone_key
 from resnext_det.weights.reference import reference_outputs
 from resnext_det.weights.sources import Weights, read_weights
-from resnext_det.weights.targets import TARGETS, find_target
-from resnext_det.weights.writing import PARTS, Prepared, check_free, prepare, write_prepared
-
-DESCRIPTION = "Write weights under another project's names, in its convention, with a side-car."
-
-
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the action to `resnext-det weights`."""
-    parser = verbs.add_parser("convert", help=DESCRIPTION, description=DESCRIPTION)
-    source = "a file of any form, or a name: whatever MODEL.WEIGHTS takes"
-    parser.add_argument("source", metavar="SOURCE", help=source)
-    parser.add_argument("output", metavar="OUTPUT", type=Path, help="the file to write")
-    parser.add_argument("--to", required=True, choices=[*TARGETS], help="whose names")
-    parts = "'backbone' leaves a detector's or a classifier's head out"
-    parser.add_argument("--part", choices=PARTS, default=PARTS[0], help=parts)
-    licence = "SPDX identifier of the weights' licence, where the source says none"
-    parser.add_argument("--licence", metavar="SPDX", help=licence)
-    names = "names of the head's classes, a line each or a JSON list"
-    parser.add_argument("--class-names", metavar="FILE", type=Path, help=names)
-    parser.add_argument("--force", action="store_true", help="replace OUTPUT if it is there")
-    add_json(parser, "what was converted")
-    parser.set_defaults(act=act)
+from resnext_det.weights.targets import find_target
+from resnext_det.weights.writing import Prepared, check_free, prepare, write_prepared
 
 
 def act(args: argparse.Namespace) -> int:

@@ -8,27 +8,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.errors import few, one_line
 from resnext_det.weights.comparing import Comparison, Differing, compare_weights
 
-DESCRIPTION = "Compare two weights files tensor by tensor, whatever names each has."
-EPILOG = "Exit status: 0 if they are the same, 1 if they differ, 2 after an error."
 _FEW, _WORST = 3, 10  # names in a line, and rows
-
-
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the action to `resnext-det weights`."""
-    parser = verbs.add_parser("diff", help=DESCRIPTION, description=DESCRIPTION, epilog=EPILOG)
-    what = "a weights file of any form, or whatever else MODEL.WEIGHTS takes"
-    parser.add_argument("a", metavar="A", help=what)
-    parser.add_argument("b", metavar="B", help="likewise")
-    tolerance = "absolute difference of two numbers that counts as none (0)"
-    parser.add_argument(
-        "--tolerance", type=_not_negative, default=0.0, metavar="NUMBER", help=tolerance
-    )
-    add_json(parser, "all of it")
-    parser.set_defaults(act=act)
 
 
 def act(args: argparse.Namespace) -> int:
@@ -108,10 +92,3 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} {v}" for k, v in value.items())
     return str(value)
-
-
-def _not_negative(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value < math.inf:
-        raise argparse.ArgumentTypeError("a number from 0 on is wanted")
-    return value

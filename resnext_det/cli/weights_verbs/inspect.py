@@ -7,26 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.errors import few, one_line
 from resnext_det.weights.inspecting import Inspection, as_json, inspect_weights
 from resnext_det.weights.suspicions import range_of
 
-DESCRIPTION = (
-    "Say what a weights file is: its form, whose names it has, architecture, head, convention, "
-    "licence, digests, and numbers that look wrong. Nothing in it is executed."
-)
 _MEGA = 1e6
-
-
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the action to `resnext-det weights`."""
-    parser = verbs.add_parser("inspect", help=DESCRIPTION, description=DESCRIPTION)
-    what = "a weights file of any form, or whatever else MODEL.WEIGHTS takes"
-    parser.add_argument("weights", metavar="FILE|NAME", help=what)
-    parser.add_argument("--tensors", action="store_true", help="list every tensor, too")
-    add_json(parser, "everything")
-    parser.set_defaults(act=act)
 
 
 def act(args: argparse.Namespace) -> int:

@@ -7,42 +7,24 @@ from typing import Any
 
 from rich.console import Console
 
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.errors import UserError
 from resnext_det.weights.cache import CachedFile
 from resnext_det.weights.catalog import CatalogEntry, catalogued_variants, entries_of
 from resnext_det.weights.licences import (
     ANY,
-    COMMERCIAL,
     KNOWN_COMMERCIAL,
     allows_commercial,
     is_non_commercial,
 )
 from resnext_det.weights.remote import find_cached
 
-DESCRIPTION = "List the public weights for each network, with their accuracy and licence."
-EPILOG = "Give the last column to MODEL.WEIGHTS. --json FILE also names the source of each figure."
 _HEADING = ("figure", "licence", "from", "pixels", "cached", "MODEL.WEIGHTS")
 _LABELS = {
     "top1": "top-1",
     "AP": "box AP",
     "AR": "proposal AR",
 }  # the first that an entry has is shown
-
-
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the action to `resnext-det weights`."""
-    parser = verbs.add_parser("list", help=DESCRIPTION, description=DESCRIPTION, epilog=EPILOG)
-    add = parser.add_argument
-    add("variants", nargs="*", metavar="VARIANT", help="such as resnext50_32x4d; all by default")
-    policies = (ANY, COMMERCIAL, KNOWN_COMMERCIAL)
-    policy_help = "leave out what MODEL.WEIGHTS_LICENCE_POLICY refuses at this value"
-    add("--licence-policy", choices=policies, default=ANY, help=policy_help)
-    add("--cached", action="store_true", help="leave out what is not on this machine")
-    tasks = ("classification", "detection")
-    add("--task", choices=tasks, help="leave out the other: ImageNet's, or whole detectors")
-    add_json(parser, "all that is known of each")
-    parser.set_defaults(act=act)
 
 
 def act(args: argparse.Namespace) -> int:

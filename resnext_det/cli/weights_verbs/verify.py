@@ -5,30 +5,16 @@ import argparse
 from rich.table import Table
 from rich.text import Text
 
-from resnext_det.cli.printing import add_json, check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.errors import one_line
 from resnext_det.weights.verifying import Verification, verify_weights
 
-DESCRIPTION = (
-    "Prove that weights are what they say: compare their digest and their outputs for a reference "
-    "image with the side-car, and the outputs with the library that they come from."
-)
-EPILOG = "Exit status: 0 if at least one comparison was done and all passed; 1 otherwise; 2: error."
 _STYLES = {"passed": "green", "failed": "red", "not done": "dim"}
 _VERDICTS = {
     "passed": "verified: everything that could be compared is equal",
     "failed": "not verified: see what failed",
     "not done": "not verified: there is nothing to compare with",
 }
-
-
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the action to `resnext-det weights`."""
-    parser = verbs.add_parser("verify", help=DESCRIPTION, description=DESCRIPTION, epilog=EPILOG)
-    what = "a weights file of any form, or whatever else MODEL.WEIGHTS takes"
-    parser.add_argument("weights", metavar="FILE|NAME", help=what)
-    add_json(parser, "the comparisons")
-    parser.set_defaults(act=act)
 
 
 def act(args: argparse.Namespace) -> int:

@@ -49,6 +49,8 @@ IMAGENET_VAL = Published(
     "ILSVRC2012_img_val.tar", "29b22e2961454d5413ddabcf34fc5622", 6_744_924_160
 )
 IMAGENET_DEVKIT = Published("ILSVRC2012_devkit_t12.tar.gz", "fa75699e90414af021442c21a62c3abf")
+IMAGENET_ARCHIVES = {"train": IMAGENET_TRAIN, "val": IMAGENET_VAL, "devkit": IMAGENET_DEVKIT}
+"""Option of `dataset prepare imagenet-1k` -> what it names."""
 CIFAR10_PYTHON = Published(
     "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnext_det.cli.train import main
+from resnext_det.cli.verbs.train import main
 from resnext_det.engines.base import resolve_engine
 from resnext_det.errors import UserError
 from resnext_det.weights.load import load_weights, require_head

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from resnext_det.cli import main as reproduce_verb
-from resnext_det.cli.train import main
+from resnext_det.cli.verbs.train import main
 from resnext_det.config import config_root
 from resnext_det.modeling.resnet import ResNet
 from resnext_det.weights.convention import Convention, torchvision_convention

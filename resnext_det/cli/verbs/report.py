@@ -1,0 +1,19 @@
+"""The options of the verb that makes a page of a result JSON. Engine-neutral."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument("result", metavar="RESULT.json", type=Path, help="of a study or a run")
+    where = "the page; report.html beside RESULT.json by default"
+    parser.add_argument("-o", "--output", metavar="PAGE", type=Path, help=where)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the page: see `cli.report`."""
+    from resnext_det.cli import report
+
+    return report.run(args)
