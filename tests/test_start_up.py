@@ -16,7 +16,8 @@ import os, signal, time
 os.kill(os.getpid(), signal.Signals[os.environ["SIGNAL"]])
 time.sleep(60)
 """
-SCRIPT = ("train_net.py",)
+SCRIPT = (str(REPOSITORY / "train_net.py"),)
+CONFIG = ("--config-file", "resnext_det://Base-RCNN-FPN.yaml")
 MODULE = ("-m", "resnext_det")
 
 
@@ -33,7 +34,7 @@ def told(folder: Path, *words: str, number: str = "SIGTERM") -> subprocess.Compl
     paths = os.pathsep.join((str(folder), str(REPOSITORY)))
     return subprocess.run(
         [sys.executable, *words],
-        cwd=REPOSITORY,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": paths, "SIGNAL": number},
         capture_output=True,
         text=True,
@@ -48,7 +49,7 @@ def told(folder: Path, *words: str, number: str = "SIGTERM") -> subprocess.Compl
     ids=["train_net.py", "python -m", "installed"],
 )
 def test_training_ends_with_75(tmp_path: Path, command: tuple[str, ...], number: str) -> None:
-    ended = told(tmp_path, *command, "--config-file", "a.yaml", number=number)
+    ended = told(tmp_path, *command, *CONFIG, number=number)
     assert ended.stderr == f"stopped by {number} outside training, nothing is lost\n"
     assert ended.returncode == 75
 
@@ -56,8 +57,8 @@ def test_training_ends_with_75(tmp_path: Path, command: tuple[str, ...], number:
 @pytest.mark.parametrize(
     "command",
     [
-        (*SCRIPT, "--eval-only"),
-        (*MODULE, "train", "--eval-only"),
+        (*SCRIPT, *CONFIG, "--eval-only"),
+        (*MODULE, "train", *CONFIG, "--eval-only"),
         (*MODULE, "doctor"),
         (*MODULE, "weights", "inspect", "train"),
     ],
@@ -66,6 +67,7 @@ def test_training_ends_with_75(tmp_path: Path, command: tuple[str, ...], number:
 def test_what_nothing_goes_on_with_is_ended_by_the_signal(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
+    (tmp_path / "train").write_text("no weights")
     ended = told(tmp_path, *command)
     assert (ended.returncode, ended.stderr) == (-signal.SIGTERM, "")
 

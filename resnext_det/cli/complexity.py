@@ -8,6 +8,7 @@ import torch
 from fvcore.common.config import CfgNode
 from rich.table import Table
 
+from resnext_det.cli.network_names import is_config
 from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.config import config_root, find_config, load_config, task_of
 from resnext_det.config.sources import SCHEME
@@ -54,8 +55,8 @@ def measure_networks(names: Sequence[str] = ()) -> dict[str, dict[str, dict[str,
     Raises:
         UserError: if a name is no variant and no config, or a config cannot be built.
     """
-    variants = [name for name in names if not _is_config(name)]
-    configs = [name for name in names if _is_config(name)]
+    variants = [name for name in names if not is_config(name)]
+    configs = [name for name in names if is_config(name)]
     if not names:
         variants, configs = list(list_variants()), all_configs()
     return {
@@ -90,10 +91,6 @@ def make_table(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
             )
         table.add_section()
     return table
-
-
-def _is_config(name: str) -> bool:
-    return name.startswith(SCHEME) or name.endswith((".yaml", ".yml"))
 
 
 def _variant_row(name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from resnext_det import list_variants
-from resnext_det.cli import complexity
+from resnext_det.cli import VERBS, complexity
 from resnext_det.config import config_root
 from resnext_det.errors import UserError
 
@@ -15,8 +15,8 @@ REGENERATE = "run: resnext-det complexity --json configs/complexity.json"
 
 def run(*argv: str) -> int:
     parser = argparse.ArgumentParser()
-    complexity.add_parser(parser.add_subparsers())
-    args = parser.parse_args(["complexity", *argv])
+    VERBS["complexity"].add_arguments(parser)
+    args = parser.parse_args(argv)
     return args.run(args)
 
 

@@ -1,6 +1,7 @@
 """The verb weights: what it prints, its exit status and its JSON. Engine-neutral."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -86,7 +87,9 @@ def test_a_file_that_is_none(capsys):
 
 @pytest.mark.parametrize("action", [("inspect",), ("verify",), ("diff", "x.pth")], ids=str)
 def test_json_is_checked_before_anything_is_read(capsys, action):
-    assert weights(*action, "nowhere.pth", "--json", "missing/w.json") == 2
+    for name in ("x.pth", "y.pth"):
+        Path(name).write_text("no weights")
+    assert weights(*action, "y.pth", "--json", "missing/w.json") == 2
     assert "--json missing/w.json: No such file or directory: missing" in capsys.readouterr().err
 
 

@@ -14,7 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Counts: see `cli.complexity`."""
+    """Counts: see `cli.complexity`.
+
+    Raises:
+        UserError: as there; a mistyped name is found before torch is imported.
+    """
+    from resnext_det.cli.network_names import check_networks
+
+    check_networks(args.networks)
     from resnext_det.cli import complexity
 
     return complexity.run(args)

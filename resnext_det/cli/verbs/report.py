@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from resnext_det.reports.study import read_study
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
@@ -13,7 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the page: see `cli.report`."""
+    """Writes the page: see `cli.report`.
+
+    Raises:
+        UserError: as there; what is wrong with the JSON is found before a picture is thought of.
+    """
+    read_study(args.result)
     from resnext_det.cli import report
 
     return report.run(args)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnext_det.cli.json_option import add_json
+from resnext_det.training.non_finite.bundle_files import check_is_bundle
 
 EPILOG = "Exit status: 0 if the same losses are not finite again, 1 if not, 2 after an error."
 
@@ -25,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Computes: see `cli.reproduce`."""
+    """Computes: see `cli.reproduce`.
+
+    Raises:
+        UserError: as there; a mistyped folder is found before torch is imported.
+    """
+    check_is_bundle(args.folder)
     from resnext_det.cli import reproduce
 
     return reproduce.run(args)

@@ -44,7 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains or evaluates: see `cli.train`."""
+    """Trains or evaluates: see `cli.train`.
+
+    Raises:
+        UserError: as there; a mistyped name of a config is found before torch is imported.
+        Preempted: training was told to stop by SIGTERM or SIGUSR1.
+    """
+    from resnext_det.config import find_config
+
+    if not args.config_file.endswith(".py"):  # which needs Detectron2 before it needs to be there
+        find_config(args.config_file)
+
     from resnext_det.cli import train
 
     return train.run(args)

@@ -18,6 +18,7 @@ from resnext_det.weights.choices import (
     PARTS,
     TARGET_NAMES,
 )
+from resnext_det.weights.readers.plain_file import check_plain_file
 
 INSPECT = (
     "Say what a weights file is: its form, whose names it has, architecture, head, convention, "
@@ -145,31 +146,46 @@ def _not_negative(text: str) -> float:
     return value
 
 
+def _check_files(*specs: str) -> None:
+    """Finds a mistyped path before torch is imported; a name is looked up later."""
+    for spec in specs:
+        if "://" not in spec:
+            check_plain_file(Path(spec), spec)
+
+
 def _inspect(args: argparse.Namespace) -> int:
+    _check_files(args.weights)
     from resnext_det.cli.weights_verbs import inspect
 
     return inspect.act(args)
 
 
 def _convert(args: argparse.Namespace) -> int:
+    _check_files(args.source)
     from resnext_det.cli.weights_verbs import convert
 
     return convert.act(args)
 
 
 def _verify(args: argparse.Namespace) -> int:
+    _check_files(args.weights)
     from resnext_det.cli.weights_verbs import verify
 
     return verify.act(args)
 
 
 def _diff(args: argparse.Namespace) -> int:
+    _check_files(args.a, args.b)
     from resnext_det.cli.weights_verbs import diff
 
     return diff.act(args)
 
 
 def _list(args: argparse.Namespace) -> int:
+    from resnext_det.weights.catalog import entries_of
+
+    for variant in args.variants:
+        entries_of(variant)
     from resnext_det.cli.weights_verbs import list
 
     return list.act(args)

@@ -33,6 +33,7 @@ from resnext_det.training.distributed import (
     world_size,
 )
 from resnext_det.training.non_finite.advice import suggested_rate, what_to_try
+from resnext_det.training.non_finite.bundle_files import CONFIG, FACTS, FOLDER, MODEL
 from resnext_det.training.non_finite.facts import (
     Trouble,
     bad_weights,
@@ -46,8 +47,6 @@ from resnext_det.training.result import versions
 from resnext_det.whole_files import write_text_safe
 
 FORMAT = 1
-FOLDER = "non_finite"
-FACTS, CONFIG, MODEL = "bundle.json", "config.yaml", "model.safetensors"
 MOST_BUNDLES = 3
 """Bundles that a run's folder keeps; the oldest goes."""
 

@@ -1,7 +1,6 @@
 """Bundles read back as what they may be: files of a stranger. Engine-neutral."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from torch import Tensor
 
 from resnext_det.errors import UserError, one_line
 from resnext_det.small_files import check_plain, read_small
-from resnext_det.training.non_finite.bundle import CONFIG, FACTS, FORMAT, MODEL
+from resnext_det.training.non_finite.bundle import FORMAT
+from resnext_det.training.non_finite.bundle_files import CONFIG, FACTS, MODEL, check_is_bundle
 from resnext_det.training.non_finite.trees import Kind, decode
 
 ENGINES = ("portable", "d2", "classification")
@@ -98,11 +98,8 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         UserError: it is no bundle, of another version, or damaged.
     """
+    check_is_bundle(folder)
     file = folder / FACTS
-    if not os.path.lexists(file):
-        raise UserError(
-            f"{folder}: is no bundle, it has no {FACTS}: name a folder non_finite/iter_… of a run"
-        )
     said = _object(_read(file), file)
     _check_plain(folder / CONFIG)
     if said.get("format") != FORMAT:

@@ -1,12 +1,12 @@
 """A weights file of any form, told by its first bytes, not by its name. Engine-neutral."""
 
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from resnext_det.errors import UserError
 from resnext_det.weights.content import FileContent
 from resnext_det.weights.readers.pickle_file import looks_like_pickle, read_pickle
+from resnext_det.weights.readers.plain_file import check_plain_file
 from resnext_det.weights.readers.safetensors_file import looks_like_safetensors, read_safetensors
 from resnext_det.weights.readers.torch7_file import looks_like_torch7, read_torch7
 from resnext_det.weights.readers.torch_file import read_torch_legacy, read_torch_zip
@@ -39,28 +39,12 @@ def read_weights_file(path: Path, source: str) -> FileContent:
             names what is refused.
     """
     try:
-        _check_plain_file(path, source)
+        check_plain_file(path, source)
         with path.open("rb") as file:
             first_bytes = file.read(_FIRST_BYTES)
         return _reader(first_bytes, source)(path, source)
     except OSError as error:
         raise UserError(f"{source}: cannot be read ({error.strerror or error})") from error
-
-
-def _check_plain_file(path: Path, source: str) -> None:
-    """Refuses what is no file of bytes: opening a pipe waits for ever."""
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{source}: no such file") from None
-    except ValueError as error:  # a zero in the name
-        raise UserError(f"{source}: no such file ({error})") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{source or repr(source)}: a folder; give one of the files in it")
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{source}: no plain file but a pipe, socket or device")
-    if not status.st_size:
-        raise UserError(f"{source}: an empty file; fetch it again")
 
 
 def _reader(first_bytes: bytes, source: str) -> Callable[[Path, str], FileContent]:
