@@ -6,23 +6,12 @@
 `resnext-det train` is the same command.
 """
 
-import os
-import signal
 import sys
-from types import FrameType
 
-
-def leave_at_once(number: int, _: FrameType | None) -> None:
-    """Ends the process with EX_TEMPFAIL, while it imports its libraries or after its work."""
-    text = f"stopped by {signal.Signals(number).name} outside training, nothing is lost\n"
-    os.write(sys.stderr.fileno(), text.encode())
-    os._exit(75)
-
+from resnext_det.start_up import leave_when_told
 
 if __name__ == "__main__":
-    if "--eval-only" not in sys.argv:
-        for each in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(each, leave_at_once)
+    leave_when_told(sys.argv)
 
     from resnext_det.cli.train import main
 
