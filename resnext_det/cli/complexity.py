@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: if a name is no variant and no config, or a config cannot be built, or
             the JSON cannot be written.
     """
-    check_json(args.json)  # measuring everything takes a while
+    check_json(args.json, map(Path, args.networks))  # measuring everything takes a while
     rows = measure_networks(args.networks)
     open_console(args.json).print(make_table(rows))
     write_json(args.json, rows)

@@ -4,12 +4,15 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from resnext_det.errors import UserError
+from resnext_det.replacing import check_replaceable
+from resnext_det.weights.side_car_files import path_beside
 
 STDOUT = "-"
 _WIDTH_OF_A_PIPE = 140  # columns; a pipe or a file gets lines long enough for every name
@@ -29,11 +32,16 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def check_json(file: str | None) -> None:
+def check_json(file: str | None, used: Iterable[Path] = ()) -> None:
     """Checks that `--json FILE` can be written, before anything is measured.
 
+    Args:
+        file: of the option.
+        used: JSON files that the verb reads, and whatever else it writes.
+
     Raises:
-        UserError: it is a folder, or its folder is not there or not ours.
+        UserError: it is a folder, or its folder is not there or not ours; it is one of the files
+            that are used, or there and no JSON, as weights, configs and images are.
     """
     if not file or file == STDOUT:
         return
@@ -44,6 +52,19 @@ def check_json(file: str | None) -> None:
         raise UserError(f"--json {path}: No such file or directory: {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UserError(f"--json {path}: Permission denied")
+    check_replaceable(
+        path,
+        is_ours=_may_be_json,
+        otherwise="is no JSON file, so this command did not write it: name another",
+        used=used,
+        option="--json",
+    )
+
+
+def files_of_weights(*names: str) -> list[Path]:
+    """Returns weights that are given by their files, and the side-cars beside them."""
+    files = [Path(name).expanduser() for name in names if name]
+    return [*files, *map(path_beside, files)]
 
 
 def write_json(file: str | None, content: Any) -> None:
@@ -78,6 +99,11 @@ def open_console(json_file: str | None = None) -> Console:
         return Console(quiet=True)
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH_OF_A_PIPE)
+
+
+def _may_be_json(head: bytes) -> bool:
+    """Takes an empty file for one that was made to be written."""
+    return head.lstrip()[:1] in (b"", b"{", b"[")
 
 
 def _write_stdout(text: str) -> None:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the folder is no bundle or is damaged, or its engine is not installed.
     """
-    check_json(args.json)
+    check_json(args.json, [*args.folder.glob("*.json"), *map(Path, args.config_file or ())])
     bundle = read_bundle(args.folder)
     found = reproduce(bundle, _task(bundle, args))
     table = Table(box=None, show_header=False, pad_edge=False)
