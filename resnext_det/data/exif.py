@@ -1,13 +1,12 @@
 """Which way up an image lies, as its EXIF block says. Engine-neutral."""
 
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any, BinaryIO
 
 from PIL import Image
 
 from resnext_det.data.opened_image import UnreadableImage
-from resnext_det.data.tiff_directories import check_directory
+from resnext_det.data.tiff_directories import check_block
 
 _ORIENTATION = 274
 _UPRIGHT = {
@@ -68,7 +67,7 @@ def exif_rotation(image: Image.Image, getexif: _GetExif) -> Image.Transpose | No
 def _check_block(image: Image.Image) -> None:
     block = image.info.get("exif")
     if isinstance(block, bytes):
-        check_directory(BytesIO(block.removeprefix(b"Exif\0\0")))
+        check_block(block)
 
 
 def has_late_block(file: BinaryIO) -> bool:

@@ -6,6 +6,7 @@ and of some tags already while it opens the image. So the directory is looked at
 """
 
 import struct
+from io import BytesIO
 from typing import BinaryIO
 
 from resnext_det.data.opened_image import UnreadableImage
@@ -21,6 +22,16 @@ _WHOLE = {3, 4, 16}
 _STRIPS = {273, 279, 324, 325}  # StripOffsets, StripByteCounts, TileOffsets, TileByteCounts
 _MOST_ENTRIES = 1 << 16  # as many as there are tags
 _BEGINNINGS = {b"II\x2a\0", b"MM\0\x2a", b"MM\x2a\0", b"II\0\x2a", b"II\x2b\0", b"MM\0\x2b"}
+_EXIF = b"Exif\0\0"
+
+
+def check_block(block: bytes) -> None:
+    """Checks an EXIF block, with or without the one or two names that Pillow takes off it.
+
+    Raises:
+        UnreadableImage: it has more numbers than an image needs.
+    """
+    check_directory(BytesIO(block.removeprefix(_EXIF).removeprefix(_EXIF)))
 
 
 def check_directory(file: BinaryIO) -> None:

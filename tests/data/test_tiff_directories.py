@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def test_an_exif_block_is_bounded_alike(suffix: str, tmp_path: Path) -> None:
     told = "its TIFF tag 274 has 131,073 numbers; at most 131,072 are read"
     assert refusal(lambda: read_header(str(path))) == told
     assert refusal(lambda: read_image(str(path), "RGB")) == told
+
+
+def test_a_name_that_pillow_takes_off_twice_hides_no_block(tmp_path: Path) -> None:
+    block = b"Exif\0\0" + directory(ORIENTATION, FRACTION, TOO_MANY)
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, "PNG")
+    png = stream.getvalue()
+    check = struct.pack(">I", zlib.crc32(b"eXIf" + block))
+    chunk = struct.pack(">I", len(block)) + b"eXIf" + block + check
+    path = tmp_path / "a.png"
+    path.write_bytes(png[:33] + chunk + png[33:])  # behind the signature and the header
+    told = "its TIFF tag 274 has 131,073 numbers; at most 131,072 are read"
+    assert refusal(lambda: read_header(str(path))) == told
 
 
 @pytest.mark.parametrize(
