@@ -45,6 +45,30 @@ def check_replaceable(
         raise UserError(f"{shown}: exists and {otherwise}")
 
 
+def check_json_replaceable(path: Path, used: Iterable[Path] = ()) -> None:
+    """Does so for the file of a `--json` option.
+
+    Args:
+        path: of the option.
+        used: JSON files that the command reads, and whatever else it writes.
+
+    Raises:
+        UserError: it is one of them, or is there and no JSON, as weights, configs and images are.
+    """
+    check_replaceable(
+        path,
+        is_ours=_may_be_json,
+        otherwise="is no JSON file, so this command did not write it: name another",
+        used=used,
+        option="--json",
+    )
+
+
+def _may_be_json(head: bytes) -> bool:
+    """Takes an empty file for one that was made to be written."""
+    return head.lstrip()[:1] in (b"", b"{", b"[")
+
+
 def is_same_file(path: Path, other: Path) -> bool:
     """Tells whether two names are one file's, by whatever links."""
     if os.path.abspath(path) == os.path.abspath(other):

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from resnext_det.errors import UserError
-from resnext_det.replacing import check_replaceable
+from resnext_det.replacing import check_json_replaceable
 from resnext_det.weights.side_car_files import path_beside
 
 STDOUT = "-"
@@ -52,13 +52,7 @@ def check_json(file: str | None, used: Iterable[Path] = ()) -> None:
         raise UserError(f"--json {path}: No such file or directory: {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UserError(f"--json {path}: Permission denied")
-    check_replaceable(
-        path,
-        is_ours=_may_be_json,
-        otherwise="is no JSON file, so this command did not write it: name another",
-        used=used,
-        option="--json",
-    )
+    check_json_replaceable(path, used)
 
 
 def files_of_weights(*names: str) -> list[Path]:
@@ -99,11 +93,6 @@ def open_console(json_file: str | None = None) -> Console:
         return Console(quiet=True)
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH_OF_A_PIPE)
-
-
-def _may_be_json(head: bytes) -> bool:
-    """Takes an empty file for one that was made to be written."""
-    return head.lstrip()[:1] in (b"", b"{", b"[")
 
 
 def _write_stdout(text: str) -> None:
