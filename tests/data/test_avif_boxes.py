@@ -18,9 +18,9 @@ OTHER, ORIENTATION, SHORT = 275, 274, 3
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
 
 
-def box(name: bytes, content: bytes, long: bool = False) -> bytes:
+def box(name: bytes, content: bytes, is_wide: bool = False) -> bytes:
     """A box with its size in 4 bytes, or in 8. Layout: ISO/IEC 14496-12, section 4.2."""
-    if long:
+    if is_wide:
         return struct.pack(">L4sQ", 1, name, len(content) + 16) + content
     return struct.pack(">L4s", len(content) + 8, name) + content
 
@@ -86,9 +86,9 @@ def test_xmp_alone_is_asked_as_pillow_does(tmp_path: Path) -> None:
     assert read_header(str(path)).is_turned
 
 
-@pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
-def test_media_is_left_as_it_is(long: bool) -> None:
-    media = box(b"mdat", b"Exif application/rdf+xml", long)
+@pytest.mark.parametrize("is_wide", [False, True], ids=["of_4_bytes", "of_8_bytes"])
+def test_media_is_left_as_it_is(is_wide: bool) -> None:
+    media = box(b"mdat", b"Exif application/rdf+xml", is_wide)
     both = box(b"meta", b"..Exif.application/rdf+xml")
     hidden = box(b"meta", b"..none.application/nothing")
     file = without_exif(io.BytesIO(START + media + both + media))

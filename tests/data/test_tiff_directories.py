@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from resnext_det.data.image_files import read_header, read_image
 from resnext_det.data.opened_image import UnreadableImage
@@ -73,6 +74,20 @@ def test_the_numbers_of_all_tags_are_added_up() -> None:
     assert refusal(lambda: check_directory(io.BytesIO(data + b"".join(entries)))) == told
 
 
+@pytest.mark.parametrize("kind", [1, 2, 7], ids=["bytes", "text", "unsaid"])
+def test_bytes_are_claimed_by_few_tags(kind: int) -> None:
+    def claims(count: int, *sizes: int) -> io.BytesIO:
+        entries = [struct.pack("<HHII", 1000 + i, kind, size, 8) for i, size in enumerate(sizes)]
+        data = b"II*\0\x08\0\0\0" + struct.pack("<H", len(sizes)) + b"".join(entries)
+        return io.BytesIO(data.ljust(count, b"\0"))
+
+    check_directory(claims(1000, 900, 1000, 100))
+    check_directory(claims(1000, 1 << 31, 1000))  # a size that is broken claims no more than all
+    told = "its TIFF tags claim more than twice the bytes that there are"
+    assert refusal(lambda: check_directory(claims(1000, 900, 1000, 101))) == told
+    assert refusal(lambda: check_directory(claims(60_000, *[50_000] * 4000))) == told
+
+
 @pytest.mark.parametrize("suffix", ["PNG", "WEBP"])
 def test_an_exif_block_is_bounded_alike(suffix: str, tmp_path: Path) -> None:
     block = b"Exif\0\0" + directory(ORIENTATION, FRACTION, TOO_MANY)
@@ -81,6 +96,17 @@ def test_an_exif_block_is_bounded_alike(suffix: str, tmp_path: Path) -> None:
     told = "its TIFF tag 274 has 131,073 numbers; at most 131,072 are read"
     assert refusal(lambda: read_header(str(path))) == told
     assert refusal(lambda: read_image(str(path), "RGB")) == told
+
+
+def test_a_block_in_a_text_is_bounded_alike(tmp_path: Path) -> None:
+    """As ImageMagick writes it: two lines of its name and length, then hexadecimal digits."""
+    block = b"Exif\0\0" + directory(ORIENTATION, FRACTION, TOO_MANY)[:400]
+    path = tmp_path / "a.png"
+    text = PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n")
+    Image.new("RGB", (4, 4)).save(path, pnginfo=text)
+    told = "its TIFF tag 274 has 131,073 numbers; at most 131,072 are read"
+    assert refusal(lambda: read_header(str(path))) == told
 
 
 def test_a_name_that_pillow_takes_off_twice_hides_no_block(tmp_path: Path) -> None:
