@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnext_det.data.avif_boxes import without_exif
+from resnext_det.data.avif_boxes import MOST_PLACES, without_exif
 from resnext_det.data.image_files import read_header, read_image
+from resnext_det.data.opened_image import UnreadableImage
 from tests.data.avif import needs_avif
 from tests.data.odd_images import HEIGHT, WIDTH, encode, picture
 from tests.data.test_tiff_directories import FRACTION, directory
@@ -96,6 +97,40 @@ def test_media_is_left_as_it_is(is_wide: bool) -> None:
     file = io.BytesIO(START + media + box(b"meta", b"application/rdf+xml"))
     assert without_exif(file) is file
     assert file.tell() == 0
+
+
+def table(version: int, items: int, count: int, sizes: int) -> bytes:
+    """A table of places, all of which are zero; each of its four kinds of number has this size."""
+    number = {0: ">H", 1: ">H", 2: ">L"}[version]
+    item = struct.pack(number, 1) + (bytes(2) if version else b"") + bytes(2 + sizes)
+    item += struct.pack(">H", count) + bytes((3 if version else 2) * sizes * count)
+    start = bytes([version, 0, 0, 0, sizes << 4 | sizes, sizes << 4 | (sizes if version else 0)])
+    return box(b"meta", bytes(4) + box(b"iloc", start + struct.pack(number, items) + item * items))
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+@pytest.mark.parametrize("sizes", [0, 4])
+def test_places_of_items_are_counted(version: int, sizes: int) -> None:
+    few = table(version, 4, MOST_PLACES // 4 - 2, sizes)
+    assert without_exif(io.BytesIO(START + few)).read() == START + few
+    told = "its items have more than 16,384 places in the file"
+    for many in (table(version, 4, MOST_PLACES // 4, sizes), few + few, few + box(b"moov", few)):
+        with pytest.raises(UnreadableImage, match=told):
+            without_exif(io.BytesIO(START + many))
+
+
+@needs_avif
+def test_places_without_bytes_are_not_shown_to_pillow(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(START + table(0, 200, 65_535, 0))  # 1.3 kB, of which libavif makes 200 MiB
+    with pytest.raises(UnreadableImage, match="its items have more than 16,384 places"):
+        read_header(str(path))
+
+
+@pytest.mark.parametrize("cut", range(24, 48))
+def test_a_table_that_is_cut_off_is_left_to_pillow(cut: int) -> None:
+    data = (START + table(1, 2, 3, 4))[:cut]
+    assert without_exif(io.BytesIO(data)).read() == data
 
 
 @pytest.mark.parametrize(
