@@ -4,8 +4,8 @@ Pillow makes objects of the block's numbers while it opens the image, 41 bytes o
 the file, only to put the orientation of the image's own boxes (irot, imir) in place of the block's.
 So it is not shown the block; nor XMP beside one, which would be asked where the boxes say nothing.
 Nor may items have more places in the file than an image needs: libavif makes 1 MiB of 6 bytes that
-claim 65,535 empty ones. Layout: ISO/IEC 14496-12, sections 4.2 (boxes), 8.11.3 (places, in iloc) and
-8.11.6 (items; their types and content types).
+claim 65,535 empty ones. Layout: ISO/IEC 14496-12, sections 4.2 (boxes), 8.11.3 (places, in iloc)
+and 8.11.6 (items; their types and content types).
 """
 
 from collections.abc import Iterator
