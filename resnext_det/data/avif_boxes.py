@@ -1,11 +1,11 @@
 """AVIFs opened without their EXIF block, and with few places to look at. Engine-neutral.
 
-Pillow makes objects of the block's numbers while it opens the image, 41 bytes of memory for one of
-the file, only to put the orientation of the image's own boxes (irot, imir) in place of the block's.
-So it is not shown the block; nor XMP beside one, which would be asked where the boxes say nothing.
-Nor may items have more places in the file than an image needs: libavif makes 1 MiB of 6 bytes that
-claim 65,535 empty ones. Layout: ISO/IEC 14496-12, sections 4.2 (boxes), 8.11.3 (places, in iloc)
-and 8.11.6 (items; their types and content types).
+Pillow makes objects of the block's numbers while it opens the image, only to put the orientation
+of the image's own boxes (irot, imir) in place of the block's. So it is not shown the block; nor XMP
+beside one, which would be asked where the boxes say nothing. Nor may items have more places in the
+file than an image needs: libavif makes a record of each, and 6 bytes can claim 65,535 empty ones.
+Layout: ISO/IEC 14496-12, sections 4.2 (boxes), 8.11.3 (places, in iloc) and 8.11.6 (items; their
+types and content types).
 """
 
 from collections.abc import Iterator
