@@ -58,7 +58,7 @@ def check_json_replaceable(path: Path, used: Iterable[Path] = ()) -> None:
     check_replaceable(
         path,
         is_ours=_may_be_json,
-        otherwise="is no JSON file, so this command did not write it: name another",
+        otherwise="is no JSON as this command writes it: name another",
         used=used,
         option="--json",
     )

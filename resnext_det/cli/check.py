@@ -17,7 +17,7 @@ from resnext_det.data.catalog import (
 )
 from resnext_det.data.checking.check import CheckOptions, check_sets
 from resnext_det.data.checking.geometry import geometry_of
-from resnext_det.data.checking.mending import check_fix_folder, mend_sets
+from resnext_det.data.checking.mending import check_fix_folder, mend_sets, mended_files
 from resnext_det.data.checking.results import check_json_of
 from resnext_det.data.manifest import FILE_NAME as MANIFEST
 from resnext_det.data.needs import needs_of
@@ -119,6 +119,9 @@ def _used(args: argparse.Namespace, entries: Sequence[DatasetEntry]) -> Iterator
         yield Path(args.config_file)
     if args.output is not None:
         yield args.output / PAGE
+    if args.fix is not None:
+        for entry in entries:
+            yield from mended_files(args.fix, entry.name)
 
 
 def options_of(args: argparse.Namespace, entries: Sequence[DatasetEntry]) -> CheckOptions:

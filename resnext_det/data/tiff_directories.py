@@ -17,7 +17,9 @@ LARGEST_NUMBERS = 1 << 20
 MOST_STRIPS = 1 << 20
 """Strips or tiles; an image of the most pixels has 2^18 tiles of 16 x 16 in each channel."""
 
-_BYTES_OF_TYPE = {3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+_BYTES_OF_TYPE = {
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
+}  # fmt: skip
 _WHOLE = {3, 4, 16}
 _BYTES = {1, 2, 7}  # bytes, text, and what is not said
 _STRIPS = {273, 279, 324, 325}  # StripOffsets, StripByteCounts, TileOffsets, TileByteCounts
@@ -62,7 +64,7 @@ def _check_entries(file: BinaryIO, start: int, head: bytes) -> None:
     (place,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}L", head, 8 if is_big else 4)
     file.seek(start + place)
     count_layout, layout = (
-        (f"{order}Q", f"{order}HHQ8x") if is_big else (f"{order}H", f"{order}HHL4x")
+        (f"{order}Q", f"{order}HHQQ") if is_big else (f"{order}H", f"{order}HHLL")
     )
     (number,) = struct.unpack(count_layout, file.read(struct.calcsize(count_layout)))
     if number > _MOST_ENTRIES:
@@ -71,14 +73,16 @@ def _check_entries(file: BinaryIO, start: int, head: bytes) -> None:
     entries = file.read(number * size)
     whole = entries[: len(entries) // size * size]
     left, claimed = LARGEST_NUMBERS, 0
-    for tag, kind, count in struct.iter_unpack(layout, whole):
+    for tag, kind, count, offset in struct.iter_unpack(layout, whole):
+        each = _BYTES_OF_TYPE.get(kind, 0)
+        # Pillow passes over a tag whose bytes are not there, as they are in many photographs.
+        if count * each <= (8 if is_big else 4) or offset + count * each > all_bytes:
+            continue
         if tag in _STRIPS and kind in _WHOLE:
             _check(tag, count, MOST_STRIPS)
         elif kind in _BYTES:
-            claimed += min(count, all_bytes)
-        elif count * (each := _BYTES_OF_TYPE.get(kind, 0)) > (
-            8 if is_big else 4
-        ):  # not in the entry
+            claimed += count
+        else:
             _check(tag, count, left // each)
             left -= count * each
     # Tags may share their bytes, of which Pillow 11.3 still made a copy for each.

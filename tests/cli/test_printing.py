@@ -51,13 +51,15 @@ def test_a_closed_pipe_is_no_traceback():
 SET = ("dataset", "check", "mine=a.json:images")
 CONVERT = ("weights", "convert", "w.pth", "new.pth", "--to", "timm")
 USED = "is one of the files that this command reads or writes: name another"
-FOREIGN = "exists and is no JSON file, so this command did not write it: name another"
+FOREIGN = "exists and is no JSON as this command writes it: name another"
 CASES = [
     ((*SET, "--json", "a.json"), USED),
     ((*SET, "--json", "linked.json"), USED),
     ((*SET, "--json", "images/1.png"), FOREIGN),
     ((*SET, "--config-file", "c.yaml", "--json", "c.yaml"), USED),
     ((*SET, "-o", "pages", "--json", "pages/check.html"), USED),
+    ((*SET, "--fix", "pages", "--json", "pages/mine.json"), USED),
+    ((*SET, "--fix", "pages", "--json", "pages/mine.fixes.json"), USED),
     (("dataset", "check", "mine=images", "--json", "images/index.json"), USED),
     (("weights", "inspect", "w.pth", "--json", "w.pth"), USED),
     (("weights", "inspect", "w.pth", "--json", "w.pth.json"), USED),

@@ -186,7 +186,7 @@ def test_a_plan_is_printed_and_written_and_nothing_else(
     for place, words in (
         (tmp_path / "study" / "plan.json", "lies in the study's folder: name a file elsewhere"),
         (taken, "is a result's name and is there: name another file"),
-        (weights, "exists and is no JSON file, so this command did not write it: name another"),
+        (weights, "exists and is no JSON as this command writes it: name another"),
         (annotations, "is one of the files that this command reads or writes: name another"),
     ):
         assert study("--plan", "--json", str(place), "--gpus", "none") == 2
