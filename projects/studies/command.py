@@ -26,6 +26,7 @@ from projects.studies.findings import FindingsOf, difference_findings
 from projects.studies.folders.study_folder import check_study, hold_folder, mark_study
 from projects.studies.gathering.gather import check_result, gather, unfinished
 from projects.studies.grid import Grid
+from projects.studies.job_words import job_words
 from projects.studies.options import StudyOptions, parse_options
 from projects.studies.places import Place, choose_places
 from projects.studies.planning.plan import make_plan, print_plan
@@ -34,7 +35,9 @@ from projects.studies.running.runner import run_jobs
 from projects.studies.running.slurm import submit_jobs
 from projects.studies.test_sets import find_test_set, keep_test_set
 from projects.studies.training_inputs import keep_training_inputs
+from resnext_det.data.catalog import parse_data_argument
 from resnext_det.errors import UserError
+from resnext_det.replacing import check_json_replaceable
 from resnext_det.reports.html import write_report
 from resnext_det.reports.study import Study, read_study
 from resnext_det.reports.table import rich_table
@@ -171,7 +174,7 @@ def _submit(grid: Grid, options: StudyOptions, slurm: str, console: Console) -> 
 def _plan(grid: Grid, options: StudyOptions, console: Console) -> int:
     """Prints what is left to do, and writes it where it was asked for; returns 0."""
     if options.plan_json is not None:
-        _check_plan_json(options.plan_json, grid.output)
+        _check_plan_json(options.plan_json, grid)
     if options.slurm is None:
         places = _places(options)
         plan = make_plan(grid, places_at_a_time=len(places), place=places[0], console=console)
@@ -183,13 +186,17 @@ def _plan(grid: Grid, options: StudyOptions, console: Console) -> int:
     return 0
 
 
-def _check_plan_json(path: Path, output: Path) -> None:
-    """Refuses to write a plan where a study or a run keeps its own files."""
+def _check_plan_json(path: Path, grid: Grid) -> None:
+    """Refuses to write a plan where a study or a run keeps its own files, or over a data set's."""
     folder = path.resolve().parent
-    if folder.is_relative_to(output.resolve()):
+    if folder.is_relative_to(grid.output.resolve()):
         raise UserError(f"--json {path}: lies in the study's folder: name a file elsewhere")
     if path.name == RESULT and path.exists():
         raise UserError(f"--json {path}: is a result's name and is there: name another file")
+    commands = [job_words(job) for job in grid.jobs]
+    sets = {text for words in commands for text in (*words.train_data, *words.test_data)}
+    places = [place for text in sets for place in parse_data_argument(text).places if place]
+    check_json_replaceable(path, places)
 
 
 def chosen(grid: Grid, tags: Sequence[str]) -> Grid:

@@ -1,6 +1,5 @@
 """Training a classifier from config to result.json. Engine-neutral."""
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +38,7 @@ from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.classification_batch import ClassificationBatch
 from resnext_det.data.classification_loader import build_classification_train_loader
 from resnext_det.data.set_aside import SetAsideImages
+from resnext_det.json_files import read_json
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.seeding import derive_seed
 from resnext_det.training.acceleration import in_layout, set_cudnn
@@ -123,7 +123,7 @@ def _train_in_folder(
         user_given=job.user_given,
     )
     if start.finished:
-        return json.loads((output_dir / RESULT).read_text())
+        return read_json(output_dir / RESULT)
     built = _build_model(job, start)
     cfg = built.cfg
     write_config(cfg, output_dir)

@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from resnext_det.cli.check_printing import print_mended, print_result, say
 from resnext_det.cli.prepare.command import command_line
@@ -16,10 +17,13 @@ from resnext_det.data.catalog import (
 )
 from resnext_det.data.checking.check import CheckOptions, check_sets
 from resnext_det.data.checking.geometry import geometry_of
-from resnext_det.data.checking.mending import check_fix_folder, mend_sets
+from resnext_det.data.checking.mending import check_fix_folder, mend_sets, mended_files
 from resnext_det.data.checking.results import check_json_of
+from resnext_det.data.manifest import FILE_NAME as MANIFEST
 from resnext_det.data.needs import needs_of
+from resnext_det.data.shard_index import INDEX_NAME
 from resnext_det.errors import UserError
+from resnext_det.reports.dataset_page import NAME as PAGE
 from resnext_det.reports.dataset_page import check_output, write_check_page
 
 
@@ -32,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: anything wrong with the command; see `check_sets`.
     """
-    check_json(args.json)
     entries = entries_of(args.sets)
+    check_json(args.json, _used(args, entries))
     options = options_of(args, entries)
     if args.output is not None:
         check_output(args.output)
@@ -74,6 +78,22 @@ def entries_of(words: Sequence[str]) -> list[DatasetEntry]:
     if twice is not None:
         raise UserError(f"data set '{twice}' is named twice; name each set once")
     return entries
+
+
+def _used(args: argparse.Namespace, entries: Sequence[DatasetEntry]) -> Iterator[Path]:
+    """JSON files that a set may consist of, and what else is read or written."""
+    for entry in entries:
+        yield from filter(None, entry.places)
+        if entry.json_file is None:
+            yield from (entry.image_root / name for name in (INDEX_NAME, MANIFEST))
+            yield from (entry.image_root.parent / name for name in (INDEX_NAME, MANIFEST))
+    if args.config_file:
+        yield Path(args.config_file)
+    if args.output is not None:
+        yield args.output / PAGE
+    if args.fix is not None:
+        for entry in entries:
+            yield from mended_files(args.fix, entry.name)
 
 
 def options_of(args: argparse.Namespace, entries: Sequence[DatasetEntry]) -> CheckOptions:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: if a name is no variant and no config, or a config cannot be built, or
             the JSON cannot be written.
     """
-    check_json(args.json)  # measuring everything takes a while
+    configs = [Path(name) for name in args.networks if is_config(name)]
+    check_json(args.json, configs)  # measuring everything takes a while
     rows = measure_networks(args.networks)
     open_console(args.json).print(make_table(rows))
     write_json(args.json, rows)

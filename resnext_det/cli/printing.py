@@ -3,22 +3,30 @@
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from resnext_det.errors import UserError
+from resnext_det.replacing import check_json_replaceable
+from resnext_det.weights.side_car_files import path_beside
 
 STDOUT = "-"
 _WIDTH_OF_A_PIPE = 140  # columns; a pipe or a file gets lines long enough for every name
 
 
-def check_json(file: str | None) -> None:
+def check_json(file: str | None, used: Iterable[Path] = ()) -> None:
     """Checks that `--json FILE` can be written, before anything is measured.
 
+    Args:
+        file: of the option.
+        used: JSON files that the verb reads, and whatever else it writes.
+
     Raises:
-        UserError: it is a folder, or its folder is not there or not ours.
+        UserError: it is a folder, or its folder is not there or not ours; it is one of the files
+            that are used, or there and no JSON, as weights, configs and images are.
     """
     if not file or file == STDOUT:
         return
@@ -29,6 +37,13 @@ def check_json(file: str | None) -> None:
         raise UserError(f"--json {path}: No such file or directory: {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UserError(f"--json {path}: Permission denied")
+    check_json_replaceable(path, used)
+
+
+def files_of_weights(*names: str) -> list[Path]:
+    """Returns weights that are given by their files, and the side-cars beside them."""
+    files = [Path(name).expanduser() for name in names if name]
+    return [*files, *map(path_beside, files)]
 
 
 def write_json(file: str | None, content: Any) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the folder is no bundle or is damaged, or its engine is not installed.
     """
-    check_json(args.json)
+    check_json(args.json, [*args.folder.glob("*.json"), *map(Path, args.config_file or ())])
     bundle = read_bundle(args.folder)
     found = reproduce(bundle, _task(bundle, args))
     table = Table(box=None, show_header=False, pad_edge=False)

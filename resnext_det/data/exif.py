@@ -1,13 +1,11 @@
 """Which way up an image lies, as its EXIF block says. Engine-neutral."""
 
-from collections.abc import Callable
-from io import BytesIO
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from PIL import Image
 
 from resnext_det.data.opened_image import UnreadableImage
-from resnext_det.data.tiff_directories import check_directory
+from resnext_det.data.tiff_directories import check_block
 
 _ORIENTATION = 274
 _UPRIGHT = {
@@ -25,8 +23,8 @@ TURNED_BY_PILLOW = "TIFF"
 
 _PNG_SIGNATURE = 8  # bytes
 _MOST_CHUNKS = 1 << 16
+_RAW_PROFILE = "Raw profile type exif"
 _LATE_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
-_GetExif = Callable[[Any], Image.Exif]
 
 
 def stated_rotation(image: Image.Image, *, looks_behind: bool) -> Image.Transpose | None:
@@ -35,10 +33,20 @@ def stated_rotation(image: Image.Image, *, looks_behind: bool) -> Image.Transpos
     Args:
         image: opened.
         looks_behind: whether a PNG is decoded to reach a block that stands behind its pixels.
+
+    Raises:
+        UnreadableImage: its EXIF block has a tag of far too many numbers.
     """
-    # PNG's own getexif decodes the pixels to look behind them.
-    plain = image.format == "PNG" and not looks_behind
-    return exif_rotation(image, Image.Image.getexif if plain else type(image).getexif)
+    try:
+        if looks_behind and image.format == "PNG" and "exif" not in image.info:
+            image.load()  # as PNG's own getexif does
+        _check_block(image)
+        orientation = Image.Image.getexif(image).get(_ORIENTATION)
+    except UnreadableImage:
+        raise
+    except Exception:  # a broken EXIF block does not make the pixels unreadable
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def rotation_left(image: Image.Image, *, looks_behind: bool) -> Image.Transpose | None:
@@ -48,27 +56,12 @@ def rotation_left(image: Image.Image, *, looks_behind: bool) -> Image.Transpose 
     return stated_rotation(image, looks_behind=looks_behind)
 
 
-def exif_rotation(image: Image.Image, getexif: _GetExif) -> Image.Transpose | None:
-    """Returns what puts an image upright, read with a given `getexif`; None: it is.
-
-    Raises:
-        UnreadableImage: its EXIF block has a tag of far too many numbers.
-    """
-    try:
-        exif = getexif(image)  # which makes no objects of numbers yet
-        _check_block(image)
-        orientation = exif.get(_ORIENTATION)
-    except UnreadableImage:
-        raise
-    except Exception:  # a broken EXIF block does not make the pixels unreadable
-        return None
-    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-
-
 def _check_block(image: Image.Image) -> None:
     block = image.info.get("exif")
+    if block is None and (text := image.info.get(_RAW_PROFILE)):
+        block = bytes.fromhex("".join(text.split("\n")[3:]))  # as Pillow reads it
     if isinstance(block, bytes):
-        check_directory(BytesIO(block.removeprefix(b"Exif\0\0")))
+        check_block(block)
 
 
 def has_late_block(file: BinaryIO) -> bool:

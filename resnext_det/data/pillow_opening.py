@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from resnext_det.data.avif_boxes import without_exif
+from resnext_det.data.jpeg_segments import check_segments
 from resnext_det.data.opened_image import UnreadableImage, check_image_size
 from resnext_det.data.tiff_directories import check_directory
 
@@ -42,14 +44,15 @@ def open_still(file: BinaryIO) -> Image.Image:
         file: stays open as long as the image is to be decoded.
 
     Raises:
-        UnreadableImage: it is empty, claims too many pixels, or none, or has a tag of far too many
-            numbers. Pillow raises much else.
+        UnreadableImage: it is empty, claims too many pixels, or none, or has a header of far too
+            many parts, or a tag of far too many numbers. Pillow raises much else.
     """
     if not file.read(1):
         raise UnreadableImage("the file is empty")
     file.seek(0)
     check_directory(file)
-    image = Image.open(file, formats=_known_formats())
+    check_segments(file)
+    image = Image.open(without_exif(file), formats=_known_formats())
     check_image_size(image.height, image.width)
     return image
 

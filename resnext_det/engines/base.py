@@ -16,8 +16,9 @@ from resnext_det.data.opened_image import Pixels
 from resnext_det.data.set_aside import SetAsideImages
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
-from resnext_det.training.loop import Losses, Stateful
+from resnext_det.training.loop import Losses
 from resnext_det.training.non_finite.bundle import BatchForm
+from resnext_det.training.parts import OwnState
 from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import RunWriter
 from resnext_det.weights.sources import Weights
@@ -112,8 +113,8 @@ class Engine(Protocol):
         """
         ...
 
-    def stateful(self, model: nn.Module) -> Mapping[str, Stateful]:
-        """Returns what a checkpoint keeps beside weights and optimizer, by entry."""
+    def stateful(self, model: nn.Module) -> Mapping[str, OwnState]:
+        """Returns what checkpoints keep of each process beside the optimizer, by entry."""
         ...
 
     def train_batches(self, run: DetectionRun, start_iteration: int) -> Iterator[Any]:

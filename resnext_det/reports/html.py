@@ -35,13 +35,16 @@ from resnext_det.reports.page_words import (
 )
 from resnext_det.reports.pictures import Picture, sample_pictures
 from resnext_det.reports.published import PublishedTable, published_tables
+from resnext_det.reports.sample_source import SampleSource, sample_source
 from resnext_det.reports.seeds import group_rows
 from resnext_det.reports.study import DETECTION, Study, read_study
 
 _RESULTS = Path("inference") / "coco_instances_results.json"
 
 
-def write_report(result: Path, output: Path | None = None, *, num_pictures: int = 4) -> Path:
+def write_report(
+    result: Path, output: Path | None = None, *, num_pictures: int = 4, trusted: bool = False
+) -> Path:
     """Writes the page of a study, or of one run.
 
     The page needs nothing but itself: no script, no address outside it.
@@ -50,6 +53,7 @@ def write_report(result: Path, output: Path | None = None, *, num_pictures: int 
         result: result.json of a study or a run.
         output: the page; by default report.html beside `result`.
         num_pictures: how many sample images the page of a study without "pictures" shows.
+        trusted: whether `result` may name folders of images outside its own; see `sample_source`.
 
     Returns:
         The page's path.
@@ -60,12 +64,12 @@ def write_report(result: Path, output: Path | None = None, *, num_pictures: int 
     """
     study = read_study(result)
     output = output or result.with_name("report.html")
-    check_page(output, elsewhere="resnext-det report RESULT.json -o PAGE")
-    write_page("report.html.j2", _content(study, num_pictures), output)
+    check_page(output, elsewhere="resnext-det report RESULT.json -o PAGE", used=[result])
+    write_page("report.html.j2", _content(study, num_pictures, trusted=trusted), output)
     return output
 
 
-def _content(study: Study, num_pictures: int) -> dict[str, Any]:
+def _content(study: Study, num_pictures: int, *, trusted: bool) -> dict[str, Any]:
     """Returns what the template names."""
     groups = group_rows(study.rows)
     default = ("table8",) if study.kind == DETECTION and len(study.rows) != 1 else ()
@@ -89,7 +93,7 @@ def _content(study: Study, num_pictures: int) -> dict[str, Any]:
         "class_figures": class_figures(study, groups),
         "classes": classes_table(groups, study.rows),
         "pictures": _panels(study),
-        "samples": [] if study.pictures else _samples(study, num_pictures),
+        "samples": _samples(study, sample_source(study, trusted=trusted), num_pictures),
         "no_pictures": no_pictures(study),
         "cost": cost_table(groups, study.kind),
         "published": [(_heading(table), published_page_table(table)) for table in tables],
@@ -107,22 +111,21 @@ def _panels(study: Study) -> list[tuple[str, list[Panel]]]:
     return [(p.file_name, panels(p, number)) for number, p in enumerate(study.pictures)]
 
 
-def _samples(study: Study, count: int) -> list[list[Picture]]:
+def _samples(study: Study, source: SampleSource | None, count: int) -> list[list[Picture]]:
     """Draws sample images of a study older than "pictures", whose files lie beside it."""
-    annotations, images = study.file("annotations"), study.file("images")
-    if any(row.curves for row in study.rows) or annotations is None or images is None:
+    if source is None or source.refused:
         return []
     results: Mapping[str, Any] = {
         row.label: read_results(row.run / _RESULTS)
         for row in study.rows
         if row.run is not None and (row.run / _RESULTS).exists()
     }
-    if not results or not annotations.exists():
+    if not results:
         return []
     try:
-        return sample_pictures(read_json(annotations), images, results, count=count)
+        return sample_pictures(read_json(source.annotations), source.images, results, count=count)
     except (KeyError, TypeError, ValueError, OSError) as error:
         what = one_line(str(error))
         raise UserError(
-            f"{annotations}: cannot be drawn with the results beside it ({what})"
+            f"{source.annotations}: cannot be drawn with the results beside it ({what})"
         ) from error

@@ -1,6 +1,5 @@
 """Paired differences in top-1 and top-5 accuracy of two classifiers. Engine-neutral."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 from resnext_det.statistics.bootstrap import Draws, PairedDifference, differences_of
 from resnext_det.statistics.pairing import check_pairs
 
@@ -76,6 +76,15 @@ def paired_topk_differences(
     return differences_of(names, sides[0], sides[1], draws, confidence)
 
 
+def read_ranks(path: Path) -> np.ndarray:
+    """Returns the rank of each image's own class, (N,) int64 from 0, of a run's file of ranks.
+
+    Raises:
+        UserError: the file is missing or no file of ranks.
+    """
+    return _read_ranks(path).ranks[""]
+
+
 def _metrics(files: Sequence[_Ranks]) -> Iterator[tuple[str, int]]:
     for prefix in files[0].ranks:
         largest = max(file.ranks[prefix].max(initial=0) for file in files)
@@ -93,12 +102,13 @@ def _accuracies(correct: np.ndarray, draws: Draws) -> np.ndarray:
 
 
 def _read_ranks(path: Path) -> _Ranks:
+    if not path.exists():
+        raise UserError(f"{path}: no such file of ranks")
     try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file of ranks") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read as JSON of ranks ({error})") from None
+        content = read_json(path)
+    except UserError as error:
+        what = str(error).removeprefix(f"{path}: ")
+        raise UserError(f"{path}: cannot be read as JSON of ranks ({what})") from None
     try:
         return _as_ranks(path, content)
     except (KeyError, TypeError, ValueError) as error:

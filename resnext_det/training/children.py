@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from resnext_det.errors import UserError
+from resnext_det.errors import SaidInterruptError, UserError
 from resnext_det.training import distributed
 from resnext_det.training.place import Place, Request
 from resnext_det.training.preemption import SIGNALS, STATUS, Preempted, current, handled
@@ -41,6 +41,8 @@ _PERIOD = 1.0
 _PR_SET_PDEATHSIG = 1
 """Of prctl(2): the signal that a process gets when its parent dies."""
 _INTERRUPTED = 130
+_SAID = "said"
+"""A file that the main process leaves when its log says what an interrupt leaves."""
 
 
 def run_children(fn: Callable[..., Any], args: tuple[Any, ...], request: Request) -> None:
@@ -52,6 +54,8 @@ def run_children(fn: Callable[..., Any], args: tuple[Any, ...], request: Request
         FloatingPointError: a process fails with one.
         RuntimeError: a process fails otherwise; with its traceback.
         Preempted: a process was told to stop; this one passes the signal on, and waits for all.
+        KeyboardInterrupt: as in one process; SaidInterruptError where the main process's log
+            says what the interrupt leaves.
     """
     store, address = _open(request)
     patience = 2 * GRACE
@@ -85,7 +89,7 @@ def _run(
         except KeyboardInterrupt:
             report_failure(store, "interrupted", here)
             _end(processes, patience=GRACE)
-            raise
+            raise _interrupt(Path(folder)) from None
         if any(process.exitcode == STATUS for process in processes):
             _join(processes, END)  # the others end by themselves
         _join(processes, _PERIOD)  # a lost connection can show before the death behind it
@@ -96,6 +100,10 @@ def _run(
         statuses = [process.exitcode for process in processes]
         if any(statuses):
             _raise_failure(Path(folder), killed, store, request, stopped=STATUS in statuses)
+
+
+def _interrupt(folder: Path) -> KeyboardInterrupt:
+    return SaidInterruptError() if (folder / _SAID).exists() else KeyboardInterrupt()
 
 
 def _open(request: Request) -> tuple[dist.TCPStore, tuple[str, int]]:
@@ -151,7 +159,9 @@ def _be_child(
             )
             fn(*args)
         dist.destroy_process_group()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if place.rank == 0 and isinstance(interrupt, SaidInterruptError):
+            Path(folder, _SAID).touch()
         sys.exit(_INTERRUPTED)
     except Preempted as stopped:
         if str(stopped):
@@ -267,6 +277,6 @@ def _raise_failure(
         raise UserError(f"a process on another machine has failed: {elsewhere}")
     if not reports:
         report_failure(store, "interrupted", here)
-        raise KeyboardInterrupt
+        raise _interrupt(folder)
     report_failure(store, reports[0][1].strip().splitlines()[-1], here)
     raise RuntimeError(f"a process has failed:\n{reports[0][1]}")

@@ -20,12 +20,13 @@ from resnext_det.training.boards import Pictures, check_boards, open_boards
 from resnext_det.training.checkpoint import Checkpointer
 from resnext_det.training.device import check_norms
 from resnext_det.training.distributed import is_main, wrap_model
+from resnext_det.training.each_process import OfEachProcess
 from resnext_det.training.hooks import CheckpointHook, EvaluationHook
 from resnext_det.training.loop import TrainLoop
 from resnext_det.training.non_finite.bundle import BatchForm, BundleWriter
 from resnext_det.training.non_finite.guard import NonFiniteGuard
 from resnext_det.training.optimizer import build_gradient_clipper, build_optimizer
-from resnext_det.training.parts import Hook, Shared, Stateful
+from resnext_det.training.parts import Hook, OwnState, Shared, Stateful
 from resnext_det.training.passes import Losses, Passes, SplitBatch, check_passes, split_list
 from resnext_det.training.precision import build_precision
 from resnext_det.training.schedule import LRSchedule, build_lr_schedule
@@ -106,7 +107,7 @@ def build_loop(
     solver: tuple[torch.optim.Optimizer, LRSchedule],
     stateful: Mapping[str, Stateful] | None = None,
     shared: Sequence[Shared] = (),
-    model_state: Mapping[str, Stateful] | None = None,
+    model_state: Mapping[str, OwnState] | None = None,
     split_batch: SplitBatch = split_list,
     batch_form: BatchForm | None = None,
     recipe_rate: float = math.inf,
@@ -122,8 +123,8 @@ def build_loop(
         solver: the optimizer, whose groups carry `initial_lr`, and the schedule.
         stateful: what else the checkpoints keep, by entry.
         shared: what the processes tell each other after an iteration in which one found out more.
-        model_state: what of it the model's forward pass changes: also kept, and put back where an
-            update is skipped.
+        model_state: what of it the model's forward pass changes: also kept, of each process, and
+            put back where an update is skipped.
         split_batch: (batch, passes) -> that many batches; for batches that are lists of
             samples where it is not given.
         batch_form: how a batch is kept that went wrong; None keeps none.
@@ -145,6 +146,7 @@ def build_loop(
         bundles=BundleWriter(cfg, batch_form, recipe_rate) if batch_form else None,
         parts=model_state,
     )
+    of_each = {name: OfEachProcess(name, part) for name, part in (model_state or {}).items()}
     return TrainLoop(
         model=compiled(cfg, wrap_model(model, device)),
         passes=passes,
@@ -154,7 +156,7 @@ def build_loop(
         seed=cfg.SEED,
         clip_gradients=build_gradient_clipper(cfg, model),
         averaged=AveragedWeights(model, ema.DECAY) if ema.ENABLED else None,
-        stateful={**(stateful or {}), **(model_state or {})},
+        stateful={**(stateful or {}), **of_each},
         shared=shared,
         writer=writer,
         guard=guard,

@@ -43,7 +43,8 @@ def marked_checkpoint(output_dir: str | Path) -> tuple[Path | None, str]:
     except OSError as error:
         if error.errno not in (errno.EFBIG, errno.EINVAL):
             raise UserError(f"{marker}: cannot be read ({error.strerror})") from error
-        return None, str(error.strerror)
+        told = str(error.strerror)
+        return None, told if error.errno == errno.EFBIG else f"cannot be read ({told})"
     if not name or not name.isprintable() or len(name) > _MOST_CHARACTERS:
         return None, "names no file"
     path = marker.parent / name

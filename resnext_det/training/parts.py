@@ -1,6 +1,6 @@
 """What the training loop expects of the parts it is given. Engine-neutral."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -13,6 +13,19 @@ class Stateful(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Any:
         """Takes back what `state_dict` gave."""
+        ...
+
+
+class OwnState(Stateful, Protocol):
+    """State that each process of a run has of its own; see `each_process.OfEachProcess`."""
+
+    def shared_anew(self, states: Sequence[Mapping[str, Any]], number: int) -> Mapping[str, Any]:
+        """Returns what each of `number` processes goes on from.
+
+        Args:
+            states: what `state_dict` gave in each process of a run that had another number.
+            number: of processes now.
+        """
         ...
 
 

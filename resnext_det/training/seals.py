@@ -62,7 +62,7 @@ def check_seal(file: IO[bytes]) -> bool:
     try:
         found = _digest(file, _storages(file), end)
     except (struct.error, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise BrokenSealError(f"its archive is damaged: {error}") from error
+        raise BrokenSealError("its table of records is changed") from error
     if found.encode() != comment[len(_MARK) :]:
         raise BrokenSealError("its bytes are not those that were sealed")
     return True

@@ -84,16 +84,16 @@ def newest_usable(folder: Path) -> Usable | None:
     others = [path for path in checkpoints(folder) if path != named]
     if named is None and not others and not (folder / LAST).exists():
         return None
-    refused = [f"{LAST} ({wrong})"] if named is None else []
+    refused = [f"{LAST} {wrong}"] if named is None else []
     mistake: UserError | None = None
     if named is not None:
         try:
             return Usable(named, load_run_state(named))
         except DamagedCheckpointError as error:
-            refused.append(f"{named.name} ({error.reason})")
+            refused.append(f"{named.name} {error.reason}")
         except WeightsAloneError as error:
             mistake = error  # what to do about it, where there is no other
-            refused.append(f"{named.name} ({error.reason})")
+            refused.append(f"{named.name} {error.reason}")
     best: Usable | None = None
     for path in others:  # model_final first, whose name does not tell its iteration
         if best and iteration_in_name(path) <= best.iteration:
@@ -102,7 +102,7 @@ def newest_usable(folder: Path) -> Usable | None:
             found = Usable(path, load_run_state(path))
         except UserError as error:
             reason = getattr(error, "reason", "is no checkpoint of a run")
-            refused.append(f"{path.name} ({reason})")
+            refused.append(f"{path.name} {reason}")
             continue
         best = found if best is None or found.iteration > best.iteration else best
     if best is None:
@@ -127,7 +127,7 @@ def load_run_state(path: Path) -> dict[str, Any]:
         if not isinstance(state[key], kind):
             kind_found = type(state[key]).__name__
             raise DamagedCheckpointError(
-                path, f"its entry {key!r} is a {kind_found}, which no run writes"
+                path, f"has an entry {key!r} that is a {kind_found}, which no run writes"
             )
     return state
 

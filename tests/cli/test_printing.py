@@ -4,9 +4,11 @@ import argparse
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from resnext_det.cli import main
 from resnext_det.cli.json_option import add_json
 from resnext_det.cli.printing import check_json, open_console, write_json
 
@@ -45,3 +47,52 @@ def test_a_closed_pipe_is_no_traceback():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+SET = ("dataset", "check", "mine=a.json:images")
+CONVERT = ("weights", "convert", "w.pth", "new.pth", "--to", "timm")
+USED = "is one of the files that this command reads or writes: name another"
+FOREIGN = "exists and is no JSON as this command writes it: name another"
+CASES = [
+    ((*SET, "--json", "a.json"), USED),
+    ((*SET, "--json", "linked.json"), USED),
+    ((*SET, "--json", "images/1.png"), FOREIGN),
+    ((*SET, "--config-file", "c.yaml", "--json", "c.yaml"), USED),
+    ((*SET, "-o", "pages", "--json", "pages/check.html"), USED),
+    ((*SET, "--fix", "pages", "--json", "pages/mine.json"), USED),
+    ((*SET, "--fix", "pages", "--json", "pages/mine.fixes.json"), USED),
+    (("dataset", "check", "mine=images", "--json", "images/index.json"), USED),
+    (("weights", "inspect", "w.pth", "--json", "w.pth"), USED),
+    (("weights", "inspect", "w.pth", "--json", "w.pth.json"), USED),
+    (("weights", "verify", "w.pth", "--json", "w.pth"), USED),
+    (("weights", "diff", "c.yaml", "w.pth", "--json", "w.pth"), USED),
+    ((*CONVERT, "--json", "new.pth.json"), USED),
+    ((*CONVERT, "--class-names", "a.json", "--json", "a.json"), USED),
+    (("weights", "list", "--json", "w.pth"), FOREIGN),
+    (("complexity", "c.yaml", "--json", "c.yaml"), USED),
+    (("reproduce", "images", "--json", "images/index.json"), USED),
+    (("doctor", "--json", "w.pth"), FOREIGN),
+    (("design", "--like", "resnet50", "--json", "c.yaml"), FOREIGN),
+]
+
+
+@pytest.mark.parametrize(("words", "wrong"), CASES, ids=[" ".join(words) for words, _ in CASES])
+def test_no_verb_writes_over_what_it_reads(words, wrong, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("images", "pages"):
+        Path(folder).mkdir()
+    texts = {"a.json": "{}", "images/1.png": "\x89PNG", "images/index.json": "{}"}
+    texts |= {"c.yaml": "SEED: 1", "w.pth": "PK", "w.pth.json": "{}"}
+    for name, text in texts.items():
+        Path(name).write_text(text)
+    Path("linked.json").symlink_to("a.json")
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"error: --json {words[-1]}: {wrong}\n"
+    assert {name: Path(name).read_text() for name in texts} == texts
+
+
+@pytest.mark.parametrize("text", ["", " \n[1]", '{"of an earlier run": 1'])
+def test_json_and_empty_files_are_written_over(text, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    check_json(str(path))

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from resnext_det.cli import main
+from resnext_det.data.file_names import shown_name
+from tests.reports.conftest import study_file as study_file  # a fixture
+from tests.reports.conftest import write_study
 from tests.reports.samples import classification
 
 
@@ -69,5 +72,69 @@ def test_no_option_is_taken_for_a_longer_one(
 def test_another_file_is_not_overwritten(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = result.read_bytes()
     assert main(["report", str(result), "-o", str(result)]) == 2
+    wrong = f"error: {result}: is one of the files that this command reads or writes: name another"
+    assert capsys.readouterr().err == f"{wrong}\n"
+    other = result.with_name("weights.pth")
+    other.write_bytes(b"PK")
+    assert main(["report", str(result), "-o", str(other)]) == 2
     assert "exists and bears no mark of a page that this command wrote" in capsys.readouterr().err
-    assert result.read_bytes() == before
+    assert (result.read_bytes(), other.read_bytes()) == (before, b"PK")
+
+
+def moved(folder: Path) -> Path:
+    """A study whose data set is outside the folder of its result.json."""
+    inner = folder / "inner"
+    inner.mkdir()
+    path = write_study(inner)
+    for name in ("images", "val.json"):
+        (inner / name).rename(folder / name)
+    content = json.loads(path.read_text())
+    content["dataset"] |= {"annotations": "../val.json", "images": "../images"}
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_the_folder_that_pictures_are_read_from_is_named(
+    study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(study_file)]) == 0
+    folder = study_file.parent / "images"
+    line = f"\nSample images are read from {folder}, which the file names.\n"
+    assert line in capsys.readouterr().out
+
+
+def test_pictures_of_another_folder_are_not_drawn_unless_it_is_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = moved(tmp_path)
+    folder = path.parent / "../images"
+    assert main(["report", str(path)]) == 0
+    line = (
+        f"No sample images are drawn: {shown_name(str(folder))} is outside the folder of "
+        "result.json; --trust-file-names draws them, where you trust the file\n"
+    )
+    assert line in capsys.readouterr().out
+    page = path.with_name("report.html")
+    assert "data:image/jpeg" not in page.read_text()
+    assert main(["report", str(path), "--trust-file-names"]) == 0
+    assert f"Sample images are read from {folder}" in capsys.readouterr().out
+    assert "data:image/jpeg" in page.read_text()
+
+
+@pytest.mark.parametrize("key", ["annotations", "images", "run"])
+def test_one_place_outside_is_enough(
+    key: str, study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(study_file.read_text())
+    place = content["rows"][0] if key == "run" else content["dataset"]
+    place[key] = f"../{study_file.parent.name}/{place[key]}"
+    study_file.write_text(json.dumps(content))
+    assert main(["report", str(study_file)]) == 0
+    assert "No sample images are drawn: " in capsys.readouterr().out
+
+
+def test_a_study_with_its_own_pictures_reads_none(
+    result: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(result)]) == 0
+    assert "ample images" not in capsys.readouterr().out

@@ -21,6 +21,7 @@ from resnext_det.data.opened_image import Pixels, UnreadableImage
 from resnext_det.data.packed import PackedList
 from resnext_det.data.views import Box, View
 from resnext_det.errors import UserError
+from tests.data.avif import needs_avif
 from tests.data.odd_images import (
     HEIGHT,
     WIDTH,
@@ -161,8 +162,9 @@ def test_no_files_in_an_image_folder_are_listed_without_harm(tmp_path: Path) -> 
         ("WEBP", {"lossless": True}),
         ("TIFF", {}),
         ("TIFF", {"compression": "tiff_lzw"}),
+        pytest.param("AVIF", {"quality": 95, "subsampling": "4:4:4"}, marks=needs_avif),
     ],
-    ids=["jpeg", "png", "webp", "tiff", "tiff_lzw"],
+    ids=["jpeg", "png", "webp", "tiff", "tiff_lzw", "avif"],
 )
 def test_every_reader_puts_an_image_upright(
     suffix: str, how: dict[str, object], orientation: int, tmp_path: Path

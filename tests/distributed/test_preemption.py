@@ -19,6 +19,11 @@ from tests.engines.conftest import Bench, make_bench
 pytestmark = pytest.mark.slow
 SCRIPT = str(Path(__file__).with_name("told_to_stop.py"))
 KEYS = ("TEST.EVAL_PERIOD", 2)
+RETINANET = (
+    *("MODEL.META_ARCHITECTURE", "RetinaNet"),
+    *("MODEL.RETINANET.IN_FEATURES", "['p2', 'p3', 'p4', 'p5', 'p6']"),
+)
+OF_ENGINE = {"portable": KEYS, "d2": (*KEYS, *RETINANET)}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,7 @@ def told(
     run = start(
         bench,
         starter,
-        arguments(bench, engine, "run", *KEYS, "DATALOADER.NUM_WORKERS", 1),
+        arguments(bench, engine, "run", *OF_ENGINE[engine], "DATALOADER.NUM_WORKERS", 1),
         script=SCRIPT,
         variables={"PLAN": json.dumps(plan)},
         torchrun=torchrun,
@@ -59,7 +64,9 @@ def statuses(run: Started, starter: str) -> list[int]:
 
 
 def resume(bench: Bench, whole: Path, engine: EngineName = "portable") -> None:
-    run = start(bench, "--num-gpus", arguments(bench, engine, "run", *KEYS, "--resume"))
+    run = start(
+        bench, "--num-gpus", arguments(bench, engine, "run", *OF_ENGINE[engine], "--resume")
+    )
     assert run.wait() == [0], run.said()
     assert_same(bench, whole)
 
@@ -171,14 +178,22 @@ def test_torchrun_does_not_take_over_what_was_there(bench: Bench, whole: Path) -
     [pytest.param("iteration", 2, marks=pytest.mark.long), ("evaluation", 1)],
 )
 def test_detectron2s_engine_stops_as_well(moment: str, at: int, bench: Bench) -> None:
-    run = start(bench, "--num-gpus", arguments(bench, "d2", "whole", *KEYS))
+    """RetinaNet, whose processes each keep a running number of anchors."""
+    run = start(bench, "--num-gpus", arguments(bench, "d2", "whole", *OF_ENGINE["d2"]))
     assert run.wait() == [0], run.said()
     run = told(bench, "--num-gpus", entry(moment, at, 1), engine="d2")
     assert statuses(run, "--num-gpus") == [75], run.said()
     assert run.said().count(f"Stopped by SIGTERM after {at + 1} iterations, which ") == 1, (
         run.said()
     )
-    resume(bench, bench.folder / "whole" / "model_final.pth", "d2")
+    whole = bench.folder / "whole" / "model_final.pth"
+    resume(bench, whole, "d2")
+    ours, theirs = (
+        torch.load(path, weights_only=True)["loss_normalizers"]["processes"]
+        for path in (bench.folder / "run" / "model_final.pth", whole)
+    )
+    assert ours == theirs
+    assert ours[0] != ours[1]
 
 
 def test_a_classifier_in_one_process_stops_as_well(tmp_path: Path) -> None:

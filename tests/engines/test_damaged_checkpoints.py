@@ -62,7 +62,7 @@ def test_the_one_before_is_used_and_the_run_ends_as_if_nothing_had_been(
     assert results[0]["best"] == results[1]["best"]
     assert results[1]["start_iteration"] == 3
     [line] = [x for x in (cut / "log.txt").read_text().splitlines() if "Not used: " in x]
-    assert "WARNING Not used: model_0000005.pth (is " in line
+    assert "WARNING Not used: model_0000005.pth is " in line
     assert line.endswith("; the run goes on from model_0000002.pth, at iteration 3")
     # As on an ordinary resume, each line of training is there once.
     told = [json.loads(x)["iteration"] for x in (cut / "metrics.json").read_text().splitlines()]

@@ -278,7 +278,7 @@ def test_what_is_not_ours_is_not_overwritten(study_file: Path) -> None:
     with pytest.raises(UserError, match=words):
         write_report(study_file)
     assert "mine" in page.read_text()
-    with pytest.raises(UserError, match=r"result\.json: exists and bears no mark"):
+    with pytest.raises(UserError, match=r"result\.json: is one of the files"):
         write_report(study_file, study_file)
     with pytest.raises(UserError, match="is a folder; give the page's file name"):
         write_report(study_file, study_file.parent)

@@ -138,7 +138,7 @@ def test_a_bare_state_dict_is_no_checkpoint_of_a_run(cfg, tiny_net, tmp_path):
 def test_entries_that_no_run_writes(cfg, tiny_net, entry):
     path = save(cfg, tiny_net, 4)
     write_safe(path, {**load_checkpoint(path), entry: "x"})
-    expected = f"no checkpoint there can be used: {path.name} (its entry {entry!r} is a str, which"
+    expected = f"no checkpoint there can be used: {path.name} has an entry {entry!r} that is a str"
     assert expected in refusal(cfg, resume=True)
 
 

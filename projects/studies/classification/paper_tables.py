@@ -1,6 +1,5 @@
 """A study's errors beside the paper's, in the form of the paper's tables. Engine-neutral."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from rich.table import Table
 from projects.studies.findings import Finding, FindingsOf, difference_findings
 from projects.studies.grid import StudyRow
 from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
 from resnext_det.reports.page_tables import pipe_table
 from resnext_det.reports.published import MISSING, published_tables
 from resnext_det.statistics.summary import summarise
@@ -129,12 +129,9 @@ def read_content(path: Path) -> Content | None:
     Raises:
         UserError: the file is no study's.
     """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+    content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("rows"), list):
         raise UserError(f"{path}: not a study's result.json, it has no 'rows'")
     return content

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from resnext_det.classification.ranks import RANKS_FILE
 from resnext_det.evaluation.coco_ap import evaluate_boxes
 from resnext_det.evaluation.coco_input import read_ground_truth
 from resnext_det.evaluation.results_json import RESULTS_FILE
+from resnext_det.statistics.classification import read_ranks
 
 Flat = Mapping[str, Any]
 _ALWAYS = ("OUTPUT_DIR",)
@@ -196,8 +196,9 @@ def accuracy_finding(cells: Sequence[FinishedCell]) -> Finding:
 
 def _counted(folder: Path) -> dict[str, float]:
     """Returns top1 and top5 in percent, from `inference/classification_ranks.json`."""
-    ranks = json.loads((folder / RANKS_FILE).read_text("utf-8"))["ranks"]
-    return {f"top{k}": 100 * sum(rank < k for rank in ranks) / len(ranks) for k in (1, 5) if ranks}
+    ranks = read_ranks(folder / RANKS_FILE)
+    tops = (1, 5) if len(ranks) else ()
+    return {f"top{k}": 100 * int((ranks < k).sum()) / len(ranks) for k in tops}
 
 
 def _printed(value: float | None) -> str:

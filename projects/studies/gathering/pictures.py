@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from projects.studies.test_sets import ScoredSet
 from resnext_det.data.file_names import leaves_folder
 from resnext_det.data.image_files import open_rgb
 from resnext_det.evaluation.results_json import RESULTS_FILE, read_results
+from resnext_det.json_files import read_json
 from resnext_det.statistics.images import largest_differences
 
 SIDE = 480  # pixels of the longer side: sharp on a phone, some 30 KB in the file
@@ -41,7 +41,7 @@ def picture_entries(
     sides = [files_of(cells, row, RESULTS_FILE) for row in grid.pairs[0]]
     seed = min(sides[0].keys() & sides[1].keys())
     first, second = (side[seed] for side in sides)
-    content = json.loads(test_set.annotations.read_bytes())
+    content = read_json(test_set.annotations)
     names = {category["id"]: str(category["name"]) for category in content["categories"]}
     images = {image["id"]: image for image in content["images"]}
     results = [read_results(file) for file in (first, second)]

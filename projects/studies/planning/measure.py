@@ -1,6 +1,5 @@
 """How long jobs take on this machine, from a few iterations of each. Engine-neutral."""
 
-import json
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ from projects.studies.planning.job_facts import JobFacts
 from projects.studies.planning.measured_inputs import few_test_images, starting_weights
 from projects.studies.planning.timed_run import AT_MOST, WARM_UP
 from resnext_det.errors import UserError, one_line
+from resnext_det.json_files import read_json
 
 TIMED_RUN = (sys.executable, "-m", "projects.studies.planning.timed_run")
 _A_CORE = Place()
@@ -158,7 +158,10 @@ def _result(entry: _Running) -> Measurement | str:
     status = entry.process.returncode
     if status != 0 or not record.exists():
         return _why(entry, status, whole)
-    content: dict[str, Any] = json.loads(record.read_text())
+    try:
+        content: dict[str, Any] = read_json(record)
+    except UserError as error:  # it was killed while it wrote, or the disk is full
+        return one_line(str(error))
     images, evaluation = entry.test_images, content["evaluation_seconds"]
     return Measurement(
         iterations=content["iterations"],

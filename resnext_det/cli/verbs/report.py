@@ -11,6 +11,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar="RESULT.json", type=Path, help="of a study or a run")
     where = "the page; report.html beside RESULT.json by default"
     parser.add_argument("-o", "--output", metavar="PAGE", type=Path, help=where)
+    what = "draw sample images from folders outside that of RESULT.json, where it names such"
+    parser.add_argument("--trust-file-names", action="store_true", help=what)
     parser.set_defaults(run=run)
 
 

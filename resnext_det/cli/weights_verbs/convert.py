@@ -6,7 +6,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from resnext_det.cli.printing import check_json, open_console, write_json
+from resnext_det.cli.printing import (
+    check_json,
+    files_of_weights,
+    open_console,
+    write_json,
+)
 from resnext_det.data.class_names import read_class_names
 from resnext_det.errors import UserError, one_line
 from resnext_det.weights.convention import Convention
@@ -29,7 +34,8 @@ def act(args: argparse.Namespace) -> int:
         UserError: the source cannot be read, the target cannot hold it, or the file cannot be
             written.
     """
-    check_json(args.json)
+    used = files_of_weights(args.source, str(args.output))
+    check_json(args.json, [*used, *([args.class_names] if args.class_names else [])])
     check_free(args.output, args.source, args.force)  # before gigabytes are read
     find_target(args.to).write_for(args.output.suffix)
     weights = _told(read_weights(args.source), args.licence, args.class_names)

@@ -8,7 +8,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from resnext_det.cli.printing import check_json, open_console, write_json
+from resnext_det.cli.printing import (
+    check_json,
+    files_of_weights,
+    open_console,
+    write_json,
+)
 from resnext_det.errors import few, one_line
 from resnext_det.weights.comparing import Comparison, Differing, compare_weights
 
@@ -24,7 +29,7 @@ def act(args: argparse.Namespace) -> int:
     Raises:
         UserError: one is no weights file, or the JSON cannot be written.
     """
-    check_json(args.json)
+    check_json(args.json, files_of_weights(args.a, args.b))
     comparison = compare_weights(args.a, args.b, tolerance=args.tolerance)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)

@@ -7,7 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from resnext_det.cli.printing import check_json, open_console, write_json
+from resnext_det.cli.printing import (
+    check_json,
+    files_of_weights,
+    open_console,
+    write_json,
+)
 from resnext_det.errors import few, one_line
 from resnext_det.weights.inspecting import Inspection, as_json, inspect_weights
 from resnext_det.weights.suspicions import range_of
@@ -25,7 +30,7 @@ def act(args: argparse.Namespace) -> int:
         UserError: it is not there, cannot be fetched, is no weights file, or the JSON cannot be
             written.
     """
-    check_json(args.json)
+    check_json(args.json, files_of_weights(args.weights))
     inspection = inspect_weights(args.weights)
     console = open_console(args.json)
     _print(console, inspection)

@@ -5,7 +5,12 @@ import argparse
 from rich.table import Table
 from rich.text import Text
 
-from resnext_det.cli.printing import check_json, open_console, write_json
+from resnext_det.cli.printing import (
+    check_json,
+    files_of_weights,
+    open_console,
+    write_json,
+)
 from resnext_det.errors import one_line
 from resnext_det.weights.verifying import Verification, verify_weights
 
@@ -26,7 +31,7 @@ def act(args: argparse.Namespace) -> int:
     Raises:
         UserError: it is no file of a ResNet or ResNeXt, or the JSON cannot be written.
     """
-    check_json(args.json)
+    check_json(args.json, files_of_weights(args.weights))
     verification = verify_weights(args.weights)
     open_console(args.json).print(_table(verification))
     write_json(args.json, verification.as_json())

@@ -81,7 +81,7 @@ def check_fix_folder(folder: Path, sets: Sequence[str]) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--fix {folder}: is a file; give a folder")
     for name in sets:
-        for path in _paths(folder, name):
+        for path in mended_files(folder, name):
             if path.exists():
                 raise UserError(
                     f"--fix {folder}: {path.name} is there already, and nothing is overwritten; "
@@ -139,7 +139,7 @@ def _mend_set(
     mended = Mended(
         checked.name,
         source,
-        _paths(folder, checked.name)[0],
+        mended_files(folder, checked.name)[0],
         log,
         tuple(_explain_boxes([finding for finding in left if finding.is_problem])),
     )
@@ -171,7 +171,7 @@ def _explain_boxes(left: Sequence[Finding]) -> Iterator[Finding]:
 
 
 def _write(folder: Path, mended: Mended, content: dict[str, Any]) -> None:
-    path, log_path = _paths(folder, mended.name)
+    path, log_path = mended_files(folder, mended.name)
     for target in (path, log_path):
         if target.exists():  # since the command began
             raise UserError(f"{target}: is there already, and nothing is overwritten")
@@ -239,5 +239,6 @@ def _facts_by_name(checked: CheckedSet) -> dict[str, Any]:
     return {image.name: facts for image, facts in zip(checked.images, checked.facts, strict=True)}
 
 
-def _paths(folder: Path, name: str) -> tuple[Path, Path]:
+def mended_files(folder: Path, name: str) -> tuple[Path, Path]:
+    """Returns where a set's mended copy and the list of its changes go."""
     return folder / f"{name}.json", folder / f"{name}.fixes.json"

@@ -1,6 +1,7 @@
 """Detectron2's models from a config of this project. Detectron2."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from detectron2.config import CfgNode as Detectron2CfgNode
@@ -67,7 +68,8 @@ def on_cpu(cfg: CfgNode) -> Detectron2CfgNode:
 class LossNormalizers:
     """The running numbers of foreground anchors by which RetinaNet and FCOS divide their losses.
 
-    Detectron2 keeps them outside the state dict, so that its own resumed runs start them anew.
+    Each process counts in its own images. Detectron2 keeps the numbers outside the state dict, so
+    that its own resumed runs start them anew.
 
     Args:
         model: the detector.
@@ -82,6 +84,19 @@ class LossNormalizers:
         return {name: float(value) for name, value in found.items() if value is not None}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Sets the numbers again."""
+        """Sets the numbers again; a detector that has none in `state` starts as a new one.
+
+        Raises:
+            KeyError: the state is another model's.
+            ValueError: a value is no number above 0.
+        """
+        for module in self._detectors.values():
+            vars(module).pop("loss_normalizer", None)
         for name, value in state.items():
-            self._detectors[name].loss_normalizer = value
+            if not 0 < float(value) < math.inf:
+                raise ValueError(f"{name}: {value} is no number of anchors")
+            self._detectors[name].loss_normalizer = float(value)
+
+    def shared_anew(self, states: Sequence[Mapping[str, Any]], number: int) -> dict[str, float]:
+        """Returns equal shares of all processes' anchors, whose batch is the same together."""
+        return {name: sum(state[name] for state in states) / number for name in states[0]}

@@ -30,7 +30,8 @@ from resnext_det.structures import Detections
 from resnext_det.training.distributed import local_world_size, rank, world_size
 from resnext_det.training.from_config import solver_from_config
 from resnext_det.training.log import ROOT
-from resnext_det.training.loop import Losses, Stateful
+from resnext_det.training.loop import Losses
+from resnext_det.training.parts import OwnState
 from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import RunWriter
 
@@ -77,7 +78,7 @@ class D2Engine:
         """Returns the model's own losses; what it says beside them is noted."""
         return StoredLosses(writer)
 
-    def stateful(self, model: nn.Module) -> Mapping[str, Stateful]:
+    def stateful(self, model: nn.Module) -> Mapping[str, OwnState]:
         """Returns the running loss normalisers, which Detectron2 leaves out of its state."""
         return {"loss_normalizers": LossNormalizers(model)}
 

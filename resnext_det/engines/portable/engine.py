@@ -20,9 +20,10 @@ from resnext_det.engines.portable.honoured import HONOURED
 from resnext_det.structures import Detections, DetectionSample
 from resnext_det.training.distributed import rank, world_size
 from resnext_det.training.from_config import solver_from_config
-from resnext_det.training.loop import Losses, Stateful
+from resnext_det.training.loop import Losses
 from resnext_det.training.non_finite.bundle import BatchForm
 from resnext_det.training.non_finite.trees import dataclass_kind
+from resnext_det.training.parts import OwnState
 from resnext_det.training.schedule import LRSchedule
 from resnext_det.training.writers import RunWriter
 
@@ -56,7 +57,7 @@ class PortableEngine:
         """Returns the model's own losses; it tells nothing beside them."""
         return _losses
 
-    def stateful(self, model: nn.Module) -> Mapping[str, Stateful]:
+    def stateful(self, model: nn.Module) -> Mapping[str, OwnState]:
         """Returns nothing: the weights are all the state that the model has."""
         return {}
 

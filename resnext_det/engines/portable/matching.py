@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from resnext_det.engines.portable.crowds import best_overlaps
+
 
 def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """Intersection over union of every pair; pairs of boxes without area give 0.
@@ -63,8 +65,9 @@ class Matcher:
     def match(self, boxes: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
         """Matches candidates to the ground truth of an image, in memory that has a bound.
 
-        The same as `self(pairwise_iou(boxes, candidates))`, for crowded images in parts: a
-        hundred thousand boxes have 80 GB of overlaps with the anchors of one image.
+        The same as `self(pairwise_iou(boxes, candidates))`, for crowded images in parts and without
+        the pairs that lie apart: a hundred thousand boxes have 80 GB of overlaps with the anchors
+        of one image.
 
         Args:
             boxes: (M, 4) xyxy.
@@ -73,23 +76,13 @@ class Matcher:
         Returns:
             matches, labels: as of calling it.
         """
-        rows = max(1, MOST_PAIRS // max(1, len(candidates)))
-        if len(boxes) <= rows:
+        if len(boxes) * len(candidates) <= MOST_PAIRS:
             return self(pairwise_iou(boxes, candidates))
-        best = candidates.new_full((len(candidates),), -1.0)
-        matches = torch.zeros(len(candidates), dtype=torch.int64, device=candidates.device)
-        needed = torch.zeros(len(candidates), dtype=torch.bool, device=candidates.device)
-        for start in range(0, len(boxes), rows):
-            iou = pairwise_iou(boxes[start : start + rows], candidates)
-            highest, found = iou.max(dim=0)
-            better = highest > best  # the first of equal ones stays
-            best[better] = highest[better]
-            matches[better] = found[better] + start
-            if self.allow_low_quality_matches:
-                needed |= (iou == iou.max(dim=1, keepdim=True).values).any(dim=0)
-        labels = self._labels(best)
-        labels[needed] = 1
-        return matches, labels
+        best = best_overlaps(boxes, candidates)
+        labels = self._labels(best.values)
+        if self.allow_low_quality_matches:
+            labels[best.is_best] = 1
+        return best.rows, labels
 
     def _labels(self, best: Tensor) -> Tensor:
         """Returns (R,) int8 labels for candidates of these best overlaps."""

@@ -32,7 +32,7 @@ class BoundedFile:
         left = max(self.size - self._place, 0)
         wanted = left if count < 0 else min(count, left)
         if self.most is not None and wanted > self.most:
-            raise UserError(f"damaged: {wanted:,} bytes where {self.most:,} are enough")
+            raise UserError(f"{wanted:,} bytes where {self.most:,} are enough")
         data = self._file.read(wanted)
         self._place += len(data)
         return data

@@ -104,4 +104,5 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _torn(source: str, reason: str) -> str:
-    return one_line(f"{source}: torn, or no safetensors file ({' '.join(reason.split())[:160]})")
+    why = " ".join(reason.split())[:160]
+    return one_line(f"{source}: is damaged, or no safetensors file ({why}); fetch or copy it again")

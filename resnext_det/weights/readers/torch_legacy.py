@@ -11,12 +11,12 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from resnext_det.errors import UserError, one_line
 from resnext_det.inert_pickle.machine import read_inert_pickle
 from resnext_det.inert_pickle.tensors import StorageRef
 from resnext_det.inert_pickle.vocabulary import Budget, Vocabulary
 from resnext_det.inert_pickle.weights import WeightsVocabulary
 from resnext_det.weights.readers.bounded_files import BoundedFile
+from resnext_det.weights.readers.damage import damaged
 
 MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -45,9 +45,7 @@ class LegacyFile:
         self._source = source
         self._file = BoundedFile(file)
         if self._plain("magic number") != MAGIC or self._plain("protocol") != _PROTOCOL:
-            raise UserError(
-                f"{source}: damaged: another magic number or protocol than torch.save's"
-            )
+            raise damaged(source, "another magic number or protocol than torch.save's")
         self._plain("system")
         vocabulary = WeightsVocabulary(Budget(self._file.size), outside=True)
         self.content: Any = read_inert_pickle(self._file, f"{source}: object", vocabulary)
@@ -58,13 +56,11 @@ class LegacyFile:
     def read(self, storage: StorageRef, itemsize: int) -> Tensor:
         """Reads a storage's bytes, as uint8."""
         if storage.key not in self._places:
-            raise UserError(one_line(f"{self._source}: damaged: no storage {storage.key[:80]}"))
+            raise damaged(self._source, f"no storage {storage.key[:80]}")
         place, length, unit = self._places[storage.key]
         if length != storage.length or (storage.type != "untyped" and unit != itemsize):
-            raise UserError(
-                one_line(f"{self._source}: damaged: the storage {storage.key[:80]} has {length:,} ")
-                + f"numbers of {unit} bytes, not {storage.length:,} of {itemsize}"
-            )
+            numbers = f"{length:,} numbers of {unit} bytes, not {storage.length:,} of {itemsize}"
+            raise damaged(self._source, f"the storage {storage.key[:80]} has {numbers}")
         raw = torch.empty(length * unit, dtype=torch.uint8)
         view = raw.numpy().data
         self._file.seek(place)
@@ -80,19 +76,20 @@ class LegacyFile:
     def _find_storages(self, keys: Any) -> dict[str, tuple[int, int, int]]:
         """Returns key -> place of the numbers, how many, bytes of each."""
         if type(keys) is not list or not all(type(key) in (str, int) for key in keys):
-            raise UserError(f"{self._source}: damaged: the storage keys are no list of names")
+            raise damaged(self._source, "the storage keys are no list of names")
         places: dict[str, tuple[int, int, int]] = {}
         for key in map(str, keys):
-            what = one_line(f"{self._source}: damaged: the storage {key[:80]}")
+            what = f"the storage {key[:80]}"
             if key in places or key not in self._sizes:
-                raise UserError(f"{what} comes {'twice' if key in places else 'without a tensor'}")
+                comes = "twice" if key in places else "without a tensor"
+                raise damaged(self._source, f"{what} comes {comes}")
             head = self._file.read(_LENGTH.size)
             if len(head) < _LENGTH.size:
-                raise UserError(f"{what} is cut off")
+                raise damaged(self._source, f"{what} is cut off")
             (length,) = _LENGTH.unpack(head)
             place, unit = self._file.tell(), self._sizes[key]
             if not 0 <= length * unit <= self._file.size - place:
-                raise UserError(f"{what} claims {length:,} numbers: cut off")
+                raise damaged(self._source, f"{what} claims {length:,} numbers: cut off")
             places[key] = place, length, unit
             self._file.seek(place + length * unit)
         return places

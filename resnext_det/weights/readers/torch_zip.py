@@ -14,12 +14,13 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from resnext_det.errors import UserError, one_line
+from resnext_det.errors import UserError
 from resnext_det.inert_pickle.machine import read_inert_pickle
 from resnext_det.inert_pickle.tensors import StorageRef
 from resnext_det.inert_pickle.vocabulary import Budget
 from resnext_det.inert_pickle.weights import WeightsVocabulary
 from resnext_det.weights.readers.bounded_files import BoundedFile
+from resnext_det.weights.readers.damage import CHANGED, damaged
 
 _LARGEST_DIRECTORY = 4 << 20  # bytes of the table of records: 40,000 of torch's
 _HEADER = struct.Struct("<4s22xHH")  # a record's own header: its mark, and two lengths
@@ -61,18 +62,14 @@ class TorchArchive:
         name = f"{self.root}/data/{storage.key}"
         entry = self.records.get(name)
         if entry is None:
-            raise UserError(one_line(f"{self._source}: damaged: it has no record {name[:120]}"))
+            raise damaged(self._source, f"it has no record {name[:120]}")
         unit = 1 if storage.type == "untyped" else itemsize
         if entry.file_size // unit != storage.length:
-            raise UserError(
-                one_line(
-                    f"{self._source}: damaged: {name[:120]} has {entry.file_size:,} bytes for "
-                )
-                + f"{storage.length:,} numbers of {unit}"
-            )
+            has = f"{name[:120]} has {entry.file_size:,} bytes"
+            raise damaged(self._source, f"{has} for {storage.length:,} numbers of {unit}")
         raw = torch.empty(entry.file_size, dtype=torch.uint8)
         view, place = raw.numpy().data, 0
-        with self._damage(), self._zip.open(entry) as record:  # its end checks the CRC
+        with self._damage(name), self._zip.open(entry) as record:  # its end checks the CRC
             while chunk := record.read(_CHUNK):
                 view[place : place + len(chunk)] = chunk
                 place += len(chunk)
@@ -81,14 +78,14 @@ class TorchArchive:
         return raw
 
     def _content(self, name: str) -> bytes:
-        with self._damage():
+        with self._damage(name):
             return self._zip.read(self.records[name])
 
     def _order(self) -> bytes:
         name = f"{self.root}/byteorder"
         order = self._content(name) if name in self.records else b"little"
         if order not in (b"little", b"big"):
-            raise UserError(f"{self._source}: damaged: byteorder is {order[:20]!r}")
+            raise damaged(self._source, f"byteorder is {order[:20]!r}")
         return order
 
     def _find_root(self) -> str:
@@ -110,33 +107,47 @@ class TorchArchive:
     def _check_records(self) -> None:
         """Checks that each record stands in the file once, alone and as it is."""
         if len(self.records) != len(self._zip.infolist()):
-            raise UserError(f"{self._source}: damaged: a record's name comes twice")
+            raise damaged(self._source, "a record's name comes twice")
         end = 0
         for entry in sorted(self.records.values(), key=lambda entry: entry.header_offset):
-            what = one_line(f"{self._source}: damaged: the record {entry.filename[:120]}")
-            if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-                raise UserError(f"{what} is compressed or encrypted, which torch.save never does")
-            if entry.compress_size != entry.file_size:
-                raise UserError(f"{what} claims {entry.file_size:,} bytes but stores others")
-            if entry.header_offset < end:
-                raise UserError(f"{what} overlaps another")
-            self._file.seek(max(entry.header_offset, 0))
-            header = self._file.read(_HEADER.size)
-            if len(header) < _HEADER.size or header[:4] != b"PK\x03\x04":
-                raise UserError(f"{what} is not where the archive says")
-            _, name_length, extra_length = _HEADER.unpack(header)
-            start = entry.header_offset + _HEADER.size + name_length + extra_length
-            end = start + entry.file_size
-            if end > self._zip.start_dir:  # where the table of records begins
-                raise UserError(f"{what} claims {entry.file_size:,} bytes: cut off")
+            if flaw := self._flaw(entry, end):
+                raise damaged(self._source, f"the record {entry.filename[:120]} {flaw}")
+            end = self._file.tell() + entry.file_size
+
+    def _flaw(self, entry: zipfile.ZipInfo, end: int) -> str:
+        """Says what is wrong with a record; else leaves the file where its bytes begin.
+
+        Args:
+            entry: of the record.
+            end: of the one before it.
+        """
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+            return "is compressed or encrypted, which torch.save never does"
+        if entry.compress_size != entry.file_size:
+            return f"claims {entry.file_size:,} bytes but stores others"
+        if entry.header_offset < end:
+            return "overlaps another"
+        self._file.seek(max(entry.header_offset, 0))
+        header = self._file.read(_HEADER.size)
+        if len(header) < _HEADER.size or header[:4] != b"PK\x03\x04":
+            return "is not where the archive says"
+        _, name_length, extra_length = _HEADER.unpack(header)
+        start = entry.header_offset + _HEADER.size + name_length + extra_length
+        if start + entry.file_size > self._zip.start_dir:  # where the table of records begins
+            return f"claims {entry.file_size:,} bytes: cut off"
+        self._file.seek(start)
+        return ""
 
     @contextmanager
-    def _damage(self) -> Iterator[None]:
-        """Says in one line what zipfile stumbles on; damage makes it fail in any way."""
+    def _damage(self, record: str = "") -> Iterator[None]:
+        """Says in one line that the table, or a record, cannot be read.
+
+        What zipfile says of it is of no help to a person, and damage makes it fail in any way.
+        """
         try:
             yield
         except UserError as error:
-            raise UserError(f"{self._source}: {error}") from error
+            raise damaged(self._source, str(error)) from error
         except Exception as error:
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
-            raise UserError(one_line(f"{self._source}: torn, or no archive ({reason})")) from error
+            which = f"its record {record[:120]} was " if record else ""
+            raise damaged(self._source, which + CHANGED) from error

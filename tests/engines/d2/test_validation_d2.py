@@ -32,3 +32,10 @@ def test_retinanets_normaliser_and_statistics_stay_as_they_are(bench: Bench) -> 
     model.loss_normalizer = 370.0
     larger = validation_losses(engine, model, run, training)
     assert 0 < larger["val/loss_cls"] < first["val/loss_cls"]
+    part = training["loss_normalizers"]
+    assert part.shared_anew([{"": 30.0}, {"": 50.0}], 4) == {"": 20.0}
+    part.load_state_dict({})  # as before the first iteration
+    assert part.state_dict() == {}
+    for damaged in ({"": float("nan")}, {"": "x"}, {"": 0.0}, {"other": 3.0}):
+        with pytest.raises((KeyError, ValueError)):
+            part.load_state_dict(damaged)

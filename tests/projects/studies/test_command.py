@@ -180,13 +180,19 @@ def test_a_plan_is_printed_and_written_and_nothing_else(
     taken = tmp_path / "other" / "result.json"
     taken.parent.mkdir()
     taken.write_text("{}")
+    weights, annotations = tmp_path / "weights.pth", tmp_path / "data" / "val.json"
+    weights.write_bytes(b"PK")
+    before = annotations.read_bytes()
     for place, words in (
         (tmp_path / "study" / "plan.json", "lies in the study's folder: name a file elsewhere"),
         (taken, "is a result's name and is there: name another file"),
+        (weights, "exists and is no JSON as this command writes it: name another"),
+        (annotations, "is one of the files that this command reads or writes: name another"),
     ):
         assert study("--plan", "--json", str(place), "--gpus", "none") == 2
         assert words in " ".join(capsys.readouterr().out.split())
     assert taken.read_text() == "{}"
+    assert (weights.read_bytes(), annotations.read_bytes()) == (b"PK", before)
     assert study("--plan", "--slurm", "-p gpu", "--seeds", "2") == 0
     assert asked["places_at_a_time"] == 4
 

@@ -114,7 +114,10 @@ def test_only_tables_of_what_was_gathered_are_printed():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", r"r\.json: cannot be read"), ("[1]", r"r\.json: not a study's result\.json")],
+    [
+        ("{", r"r\.json: not JSON, or cut off: .*; write or copy it anew$"),
+        ("[1]", r"r\.json: not a study's result\.json"),
+    ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path, text, message):
     (tmp_path / "r.json").write_text(text)

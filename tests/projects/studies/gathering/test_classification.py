@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from projects.studies.findings import difference_findings
+from projects.studies.gathering.checks import accuracy_finding
 from projects.studies.gathering.gather import gather
+from projects.studies.gathering.rows import read_cell
 from projects.studies.grid import Cell, Grid, StudyRow, TestSet
 from projects.studies.jobs import make_job
 from projects.studies.test_sets import dataset_entry, find_test_set
@@ -110,6 +112,14 @@ def test_ranks_of_other_images_are_refused(grid: Grid) -> None:
     path.write_text(json.dumps({"images": ["another.png"] * 4, "ranks": RANKS[1]}))
     with pytest.raises(UserError, match="classification_ranks.json"):
         gather(grid, options_for(grid), find_test_set(grid), findings=difference_findings)
+
+
+@pytest.mark.parametrize("text", ["{", "[]"], ids=["cut", "a list"])
+def test_ranks_that_cannot_be_read_are_named(grid: Grid, text: str) -> None:
+    path = grid.jobs[1].folder / RANKS_FILE
+    path.write_text(text)
+    with pytest.raises(UserError, match="classification_ranks.json: "):
+        accuracy_finding([read_cell(cell) for cell in grid.cells])
 
 
 def test_an_image_more_is_another_set(grid: Grid, tmp_path: Path) -> None:

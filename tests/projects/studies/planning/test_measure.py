@@ -138,9 +138,10 @@ def test_weights_are_made_up_only_where_training_refuses_to_do_without(tmp_path:
 def test_a_measurement_fails_by_itself(tmp_path: Path) -> None:
     good, unlucky = folder_set(tmp_path / "good"), folder_set(tmp_path / "unlucky")
     silent, greedy = folder_set(tmp_path / "silent"), folder_set(tmp_path / "greedy")
+    torn = folder_set(tmp_path / "torn")
     jobs = [
         facts_of(classification_job(tmp_path / place.name, str(place), str(place)))
-        for place in map(Path, (unlucky, good, silent, greedy))
+        for place in map(Path, (unlucky, good, silent, greedy, torn))
     ]
     said: list[str] = []
     found = measure_jobs(jobs, side_by_side=2, say=said.append, words=STAND_IN)
@@ -149,7 +150,9 @@ def test_a_measurement_fails_by_itself(tmp_path: Path) -> None:
     assert found[1].seconds_per_iteration == pytest.approx(2.0)
     assert found[2] == "the run ended with status 0: it said nothing"
     assert found[3] == "the run was killed: too little memory?"
-    assert said[0] == "Measuring 1 of 4: unlucky"
+    assert isinstance(found[4], str)
+    assert "timed.json: not JSON, or cut off: " in found[4]
+    assert said[0] == "Measuring 1 of 5: unlucky"
 
 
 def endless_job(tmp_path: Path) -> tuple[JobFacts, Path]:

@@ -3,8 +3,8 @@
     python timed_stand_in.py RECORD …
 
 A command that names an "unlucky" data set fails as train_net.py would, a "silent" one without a
-word, a "greedy" one is killed, and an "endless" one does not end; it leaves its number beside the
-data.
+word, a "torn" one leaves half a record, a "greedy" one is killed, and an "endless" one does not
+end; it leaves its number beside the data.
 """
 
 import json
@@ -37,7 +37,8 @@ def main(words: list[str]) -> int:
         "memory_bytes": 1_000_000_000,
         "on_gpu": False,
     }
-    Path(words[0]).write_text(json.dumps(record))
+    text = json.dumps(record)
+    Path(words[0]).write_text(text[:40] if any("torn" in word for word in words) else text)
     return 0
 
 
