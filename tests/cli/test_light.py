@@ -46,6 +46,7 @@ TYPOS = [
     ("weights", "verify", "nothing.pth"),
     ("weights", "diff", "nothing.pth", "b.pth"),
     ("weights", "convert", "nothing.pth", "b.pth", "--to", "timm"),
+    ("predict", "nothing.pth", "a.jpg", "-o", "out"),
     ("report", "nothing.json"),
     ("reproduce", "nothing"),
 ]
