@@ -62,6 +62,10 @@ VERBS: Mapping[str, Verb] = {
         "disk, memory, and one forward pass. Takes seconds and leaves nothing behind.",
         "resnext_det.cli.verbs.doctor",
     ),
+    "evaluate": Verb(
+        "Say where a detector is wrong: classes, errors by what they cost, thresholds, images.",
+        "resnext_det.cli.verbs.evaluate",
+    ),
     "predict": Verb(
         "Find boxes in images, folders of them, and videos, with a trained detector's checkpoint. "
         "Given again, the same command goes on where it ended.",
