@@ -14,7 +14,7 @@ from resnext_det.analysis.scored_boxes import ScoredBoxes, score_boxes
 from resnext_det.analysis.thresholds import ScoreCurves, curves_of_all, curves_of_class
 from resnext_det.errors import UserError
 from resnext_det.evaluation.box_arrays import TruthBoxes, read_rows
-from resnext_det.evaluation.coco_ap import METRICS, evaluate_arrays
+from resnext_det.evaluation.coco_ap import evaluate_arrays, stats_of
 from resnext_det.statistics.intervals import MetricInterval, metric_intervals
 from resnext_det.statistics.matches import AREAS, match_detections
 
@@ -149,9 +149,7 @@ def _coco(truth: TruthBoxes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     curves += [precision[:, :, :, area, _LIMIT] for area in range(1, len(AREAS))]
     of_class = [_percent(curve).mean(axis=(0, 1)) for curve in curves]
     of_class += [_percent(recall[:, :, 0, limit]).mean(axis=0) for limit in range(3)]
-    stats = _percent(np.asarray(evaluation.stats, np.float64))
-    assert len(stats) == len(METRICS)
-    return stats, np.stack(of_class), _percent(of_all)
+    return _percent(stats_of(precision, recall)), np.stack(of_class), _percent(of_all)
 
 
 def _percent(values: np.ndarray) -> np.ndarray:
