@@ -57,5 +57,5 @@ def confuse(boxes: ScoredBoxes, threshold: float) -> Confusion:
     true[objects >= 0] = truth.classes[objects[objects >= 0]]
     np.add.at(matrix, (true, boxes.classes[rows]), 1)
     alone = np.setdiff1d(sought, objects)
-    np.add.at(matrix, (truth.classes[alone], number), 1)
+    matrix[:number, number] = np.bincount(truth.classes[alone], minlength=number)
     return Confusion(threshold, matrix, rows, objects)

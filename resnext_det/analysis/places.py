@@ -102,6 +102,11 @@ def _explain(folder: Path, inference: Path) -> None:
             f"{folder}: was tested on {len(several)} sets: give one's results file, as "
             f"{several[0] / RESULTS_FILE.name}, and its --annotations JSON"
         )
+    if (folder / _RESULT).exists() and (folder / "metrics.json").exists():
+        raise UserError(
+            f"{folder}: the run was tested on no set, it has no {RESULTS_FILE}: give its "
+            "checkpoint with --test-data NAME=JSON:IMAGES"
+        )
     if (folder / "last_checkpoint").exists() or (folder / "metrics.json").exists():
         raise UserError(
             f"{folder}: the run is not finished, it has no {RESULTS_FILE}: go on with --resume, or "

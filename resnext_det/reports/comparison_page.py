@@ -139,7 +139,7 @@ def _differences_table(
     sides: tuple[Analysis, Analysis],
 ) -> PageTable:
     titles = (*names, "difference", "interval")
-    values = [dict(zip(METRICS, side.metrics.tolist(), strict=True)) for side in sides]
+    values = [dict(zip(map(str, METRICS), side.metrics.tolist(), strict=True)) for side in sides]
     lines = tuple(
         (
             one.metric,

@@ -135,6 +135,7 @@ def test_no_object_is_undefined_and_says_so(evaluate: Run, tmp_path: Path) -> No
             "broken.json: cannot be read as COCO",
         ),
         (("unfinished",), "unfinished: the run is not finished, it has no inference/coco_"),
+        (("untested",), "untested: the run was tested on no set"),
         (("empty",), "empty: not a detection run's folder"),
         (("old",), "old: its result.json does not say where the test set lies"),
         (("old/result.json",), "without its boxes: give the run's folder"),
@@ -167,9 +168,11 @@ def test_each_mistake_has_its_line(
     for name, change in (("other", {"image_id": -5}), ("classes", {"category_id": -5})):
         Path(f"{name}.json").write_text(json.dumps([record | change]))
     Path("broken.json").write_text("[{")
-    for name in ("unfinished", "empty", "strange"):
+    for name in ("unfinished", "untested", "empty", "strange"):
         Path(name).mkdir()
     Path("unfinished/metrics.json").touch()
+    Path("untested/metrics.json").touch()
+    Path("untested/result.json").write_text("{}")
     Path("strange/evaluation.html").write_text("mine")
     as_run(Path("old"), files, test_sets=None)
     for name in ("a", "b"):

@@ -10,9 +10,12 @@ from tests.inference.conftest import Trained
 
 
 def test_a_real_runs_folder_needs_nothing_else(portable: Trained, tmp_path: Path) -> None:
-    run, copy = portable.checkpoint.parent, tmp_path / "copy.json"
+    portable.evaluated()
+    run, copy = portable.bench.folder / "evaluated", tmp_path / "copy.json"
     assert main(["evaluate", str(run), "--samples", "0", "--json", str(copy)]) == 0
-    found, kept = (json.loads(path.read_text()) for path in (copy, run / "result.json"))
+    found, kept = (
+        json.loads(path.read_text()) for path in (copy, run / "inference" / "result.json")
+    )
     assert found["metrics"]["AP"] == pytest.approx(kept["metrics"]["AP"], nan_ok=True)
     assert Path(found["annotations"]) == portable.annotations.resolve()
 
