@@ -66,6 +66,11 @@ VERBS: Mapping[str, Verb] = {
         "Say where a detector is wrong: classes, errors by what they cost, thresholds, images.",
         "resnext_det.cli.verbs.evaluate",
     ),
+    "export": Verb(
+        "Export a detector, from image to boxes, as ONNX, torch.export package or OpenVINO IR, and "
+        "prove it.",
+        "resnext_det.cli.verbs.export",
+    ),
     "predict": Verb(
         "Find boxes in images, folders of them, and videos, with a trained detector's checkpoint. "
         "Given again, the same command goes on where it ended.",
