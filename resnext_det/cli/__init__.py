@@ -62,6 +62,20 @@ VERBS: Mapping[str, Verb] = {
         "disk, memory, and one forward pass. Takes seconds and leaves nothing behind.",
         "resnext_det.cli.verbs.doctor",
     ),
+    "evaluate": Verb(
+        "Say where a detector is wrong: classes, errors by what they cost, thresholds, images.",
+        "resnext_det.cli.verbs.evaluate",
+    ),
+    "export": Verb(
+        "Export a detector, from image to boxes, as ONNX, torch.export package or OpenVINO IR, and "
+        "prove it.",
+        "resnext_det.cli.verbs.export",
+    ),
+    "predict": Verb(
+        "Find boxes in images, folders of them, and videos, with a trained detector's checkpoint. "
+        "Given again, the same command goes on where it ended.",
+        "resnext_det.cli.verbs.predict",
+    ),
     "report": Verb(
         "Make one self-contained HTML page from a study's or a run's result.json.",
         "resnext_det.cli.verbs.report",

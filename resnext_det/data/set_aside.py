@@ -62,12 +62,12 @@ def first_readable(
     raise UserError(f"{first}; nor can any other of the {len(broken)} images to train on")
 
 
-def too_many(first: BrokenImage, number: int, limit: int) -> UserError:
-    """Returns what ends a run that met more broken images than DATASETS.MAX_BROKEN_IMAGES."""
+def too_many(first: BrokenImage, number: int, limit: int, key: str = LIMIT_KEY) -> UserError:
+    """Returns what ends a run that met more broken images than the limit, which `key` sets."""
     if limit == 0:
-        return UserError(f"{first}; {LIMIT_KEY} above 0 sets such images aside")
+        return UserError(f"{first}; {key} above 0 sets such images aside")
     return UserError(
-        f"{first}, the first of {number} such images; {LIMIT_KEY} is {limit}: mend or remove them, "
+        f"{first}, the first of {number} such images; {key} is {limit}: mend or remove them, "
         "or set it higher"
     )
 
@@ -85,12 +85,19 @@ class SetAsideImages:
         limit: DATASETS.MAX_BROKEN_IMAGES; one more ends the run.
         gather: hands every process's item to all, as `distributed.all_gather_objects`.
         logs: whether this process logs the images that are shared.
+        key: the key or option that sets the limit, for messages.
     """
 
     def __init__(
-        self, limit: int, gather: Callable[[Any], list[Any]] = _alone, *, logs: bool = False
+        self,
+        limit: int,
+        gather: Callable[[Any], list[Any]] = _alone,
+        *,
+        logs: bool = False,
+        key: str = LIMIT_KEY,
     ) -> None:
         self.limit = limit
+        self._key = key
         self._gather = gather
         self._logs = logs
         self._shared = 0  # how many every process knows
@@ -186,7 +193,8 @@ class SetAsideImages:
 
     def _check(self) -> None:
         if len(self) > self.limit:
-            raise too_many(BrokenImage(*min(self._reasons.items())), len(self), self.limit)
+            first = BrokenImage(*min(self._reasons.items()))
+            raise too_many(first, len(self), self.limit, self._key)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes back the images of a checkpoint; they were logged when they were met.

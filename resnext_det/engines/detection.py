@@ -268,6 +268,14 @@ def _read_weights(source: str) -> Weights | None:
         return resolve_weights(source)
 
 
+def _places(entry: DatasetEntry) -> dict[str, str]:
+    """Returns where a set lies, so that `resnext-det evaluate` finds it again."""
+    return {
+        "annotations": str(Path(entry.json_file or "").resolve()),
+        "images": str(entry.image_root.resolve()),
+    }
+
+
 def _write(
     run: DetectionRun,
     engine: Engine,
@@ -288,6 +296,7 @@ def _write(
         metrics=first,
         datasets=dict(results),
         class_names=list(run.class_names),
+        test_sets={name: _places(dataset.entry) for name, dataset in run.tests.items()},
         seconds=time.perf_counter() - began,
         set_aside=run.set_aside.summary(),
         **outcome,

@@ -152,8 +152,29 @@ def _score(
 
 
 def _scores_of(evaluation: Any) -> _Scores:
-    arrays = evaluation.eval
-    return _Scores(np.asarray(evaluation.stats, float), arrays["precision"], arrays["recall"])
+    precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+    return _Scores(stats_of(precision, recall), precision, recall)
+
+
+def stats_of(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    """Returns pycocotools' 12 numbers as COCOeval.summarize takes them, to the last bit.
+
+    hotcoco's own are summed in another order, and differ by a rounding.
+
+    Args:
+        precision: (10 IoUs, 101 recalls, K, 4 areas, 3 limits), -1 where undefined.
+        recall: (10 IoUs, K, 4 areas, 3 limits), -1 where undefined.
+
+    Returns:
+        (12,) float64 in 0 … 1 in the order of METRICS, -1 where undefined.
+    """
+    of_all = precision[:, :, :, 0, 2]
+    parts = [of_all, of_all[:1], of_all[5:6]]  # IoU 0.50 … 0.95, 0.50, 0.75
+    parts += [precision[:, :, :, area, 2] for area in (1, 2, 3)]
+    parts += [recall[:, :, 0, limit] for limit in (0, 1, 2)]
+    parts += [recall[:, :, area, 2] for area in (1, 2, 3)]
+    defined = [part[part > -1] for part in parts]
+    return np.array([values.mean() if values.size else -1.0 for values in defined])
 
 
 def evaluate_arrays(truth: TruthBoxes, rows: np.ndarray) -> Any:

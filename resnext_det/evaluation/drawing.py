@@ -8,7 +8,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 TRUTH_COLOR = "#56b4e9"
 FOUND_COLOR = "#e69f00"
+CLASS_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#999999")
+"""Told apart by everybody (Okabe and Ito, Color Universal Design), light enough for black text."""
 SIDE = 384  # pixels of the longer side: sharp on a phone, small in a file
+_ONE_TO_ONE = 800  # pixels of the longer side up to which lines and names are not enlarged
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,28 @@ class NamedBox:
 
     box: tuple[float, float, float, float]
     text: str
+
+
+def draw_classes(
+    image: Image.Image, boxes: Sequence[NamedBox], classes: Sequence[int]
+) -> Image.Image:
+    """Draws boxes on a copy of an image, each class in its colour; the size stays.
+
+    Args:
+        image: RGB.
+        boxes: in pixels of `image`; may be empty. Later ones lie above earlier ones.
+        classes: of each box.
+    """
+    canvas = image.copy()
+    pen = ImageDraw.Draw(canvas)
+    enlarged = max(1.0, max(image.size) / _ONE_TO_ONE)
+    font = ImageFont.load_default(size=round(15 * enlarged))
+    colors = [CLASS_COLORS[label % len(CLASS_COLORS)] for label in classes]
+    for named, color in zip(boxes, colors, strict=True):
+        _draw_lines(pen, named, 1.0, color, round(2 * enlarged))
+    for named, color in zip(boxes, colors, strict=True):
+        _write_name(pen, font, named, 1.0, color, image.size)
+    return canvas
 
 
 def draw_boxes(image: Image.Image, boxes: Sequence[NamedBox], color: str) -> Image.Image:
@@ -41,14 +66,20 @@ def draw_boxes(image: Image.Image, boxes: Sequence[NamedBox], color: str) -> Ima
     pen = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=15)
     for named in boxes:
-        x, y, width, height = (side * scale for side in named.box)
-        corner = (max(x + 1, x + width), max(y + 1, y + height))
-        halo = [(x - 1, y - 1), (corner[0] + 1, corner[1] + 1)]
-        pen.rectangle(halo, outline="black", width=5)  # told apart from bright clutter
-        pen.rectangle([(x, y), corner], outline=color, width=3)
+        _draw_lines(pen, named, scale, color, 3)
     for named in boxes:  # after all lines, so that no line crosses a name
         _write_name(pen, font, named, scale, color, size)
     return canvas
+
+
+def _draw_lines(
+    pen: ImageDraw.ImageDraw, named: NamedBox, scale: float, color: str, width: int
+) -> None:
+    x, y, w, h = (side * scale for side in named.box)
+    corner = (max(x + 1, x + w), max(y + 1, y + h))
+    halo = [(x - 1, y - 1), (corner[0] + 1, corner[1] + 1)]
+    pen.rectangle(halo, outline="black", width=width + 2)  # told apart from bright clutter
+    pen.rectangle([(x, y), corner], outline=color, width=width)
 
 
 def _write_name(

@@ -70,6 +70,30 @@ def marked_panel(
     return Panel(_svg(size, ground, drawn), caption, _words([*picture.truth, *marked]))
 
 
+def judged_panel(
+    picture: StudyPicture,
+    number: int,
+    objects: Sequence[StudyBox],
+    wrong: Sequence[StudyBox],
+    caption: str,
+) -> Panel:
+    """Returns one panel with all that was sought dashed, and what it is about in full lines.
+
+    Args:
+        picture: an image and its ground truth.
+        number: of the picture on the page, for its id.
+        objects: of the ground truth, that a detection was meant for or that were not found.
+        wrong: detections.
+        caption: what stands below it.
+    """
+    scale = _UNIT / max(picture.width, picture.height)
+    size = picture.width * scale, picture.height * scale
+    drawn = _outlines(picture.truth, scale)
+    drawn += _boxes(objects, scale, size, "truth") + _boxes(wrong, scale, size, "found")
+    ground = _ground(picture, size, f"picture-{number}")
+    return Panel(_svg(size, ground, drawn), caption, _words([*objects, *wrong]))
+
+
 def _svg(size: tuple[float, float], ground: Markup, drawn: Markup) -> Markup:
     return Markup('<svg viewBox="0 0 {:.0f} {:.0f}" class="panel">{}{}</svg>').format(
         *size, ground, drawn

@@ -66,7 +66,7 @@ class PageImages:
             checked.images[place].name,
             size[0],
             size[1],
-            _address(image, _SIDE if checked.is_detection else _SMALL),
+            small_address(image, _SIDE if checked.is_detection else _SMALL),
             tuple(_boxes(checked, place, only_class)),
             (),
         )
@@ -156,7 +156,8 @@ def _inside(
         yield left, top, right - left, bottom - top
 
 
-def _address(image: Image.Image, side: int) -> str:
+def small_address(image: Image.Image, side: int) -> str:
+    """Returns a data: address of a JPEG whose longer side is at most so many pixels."""
     small = image.copy()
     small.thumbnail((side, side))
     file = io.BytesIO()

@@ -60,7 +60,20 @@ def largest_differences(
         UserError: a file is missing or malformed.
     """
     truth = read_truth(annotations)
-    scores = [_image_scores(truth, path, score_thresh) for path in (first, second)]
+    sides = [match_detections(truth, read_rows(path, truth)) for path in (first, second)]
+    return differences_between(truth, sides[0], sides[1], count, score_thresh=score_thresh)
+
+
+def differences_between(
+    truth: TruthBoxes,
+    first: Sequence[ClassMatches],
+    second: Sequence[ClassMatches],
+    count: int,
+    *,
+    score_thresh: float = 0.5,
+) -> list[ImageDifference]:
+    """Finds the images in which two sets of matches differ most; see `largest_differences`."""
+    scores = [image_f1(side, truth.num_images, score_thresh) for side in (first, second)]
     gaps = np.abs(scores[1] - scores[0])
     order = np.argsort(-gaps, kind="stable")[:count]
     ids = truth.image_ids
@@ -69,11 +82,6 @@ def largest_differences(
         for image in order.tolist()
         if gaps[image] > 0
     ]
-
-
-def _image_scores(truth: TruthBoxes, results: Path, score_thresh: float) -> np.ndarray:
-    matches = match_detections(truth, read_rows(results, truth))
-    return image_f1(matches, truth.num_images, score_thresh)
 
 
 def image_f1(matches: Sequence[ClassMatches], num_images: int, score_thresh: float) -> np.ndarray:

@@ -46,6 +46,10 @@ TYPOS = [
     ("weights", "verify", "nothing.pth"),
     ("weights", "diff", "nothing.pth", "b.pth"),
     ("weights", "convert", "nothing.pth", "b.pth", "--to", "timm"),
+    ("export", "nothing.pth", "-o", "model.onnx"),
+    ("export", "nothing.pth", "-o", "model.txt"),
+    ("export", "nothing.pth", "-o", "model.onnx", "--fixed", "8"),
+    ("predict", "nothing.pth", "a.jpg", "-o", "out"),
     ("report", "nothing.json"),
     ("reproduce", "nothing"),
 ]

@@ -10,11 +10,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from resnext_det.errors import UserError
+from resnext_det.evaluation.box_arrays import read_rows, read_truth
 from resnext_det.evaluation.coco_ap import (
     METRICS,
+    evaluate_arrays,
     evaluate_boxes,
     evaluate_coco,
     evaluate_coco_per_class,
+    stats_of,
 )
 from resnext_det.evaluation.coco_input import ground_truth_of
 
@@ -92,6 +95,9 @@ def test_equals_pycocotools_on_the_raw_files(
     capsys.readouterr()
     ours = [as_stat(v) for v in evaluate_coco(gt_file, dt_file).values()]
     assert ours == pytest.approx(evaluation.stats.tolist(), abs=1e-9)
+    scores = evaluate_arrays(read_truth(gt_file), read_rows(dt_file, read_truth(gt_file))).eval
+    exact = stats_of(scores["precision"], scores["recall"])
+    assert exact.tolist() == evaluation.stats.tolist()
     assert capsys.readouterr().out == ""
 
 

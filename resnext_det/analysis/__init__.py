@@ -1,0 +1,1 @@
+"""What a results file says beside its annotations: errors, thresholds, images. Engine-neutral."""
