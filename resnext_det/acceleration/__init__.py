@@ -1,0 +1,1 @@
+"""What a detector is run with: layout, precision, folded norms, compiled code. Engine-neutral."""
