@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from fvcore.common.config import CfgNode
 
-from projects.timing.alternation import Rounds, alternate
-from projects.timing.conditions import conditions
 from resnext_det.config import load_config
 from resnext_det.modeling.from_config import classifier_from_config
+from resnext_det.timing.alternation import Rounds, alternate
+from resnext_det.timing.conditions import conditions
 from resnext_det.training.optimizer import build_optimizer
 from tools.config_headers import CONFIGS
 from tools.cost_lines import COSTS, cost_key, cost_text, recipe_files, with_cost

@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from projects.timing.results import as_text, write_results
 from resnext_det.cli import VERBS
+from resnext_det.timing.results import as_text, write_results
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOW, BEFORE = "now", "before"

@@ -21,13 +21,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from projects.EvaluationSpeed.made_set import make_set
-from projects.timing.alternation import alternate
-from projects.timing.conditions import conditions
-from projects.timing.intervals import median_interval, ratio
-from projects.timing.results import write_results
 from resnext_det.analysis.analyse import Options, analyse
 from resnext_det.evaluation.box_arrays import read_rows, read_truth
 from resnext_det.evaluation.coco_ap import METRICS, evaluate_arrays, evaluate_coco, stats_of
+from resnext_det.timing.alternation import alternate
+from resnext_det.timing.conditions import conditions
+from resnext_det.timing.intervals import median_interval, ratio
+from resnext_det.timing.results import write_results
 
 SCRIPT = "projects/EvaluationSpeed/run.py"
 RESULT = Path(__file__).parent / "results" / "cpu.json"

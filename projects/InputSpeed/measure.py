@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from projects.InputSpeed.contestants import NAMES, PIL, Work, build_pass
-from projects.timing.alternation import Rounds, alternate
-from projects.timing.intervals import median_interval, ratio
 from resnext_det.data.decoding import build_decoder
 from resnext_det.data.image_draws import ResizedCrop
 from resnext_det.data.views import TestView
+from resnext_det.timing.alternation import Rounds, alternate
+from resnext_det.timing.intervals import median_interval, ratio
 
 Row = dict[str, Any]
 

@@ -23,10 +23,10 @@ import torch
 from projects.InputSpeed.contestants import VIEWS, Work
 from projects.InputSpeed.measure import Row, measure_differences, measure_passes
 from projects.InputSpeed.photographs import LONG, QUALITY, SHORT, make_photographs
-from projects.timing.conditions import conditions
-from projects.timing.results import write_results
 from resnext_det.config import get_cfg
 from resnext_det.errors import UserError
+from resnext_det.timing.conditions import conditions
+from resnext_det.timing.results import write_results
 
 SCRIPT = "projects/InputSpeed/run.py"
 RESULT = Path(__file__).parent / "results" / "cpu.json"

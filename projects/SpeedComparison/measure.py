@@ -16,7 +16,7 @@ from projects.SpeedComparison.contestants import (
 )
 from projects.SpeedComparison.operations import operations, python_calls
 from projects.SpeedComparison.verdict import UNDECIDED, judge
-from projects.timing.alternation import Rounds, alternate
+from resnext_det.timing.alternation import Rounds, alternate
 
 PARTS, MODES = ("detector", "backbone"), ("train", "infer")
 Row = dict[str, Any]

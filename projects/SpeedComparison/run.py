@@ -18,9 +18,9 @@ from typing import Any
 from projects.SpeedComparison.contestants import WIDTHS, Setting
 from projects.SpeedComparison.measure import MODES, PARTS, Effort, measure_net
 from projects.SpeedComparison.verdict import NOT_SLOWER
-from projects.timing.conditions import conditions
-from projects.timing.results import write_results
 from resnext_det.errors import UserError
+from resnext_det.timing.conditions import conditions
+from resnext_det.timing.results import write_results
 
 NORMS = ("FrozenBN", "BN")
 SCRIPT = "projects/SpeedComparison/run.py"

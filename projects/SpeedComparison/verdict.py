@@ -11,7 +11,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from projects.timing.intervals import Interval, ratio
+from resnext_det.timing.intervals import Interval, ratio
 
 MAX_SPREAD = 0.05  # a yardstick wider than 5 % alone says nothing either way
 NOT_SLOWER, SLOWER, UNDECIDED = "not slower", "slower", "undecided"

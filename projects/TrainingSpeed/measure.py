@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from projects.timing.alternation import Rounds, alternate
-from projects.timing.intervals import median_interval, ratio
 from projects.TrainingSpeed.contestants import NETS, OURS, Contestant, Work
 from projects.TrainingSpeed.options import OPTIONS, PLAIN, Setting, add
 from projects.TrainingSpeed.workers import Workers
+from resnext_det.timing.alternation import Rounds, alternate
+from resnext_det.timing.intervals import median_interval, ratio
 
 Comparison = dict[str, Any]
 PLAIN_NAME, SO_FAR = "plain", "so far"

@@ -15,8 +15,6 @@ from typing import Any
 
 import torch
 
-from projects.timing.conditions import conditions
-from projects.timing.results import write_results
 from projects.TrainingSpeed.contestants import OUR_RESNET, OURS, RECIPE, Contestant, Work
 from projects.TrainingSpeed.measure import (
     Comparison,
@@ -27,6 +25,8 @@ from projects.TrainingSpeed.measure import (
 )
 from projects.TrainingSpeed.options import OPTIONS, PLAIN, Setting, add
 from projects.TrainingSpeed.profiling import where_time_goes
+from resnext_det.timing.conditions import conditions
+from resnext_det.timing.results import write_results
 
 SCRIPT = "projects/TrainingSpeed/run.py"
 RESULTS = Path(__file__).parent / "results"

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from projects.timing.intervals import ratio
 from projects.TrainingSpeed import contestants, measure, options, profiling, run, tables, workers
 from projects.TrainingSpeed.contestants import Contestant, Work
 from projects.TrainingSpeed.measure import Effort
@@ -19,6 +18,7 @@ from projects.TrainingSpeed.workers import Workers
 from resnext_det import build_classifier
 from resnext_det.modeling.classifier import Classifier
 from resnext_det.reports.page_tables import insert
+from resnext_det.timing.intervals import ratio
 
 RESULTS = sorted(run.RESULTS.glob("*.json"))
 WORK = Work(batch=2, size=32, device="cpu")

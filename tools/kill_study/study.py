@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from projects.timing.conditions import conditions
+from resnext_det.timing.conditions import conditions
 from resnext_det.training.newest import holds_run
 from resnext_det.whole_files import PARTIAL
 from tools.kill_study.kills import (

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from projects.timing.conditions import conditions
+from resnext_det.timing.conditions import conditions
 from resnext_det.whole_files import write_text_safe
 from tools.long_run.predictions import COUNTED
 from tools.long_run.samples import Sample, watch, workers_mib

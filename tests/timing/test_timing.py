@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from projects.timing.alternation import alternate, balanced_orders
-from projects.timing.conditions import conditions
-from projects.timing.intervals import median_interval, ratio
-from projects.timing.results import write_results
+from resnext_det.timing.alternation import alternate, balanced_orders
+from resnext_det.timing.conditions import conditions
+from resnext_det.timing.intervals import median_interval, ratio
+from resnext_det.timing.results import write_results
 
 
 def test_ratio_is_the_median_over_the_rounds():
