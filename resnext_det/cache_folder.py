@@ -1,4 +1,4 @@
-"""Where files that were fetched are kept, and who may write there. Engine-neutral.
+"""Where files are kept between runs, and who may write there. Engine-neutral.
 
 Processes of a machine, or of several that share a disk, share the cache.
 """
@@ -20,7 +20,7 @@ def cache_folder(kind: str) -> Path:
     It lies in `$RESNEXT_DET_CACHE`, by default `~/.cache/resnext_det`.
 
     Args:
-        kind: "shards" or "weights".
+        kind: "acceleration", "shards" or "weights".
     """
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     root = os.environ.get("RESNEXT_DET_CACHE") or f"{home}/resnext_det"

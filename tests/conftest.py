@@ -58,6 +58,14 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps what the user's cache holds, the machine's saved settings above all, out of tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESNEXT_DET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def shared() -> Callable[[str], Path]:
     """Returns a folder of the trial data, or skips where it is absent."""
