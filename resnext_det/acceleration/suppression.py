@@ -1,0 +1,116 @@
+"""Greedy non-maximum suppression of many groups of boxes at once. Engine-neutral.
+
+torchvision's operator walks through the boxes one after another, which a GPU does on one thread.
+Here every pair of a group is compared at once. Whether a box is kept depends on the better ones
+alone: keep_i = usable_i and no j < i with keep_j and overlap_ji > threshold. This has exactly one
+solution, greedy suppression's. Iterated from "all are kept", the best d boxes of each group
+are right after d rounds, and all of them once a round changes nothing, in practice after a few.
+"""
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms as one_after_another
+
+PAIRS_AT_ONCE = 1 << 27
+"""How many pairs are held at a time: some ten numbers of 4 bytes for each."""
+MAX_PAIRS = 1 << 30
+"""Above as many pairs, in whatever groups, torchvision's operator is quicker."""
+
+
+def overlap_more(boxes: Tensor, threshold: float) -> Tensor:
+    """Compares each box with the worse ones of its group.
+
+    Args:
+        boxes: (G, R, 4) float32, xyxy, best first.
+        threshold: intersection over union.
+
+    Returns:
+        (G, R, R) bool: [g, j, i] is whether j < i and the overlap exceeds the threshold.
+    """
+    better, worse = boxes[:, :, None], boxes[:, None]  # (G, R, 1, 4), (G, 1, R, 4)
+    sides = torch.minimum(better[..., 2:], worse[..., 2:]) - torch.maximum(
+        better[..., :2], worse[..., :2]
+    )
+    shared = sides.clamp_(min=0).prod(dim=-1)  # (G, R, R)
+    areas = (boxes[..., 2:] - boxes[..., :2]).prod(dim=-1)
+    # In torchvision's order of operations, so that ties at the threshold fall as there.
+    together = areas[:, :, None] + areas[:, None] - shared
+    return (shared / together > threshold).triu_(1)
+
+
+def kept(more: Tensor, usable: Tensor, rounds: int | None = None) -> tuple[Tensor, Tensor]:
+    """Solves which boxes are kept.
+
+    Args:
+        more: (G, R, R) bool, see `overlap_more`.
+        usable: (G, R) bool; the others are not kept and suppress none.
+        rounds: how many, for work that cannot wait for an answer; None is until nothing changes.
+
+    Returns:
+        (G, R) bool, and a 0-d bool: whether the last round changed nothing, so that the
+        answer is right.
+    """
+    keep, settled = usable, usable.new_ones(())
+    count = 0
+    while rounds is None or count < rounds:
+        suppressed = (more & keep[:, :, None]).any(dim=1)
+        latest = usable & ~suppressed
+        settled = (latest == keep).all()
+        keep, count = latest, count + 1
+        if rounds is None and bool(settled):
+            break
+    return keep, settled
+
+
+def keep_of_groups(boxes: Tensor, usable: Tensor, threshold: float) -> Tensor:
+    """Suppresses within each group, some groups at a time where all would not fit into memory.
+
+    Args:
+        boxes: (G, R, 4) float32, xyxy, best first.
+        usable: (G, R) bool.
+        threshold: overlap above which the worse of two boxes goes.
+
+    Returns:
+        (G, R) bool.
+    """
+    at_once = max(PAIRS_AT_ONCE // max(boxes.shape[1] ** 2, 1), 1)
+    parts = [
+        kept(overlap_more(some, threshold), mask)[0]
+        for some, mask in zip(boxes.split(at_once), usable.split(at_once), strict=True)
+    ]
+    return torch.cat(parts) if parts else usable
+
+
+def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:
+    """`torchvision.ops.batched_nms`, without its walk on one thread of a GPU.
+
+    torchvision shifts the groups apart, which rounds the corners; here they are as given, so
+    that an overlap within rounding of the threshold may fall otherwise.
+
+    Args:
+        boxes: (R, 4) float32, xyxy.
+        scores: (R,).
+        groups: (R,) int64; boxes of different groups do not suppress each other.
+        threshold: overlap above which the lower-scored of two boxes goes.
+
+    Returns:
+        (K,) int64, indices of the boxes kept, best first.
+    """
+    if len(boxes) == 0:
+        return torch.zeros(0, dtype=torch.int64, device=boxes.device)
+    order = scores.argsort(descending=True, stable=True)
+    order = order[groups[order].argsort(stable=True)]  # by group, best first within
+    _, row, sizes = groups[order].unique_consecutive(return_inverse=True, return_counts=True)
+    most = int(sizes.max())
+    if len(sizes) * most**2 > MAX_PAIRS:
+        return one_after_another(boxes, scores, groups, threshold)
+    first = sizes.cumsum(0) - sizes
+    column = torch.arange(len(order), device=boxes.device) - first[row]
+    padded = boxes.new_zeros(len(sizes), most, 4)
+    usable = torch.zeros(len(sizes), most, dtype=torch.bool, device=boxes.device)
+    padded[row, column] = boxes[order]
+    usable[row, column] = True
+    survivors = order[keep_of_groups(padded, usable, threshold)[row, column]]
+    # Equal scores in the order given, as a stable sort of all would leave them.
+    survivors = survivors.sort().values
+    return survivors[scores[survivors].argsort(descending=True, stable=True)]
