@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms as one_after_another
 
-PAIRS_AT_ONCE = 1 << 27
+PAIRS_AT_ONCE = 1 << 25
 """How many pairs are held at a time: some ten numbers of 4 bytes for each."""
 MAX_PAIRS = 1 << 30
 """Above as many pairs, in whatever groups, torchvision's operator is quicker."""
@@ -62,23 +62,29 @@ def kept(more: Tensor, usable: Tensor, rounds: int | None = None) -> tuple[Tenso
     return keep, settled
 
 
-def keep_of_groups(boxes: Tensor, usable: Tensor, threshold: float) -> Tensor:
+def keep_of_groups(
+    boxes: Tensor, usable: Tensor, threshold: float, rounds: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Suppresses within each group, some groups at a time where all would not fit into memory.
 
     Args:
         boxes: (G, R, 4) float32, xyxy, best first.
         usable: (G, R) bool.
         threshold: overlap above which the worse of two boxes goes.
+        rounds: see `kept`.
 
     Returns:
-        (G, R) bool.
+        (G, R) bool, and a 0-d bool: whether the answer is right; see `kept`.
     """
-    at_once = max(PAIRS_AT_ONCE // max(boxes.shape[1] ** 2, 1), 1)
+    if usable.numel() == 0:
+        return usable, usable.new_ones(())
+    at_once = max(PAIRS_AT_ONCE // boxes.shape[1] ** 2, 1)
     parts = [
-        kept(overlap_more(some, threshold), mask)[0]
+        kept(overlap_more(some, threshold), mask, rounds)
         for some, mask in zip(boxes.split(at_once), usable.split(at_once), strict=True)
     ]
-    return torch.cat(parts) if parts else usable
+    keep, settled = zip(*parts, strict=True)
+    return torch.cat(keep), torch.stack(settled).all()
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:
@@ -110,7 +116,8 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float)
     usable = torch.zeros(len(sizes), most, dtype=torch.bool, device=boxes.device)
     padded[row, column] = boxes[order]
     usable[row, column] = True
-    survivors = order[keep_of_groups(padded, usable, threshold)[row, column]]
+    keep, _ = keep_of_groups(padded, usable, threshold)
+    survivors = order[keep[row, column]]
     # Equal scores in the order given, as a stable sort of all would leave them.
     survivors = survivors.sort().values
     return survivors[scores[survivors].argsort(descending=True, stable=True)]

@@ -55,18 +55,15 @@ def test_too_many_pairs_are_torchvisions(monkeypatch: pytest.MonkeyPatch):
 def test_unusable_boxes_are_not_kept_and_suppress_none():
     box = torch.tensor([0.0, 0, 10, 10])
     boxes = box.expand(1, 3, 4)
-    keep = keep_of_groups(boxes, torch.tensor([[False, True, True]]), 0.5)
+    keep, _ = keep_of_groups(boxes, torch.tensor([[False, True, True]]), 0.5)
     assert keep.tolist() == [[False, True, False]]
 
 
-def test_no_group_and_no_box():
-    assert (
-        keep_of_groups(torch.zeros(0, 5, 4), torch.zeros(0, 5, dtype=torch.bool), 0.5).numel() == 0
-    )
-    assert keep_of_groups(torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.bool), 0.5).shape == (
-        2,
-        0,
-    )
+@pytest.mark.parametrize("shape", [(0, 5), (2, 0)])
+def test_no_group_and_no_box(shape: tuple[int, int]):
+    keep, settled = keep_of_groups(torch.zeros(*shape, 4), torch.ones(shape).bool(), 0.5)
+    assert keep.shape == shape
+    assert bool(settled)
 
 
 def test_rounds_say_whether_they_were_enough():

@@ -1,0 +1,66 @@
+"""The last selection for all images of a batch at once. Portable.
+
+As `engines.portable.postprocess` selects image by image: a GPU is waited for as often for eight
+images as for one.
+"""
+
+import torch
+from torch import Tensor
+
+from resnext_det.acceleration.fixed_shapes import Predictions
+from resnext_det.acceleration.suppression import batched_nms
+from resnext_det.structures import Detections
+
+
+def select(
+    found: Predictions,
+    sizes: Tensor,
+    whole_sizes: Tensor,
+    *,
+    score_thresh: float,
+    nms_thresh: float,
+    topk: int,
+) -> list[Detections]:
+    """Keeps scores above the threshold, suppresses per class, keeps the best of each image.
+
+    Args:
+        found: of N images.
+        sizes: (N, 2) float32, rows and columns of each resized image.
+        whole_sizes: (N, 2) float32, rows and columns of each image on disk.
+        score_thresh: a class is kept where its score exceeds this.
+        nms_thresh: overlap above which the lower-scored box of a class goes.
+        topk: at most so many are kept in an image; negative for all.
+
+    Returns:
+        Per image its detections, best first, in pixels of the image on disk.
+    """
+    scores = found.probabilities[..., :-1]
+    finite = found.boxes.flatten(2).isfinite().all(dim=-1) & found.probabilities.isfinite().all(-1)
+    wanted = (scores > score_thresh) & (finite & found.usable)[..., None]
+    image, region, category = torch.nonzero(wanted, as_tuple=True)
+    column = category if found.boxes.shape[2] > 1 else torch.zeros_like(category)
+    boxes = _inside(found.boxes[image, region, column], sizes[image])
+    kept_scores = scores[image, region, category]
+    keep = batched_nms(boxes, kept_scores, image * scores.shape[2] + category, nms_thresh)
+    keep = keep[image[keep].argsort(stable=True)]  # by image, best first within
+    keep = keep[_rank_within(image[keep], len(sizes)) < topk] if topk >= 0 else keep
+    image = image[keep]
+    boxes = _inside(
+        boxes[keep] * (whole_sizes / sizes)[image].flip(1).repeat(1, 2), whole_sizes[image]
+    )
+    wide = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    counts = torch.bincount(image[wide], minlength=len(sizes)).tolist()
+    parts = (values[wide].split(counts) for values in (boxes, kept_scores[keep], category[keep]))
+    return [Detections(*part) for part in zip(*parts, strict=True)]
+
+
+def _inside(boxes: Tensor, sizes: Tensor) -> Tensor:
+    """Clips (R, 4) boxes to their images' (R, 2) rows and columns."""
+    return torch.minimum(boxes.clamp(min=0), sizes.flip(1).repeat(1, 2))
+
+
+def _rank_within(groups: Tensor, num_groups: int) -> Tensor:
+    """Counts each entry's predecessors in its group; groups (R,) int64 in ascending order."""
+    sizes = torch.bincount(groups, minlength=num_groups)
+    first = sizes.cumsum(0) - sizes
+    return torch.arange(len(groups), device=groups.device) - first[groups]
