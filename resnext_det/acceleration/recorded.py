@@ -56,7 +56,7 @@ class RecordedDetector(nn.Module):
         self.model = model
         self._recordings: OrderedDict[tuple[int, ...], Recording | None] = OrderedDict()
         self._anchors_of: dict[tuple[int, int], list[Tensor]] = {}
-        self._pool: tuple[int, int] | None = None
+        self._pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
 
     @torch.no_grad()
     def forward(self, samples: Sequence[DetectionSample]) -> list[Detections]:
@@ -108,7 +108,6 @@ class RecordedDetector(nn.Module):
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):
             found = self._run(kept, ROUNDS)
-        self._pool = graph.pool()
         return Recording(graph, kept, found)
 
     def _on_side_stream(self, work: Callable[[], object]) -> None:
