@@ -50,7 +50,7 @@ VERBS: Mapping[str, Verb] = {
         "resnext_det.cli.verbs.complexity",
     ),
     "dataset": Verb(
-        "Prepare a data set from the files its publisher hands out, or check your own.",
+        "Make a data set of your labelled photographs, check it, or prepare a published one.",
         "resnext_det.cli.verbs.dataset",
     ),
     "design": Verb(

@@ -32,16 +32,26 @@ class ImageHeader:
     Attributes:
         height: rows of the upright image.
         width: columns of the upright image.
-        is_turned: whether its EXIF block turns or mirrors what is stored.
+        rotation: what its EXIF block turns or mirrors what is stored by; None: it does not.
         format: Pillow's name.
         mode: Pillow's name of what a pixel is, such as "RGB" or "I;16".
     """
 
     height: int
     width: int
-    is_turned: bool
+    rotation: Image.Transpose | None
     format: str
     mode: str
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether it is seen otherwise than it is stored."""
+        return self.rotation is not None
+
+    @property
+    def is_sideways(self) -> bool:
+        """Whether rows of what is stored are columns of what is seen."""
+        return self.rotation in SIDEWAYS
 
 
 def read_image(path: str, pixel_format: str) -> Pixels:
@@ -87,7 +97,7 @@ def read_header(path: str) -> ImageHeader:
         is_swapped = rotation in SIDEWAYS and image.format != TURNED_BY_PILLOW
         width, height = image.size[::-1] if is_swapped else image.size
         assert image.format is not None
-        return ImageHeader(height, width, rotation is not None, image.format, image.mode)
+        return ImageHeader(height, width, rotation, image.format, image.mode)
 
 
 @contextmanager

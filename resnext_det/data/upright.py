@@ -46,3 +46,20 @@ def box_before_turn(box: Box, rotation: Image.Transpose | None, height: int, wid
     if sideways:
         return Box(left, top, box.width, box.height)
     return Box(top, left, box.height, box.width)
+
+
+def point_after_turn(
+    x: float, y: float, rotation: Image.Transpose | None, height: int, width: int
+) -> tuple[float, float]:
+    """Returns where a point of the image as it is stored lies in the upright one.
+
+    Args:
+        x: from the left edge, in pixels; edges are at 0 and at the width.
+        y: from the upper edge.
+        rotation: what puts the image upright.
+        height: rows of the upright image.
+        width: columns of the upright image.
+    """
+    sideways, rows, columns = _TURNS[rotation]
+    x, y = (y, x) if sideways else (x, y)
+    return (width - x if columns else x), (height - y if rows else y)

@@ -31,6 +31,7 @@ HELPS = [
     (),
     *((verb,) for verb in VERBS),
     ("dataset", "check"),
+    ("dataset", "convert"),
     ("dataset", "prepare"),
     *(("dataset", "prepare", kind) for kind in KINDS),
     *(("weights", action) for action in ACTIONS),
@@ -50,6 +51,8 @@ TYPOS = [
     ("export", "nothing.pth", "-o", "model.txt"),
     ("export", "nothing.pth", "-o", "model.onnx", "--fixed", "8"),
     ("predict", "nothing.pth", "a.jpg", "-o", "out"),
+    ("dataset", "convert", "nothing", "-o", "a.json"),
+    ("dataset", "convert", ".", "-o", "a.txt"),
     ("report", "nothing.json"),
     ("reproduce", "nothing"),
 ]
