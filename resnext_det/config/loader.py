@@ -22,8 +22,9 @@ BASE_KEY = "_BASE_"
 # Ours are at most two deep; a longer chain than this is a mistake.
 MAX_DEPTH = 8
 # Keys that older versions had, and what has come in their place.
+_SKIP_BROKEN = "INPUT.CLASSIFICATION.SKIP_BROKEN"
 _REPLACED = {
-    "INPUT.CLASSIFICATION.SKIP_BROKEN": (
+    _SKIP_BROKEN: (
         "DATASETS.MAX_BROKEN_IMAGES, which is how many broken images a run sets aside (False is 0)"
     )
 }
@@ -94,7 +95,7 @@ def config_of_text(text: str, where: str) -> CfgNode:
     """The config that a checkpoint carries: a whole tree, as `dump_config` wrote it.
 
     Args:
-        text: YAML, perhaps a stranger's.
+        text: YAML, perhaps a stranger's, or an older version's.
         where: the checkpoint, for messages.
 
     Raises:
@@ -108,11 +109,21 @@ def config_of_text(text: str, where: str) -> CfgNode:
     if not isinstance(tree, dict):
         raise UserError(f"{where}: its config holds no keys")
     cfg = get_cfg()
-    given = _merge(cfg, flatten(tree), dict(flatten(cfg)), f"{where}: its config")
+    items = _in_todays_keys(flatten(tree))
+    given = _merge(cfg, items, dict(flatten(cfg)), f"{where}: its config")
     apply_variant(cfg, frozenset(given))
     validate_config(cfg, where=f"{where}: its config")
     cfg.freeze()
     return cfg
+
+
+def _in_todays_keys(items: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Says of an older version's keys what they meant; who wrote the file cannot mend it."""
+    for key, value in items:
+        if key != _SKIP_BROKEN:
+            yield key, value
+        elif value is False:
+            yield "DATASETS.MAX_BROKEN_IMAGES", 0
 
 
 def read_chain(name: str) -> list[tuple[Path, dict[str, Any]]]:

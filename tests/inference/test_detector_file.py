@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from resnext_det import build_classifier
 from resnext_det.config import dump_config, get_cfg
@@ -28,6 +29,18 @@ def test_carries_config_and_class_names(portable: Trained) -> None:
     assert file.class_names == ("red", "green")
     assert file.cfg.MODEL.ROI_HEADS.NUM_CLASSES == 2
     assert file.cfg.MODEL.FPN.OUT_CHANNELS == 16
+
+
+@pytest.mark.parametrize(("was", "is_now"), [("true", 100), ("false", 0)])
+def test_a_key_of_older_versions_is_understood(
+    portable: Trained, tmp_path: Path, was: str, is_now: int
+) -> None:
+    content, path = portable.content(), tmp_path / "old.pth"
+    tree = yaml.safe_load(content["config"])
+    del tree["DATASETS"]["MAX_BROKEN_IMAGES"]
+    tree["INPUT"]["CLASSIFICATION"]["SKIP_BROKEN"] = was == "true"
+    torch.save(content | {"config": yaml.safe_dump(tree)}, path)
+    assert is_now == read_detector_file(path).cfg.DATASETS.MAX_BROKEN_IMAGES
 
 
 def test_a_classifier_finds_no_boxes(tmp_path: Path) -> None:
