@@ -3,14 +3,13 @@
 import argparse
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from resnext_det.classification.reproduction import classification_task
-from resnext_det.cli.printing import check_json, open_console, write_json
+from resnext_det.cli.printing import open_console, write_json
 from resnext_det.config import load_config
 from resnext_det.engines.base import detectron2_is_installed, resolve_engine, resolve_lazy
 from resnext_det.engines.reproduction import detection_task
@@ -31,7 +30,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the folder is no bundle or is damaged, or its engine is not installed.
     """
-    check_json(args.json, [*args.folder.glob("*.json"), *map(Path, args.config_file or ())])
     bundle = read_bundle(args.folder)
     found = reproduce(bundle, _task(bundle, args))
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -29,8 +29,12 @@ def run(args: argparse.Namespace) -> int:
     """Computes: see `cli.reproduce`.
 
     Raises:
-        UserError: as there; a mistyped folder is found before torch is imported.
+        UserError: as there; a mistyped name is found before torch is imported.
     """
+    if args.json:
+        from resnext_det.cli.printing import check_json
+
+        check_json(args.json, [*args.folder.glob("*.json"), *map(Path, args.config_file or ())])
     check_is_bundle(args.folder)
     from resnext_det.cli import reproduce
 
