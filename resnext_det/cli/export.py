@@ -115,6 +115,8 @@ def _print_proof(console: Console, what: str, proof: Proof) -> None:
         f"  largest difference of a score  {found.score:.3g}",
         f"  boxes found by one only        {found.unmatched}",
     ]
+    if found.tied:
+        lines.append(f"  chosen otherwise, near ties    {found.tied}")
     if proof.precisions is not None:
         ap = proof.precisions
         scores = f"{_percent(ap.checkpoint)} -> {_percent(ap.export)}"

@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from resnext_det.export.ties import Ties, TiesOfImage
 from resnext_det.structures import Detections
 
 MIN_IOU = 0.5
@@ -24,6 +25,7 @@ class Differences:
         unmatched: boxes of either that have none, though their score is clear of the limit.
         box: the largest difference of a coordinate, pixels.
         score: the largest difference of two scores.
+        tied: boxes that are left out of all these, as the two chose between near ties otherwise.
     """
 
     images: int
@@ -31,6 +33,7 @@ class Differences:
     unmatched: int
     box: float
     score: float
+    tied: int = 0
 
 
 def compare(
@@ -40,6 +43,7 @@ def compare(
     score_thresh: float,
     most: int,
     margin: float,
+    ties: Ties | None = None,
 ) -> Differences:
     """Pairs boxes by class and overlap, whatever their places, and measures the pairs.
 
@@ -52,16 +56,46 @@ def compare(
         score_thresh: boxes are given above it.
         most: boxes given of an image at most, >= 1.
         margin: difference of scores that is none.
+        ties: tells choices between near ties, which are counted apart; None takes none for one.
     """
-    pairs = [_pair(one, other) for one, other in zip(expected, found, strict=True)]
-    matched, unmatched, box, score = 0, 0, 0.0, 0.0
-    for one, other, (rows, columns) in zip(expected, found, pairs, strict=True):
-        matched += len(rows)
-        box = max(box, _largest(one.boxes[rows] - other.boxes[columns]))
-        score = max(score, _largest(one.scores[rows] - other.scores[columns]))
+    parts = []
+    for place, (one, other) in enumerate(zip(expected, found, strict=True)):
         limit = max(_last(one, score_thresh, most), _last(other, score_thresh, most)) + margin
-        unmatched += _alone(one, rows, limit) + _alone(other, columns, limit)
-    return Differences(len(pairs), matched, unmatched, box, score)
+        tied = None if ties is None else ties.at(place, one, other)
+        parts.append(_of_image(one, other, limit, tied))
+    return Differences(
+        images=len(parts),
+        matched=sum(part.matched for part in parts),
+        unmatched=sum(part.unmatched for part in parts),
+        box=max((part.box for part in parts), default=0.0),
+        score=max((part.score for part in parts), default=0.0),
+        tied=sum(part.tied for part in parts),
+    )
+
+
+def _of_image(
+    one: Detections, other: Detections, limit: float, tied: TiesOfImage | None
+) -> Differences:
+    rows, columns = _pair(one, other)
+    moved = (one.boxes[rows] - other.boxes[columns]).abs().amax(dim=1)
+    rescored = (one.scores[rows] - other.scores[columns]).abs()
+    lost, new = _alone(one, rows, limit), _alone(other, columns, limit)
+    num_tied = 0
+    if tied is not None:
+        apart = (moved > tied.ties.box) | (rescored > tied.ties.score)
+        if apart.any() or lost.numel() or new.numel():  # candidates cost another run
+            apart &= tied.expected[rows] & tied.found[columns]
+            moved, rescored = moved[~apart], rescored[~apart]
+            num_tied = int(apart.sum() + tied.expected[lost].sum() + tied.found[new].sum())
+            lost, new = lost[~tied.expected[lost]], new[~tied.found[new]]
+    return Differences(
+        images=1,
+        matched=len(moved),
+        unmatched=len(lost) + len(new),
+        box=_largest(moved),
+        score=_largest(rescored),
+        tied=num_tied,
+    )
 
 
 def _pair(one: Detections, other: Detections) -> tuple[Tensor, Tensor]:
@@ -74,14 +108,15 @@ def _pair(one: Detections, other: Detections) -> tuple[Tensor, Tensor]:
 
 
 def _largest(values: Tensor) -> float:
-    return float(values.abs().max()) if values.numel() else 0.0
+    return float(values.max()) if values.numel() else 0.0
 
 
 def _last(found: Detections, score_thresh: float, most: int) -> float:
     return float(found.scores.min()) if most <= len(found) else score_thresh
 
 
-def _alone(found: Detections, paired: Tensor, limit: float) -> int:
+def _alone(found: Detections, paired: Tensor, limit: float) -> Tensor:
+    """Returns the places of boxes that have no partner and are scored above the limit."""
     alone = torch.ones(len(found), dtype=torch.bool)
     alone[paired] = False
-    return int((alone & (found.scores > limit)).sum())
+    return torch.nonzero(alone & (found.scores > limit)).squeeze(1)

@@ -18,8 +18,12 @@ from resnext_det.export.formats import FixedShape
 from resnext_det.export.pictures import in_batches, scaled_to
 from resnext_det.export.runtimes import Runner
 from resnext_det.export.source import ExportSource
+from resnext_det.export.ties import Ties
 from resnext_det.inference.images import read_pixels
 from resnext_det.structures import Detections
+
+MOST_TIED = 0.02
+"""Of the boxes, that may be chosen otherwise between near ties; one may in any case."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,11 @@ class Proof:
             problems.append(
                 f"a score differs by {found.score:.3g} (--score-tolerance {tolerances.score:g})"
             )
+        if found.tied > max(1.0, MOST_TIED * found.matched):
+            problems.append(
+                f"{found.tied} boxes beside {found.matched} are chosen otherwise, more than "
+                "near ties explain"
+            )
         return problems
 
     def ap_problems(self, tolerances: Tolerances) -> list[str]:
@@ -110,8 +119,9 @@ def prove(
     pictures: list[Pixels],
     *,
     fixed: FixedShape | None = None,
-    margin: float = 0.0,
+    tolerances: Tolerances,
     test_set: CocoDataset | None = None,
+    with_ties: bool = True,
 ) -> Proof:
     """Runs both detectors on the same images.
 
@@ -121,20 +131,27 @@ def prove(
         runtime: its runtime's name.
         pictures: (H, W, 3) uint8 RGB each, at least one.
         fixed: the one shape that it takes.
-        margin: difference of scores that is none.
+        tolerances: what counts as no difference.
         test_set: to compare AP on.
+        with_ties: count apart what is chosen otherwise between near ties; see `Ties`.
     """
-    expected: list[Detections] = []
-    found: list[Detections] = []
-    for batch in in_batches(pictures, fixed):
-        expected += source.detector.detect(batch)
-        found += run(batch)
+    batches = in_batches(pictures, fixed)
+    expected = [found for batch in batches for found in source.detector.detect(batch)]
+    found = [found for batch in batches for found in run(batch)]
+    shown = [pixels for batch in batches for pixels in batch]
+    ties = Ties(
+        box=tolerances.box,
+        score=tolerances.score,
+        nms_thresh=float(source.cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST),
+        candidates=lambda place: source.candidates(shown[place]),
+    )
     differences = compare(
         expected,
         found,
         score_thresh=source.score_thresh,
         most=source.cfg.TEST.DETECTIONS_PER_IMAGE,
-        margin=margin,
+        margin=tolerances.score,
+        ties=ties if with_ties else None,
     )
     precisions = None if test_set is None else _precisions(source, run, fixed, test_set)
     return Proof(runtime, differences, precisions)

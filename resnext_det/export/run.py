@@ -99,7 +99,7 @@ def export(source: ExportSource, wanted: Wanted) -> Exported:
     return Exported(proof, size, int8, problems)
 
 
-def _prove(source: ExportSource, file: Path, wanted: Wanted) -> Proof:
+def _prove(source: ExportSource, file: Path, wanted: Wanted, *, with_ties: bool = True) -> Proof:
     run, runtime = open_export(file, wanted.kind)
     return prove(
         source,
@@ -107,8 +107,9 @@ def _prove(source: ExportSource, file: Path, wanted: Wanted) -> Proof:
         runtime,
         wanted.pictures,
         fixed=wanted.fixed,
-        margin=wanted.tolerances.score,
+        tolerances=wanted.tolerances,
         test_set=wanted.test_set,
+        with_ties=with_ties,
     )
 
 
@@ -121,7 +122,7 @@ def _quantize(
     batches = in_batches(calibration, wanted.fixed)
     quantized = quantize(float_file, file, batches, source.metadata(), wanted.grouped)
     float_file.unlink()
-    return quantized, _prove(source, file, wanted)
+    return quantized, _prove(source, file, wanted, with_ties=False)
 
 
 @contextmanager

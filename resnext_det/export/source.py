@@ -2,24 +2,28 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fvcore.common.config import CfgNode
 
 from resnext_det.config import check_honoured, dump_config, with_values
+from resnext_det.data.opened_image import Pixels
 from resnext_det.engines.portable.engine import PortableEngine
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.engines.portable.from_config import check_values
 from resnext_det.engines.portable.honoured import HONOURED
 from resnext_det.errors import UserError
+from resnext_det.export.ties import Candidates
 from resnext_det.inference.detector import Detector, check_score_thresh
 from resnext_det.inference.detector_file import DetectorFile, read_detector_file
 from resnext_det.weights.load import load_weights, require_head
 
 _ONLY = "Faster R-CNN with FPN is what can be exported"
+_ALL = 1_000_000  # boxes of an image
 _OTHER_ENGINE = ": use --engine d2"
 
 
@@ -43,6 +47,33 @@ class ExportSource:
     def score_thresh(self) -> float:
         """Boxes are scored above it."""
         return float(self.cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST)
+
+    def candidates(self, pixels: Pixels) -> Candidates:
+        """Returns what the detector chooses from in an image, (H, W, 3) uint8 RGB."""
+        boxes, more = (detector.detect([pixels])[0] for detector in self._candidate_detectors)
+        return Candidates(boxes, more)
+
+    @cached_property
+    def _candidate_detectors(self) -> tuple[Detector, Detector]:
+        """Returns the detector without its last suppression, and without that of proposals too."""
+        anchors = int(1.1 * self.cfg.MODEL.RPN.PRE_NMS_TOPK_TEST) + 1  # ties at the end of the list
+        last: dict[str, object] = {
+            "MODEL.ROI_HEADS.NMS_THRESH_TEST": 1.0,
+            "TEST.DETECTIONS_PER_IMAGE": _ALL,
+        }
+        proposals: dict[str, object] = {
+            "MODEL.RPN.NMS_THRESH": 1.0,
+            "MODEL.RPN.PRE_NMS_TOPK_TEST": anchors,
+            "MODEL.RPN.POST_NMS_TOPK_TEST": anchors * len(self.cfg.MODEL.RPN.IN_FEATURES),
+        }
+        boxes, more = (self._changed(values) for values in (last, last | proposals))
+        return boxes, more
+
+    def _changed(self, values: Mapping[str, object]) -> Detector:
+        cfg, engine = with_values(self.cfg, values), PortableEngine()
+        model = engine.build_model(cfg).eval()
+        model.load_state_dict(self.model.state_dict())
+        return Detector(engine.build_predictor(model, cfg), self.class_names)
 
     def metadata(self) -> dict[str, str]:
         """Returns what an exported file says of itself, all of it text, JSON but for words."""
