@@ -26,6 +26,7 @@ class Acceleration:
         fold_norms: BatchNorm is folded into the convolution before it, and ReLU and the
             residual sum are computed with the convolution where the device can.
         fast_pooling: RoIAlign on all cores of the CPU, as weighted sums of pixels.
+        keep_memory: the C library keeps freed memory for the next image, in the whole process.
         compile: torch.compile writes code for the backbone; starting takes a minute or so.
         cuda_graphs: the GPU's work for each size of image is recorded once and replayed.
     """
@@ -34,6 +35,7 @@ class Acceleration:
     channels_last: bool = False
     fold_norms: bool = False
     fast_pooling: bool = False
+    keep_memory: bool = False
     compile: bool = False
     cuda_graphs: bool = False
 

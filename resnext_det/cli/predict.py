@@ -4,14 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from resnext_det.config import meant
+from resnext_det.config import meant, with_values
 from resnext_det.data.class_names import read_class_names
 from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.preparing.progress import bar
-from resnext_det.engines.base import resolve_engine
 from resnext_det.errors import SaidInterruptError, UserError, few, one_line
 from resnext_det.inference.detector import check_score_thresh, settle_device
 from resnext_det.inference.detector_file import read_detector_file
+from resnext_det.inference.engine_choice import choose_engine
 from resnext_det.inference.inputs import Source, find_inputs
 from resnext_det.inference.job import SAVED, Job, Outcome, predict
 from resnext_det.inference.tiles import Tiling
@@ -70,14 +70,17 @@ def job_of(args: argparse.Namespace) -> Job:
     inputs = find_inputs(args.inputs, args.output, sys.stdin.buffer)
     names = read_class_names(args.class_names) if args.class_names else ()
     file = read_detector_file(args.checkpoint, config_file=args.config_file, class_names=names)
+    cfg = with_values(file.cfg, {"MODEL.DEVICE": device})
+    engine, acceleration = choose_engine(cfg, args.engine, args.acceleration)
     way = Way(
         file=file,
-        engine="d2" if resolve_engine(args.engine).name == "d2" else "portable",
+        engine=engine,
         device=device,
         score_thresh=args.score_thresh,
         drawn_from=_USUALLY_DRAWN if args.score_thresh is None else args.score_thresh,
         classes=_classes(args.classes, file.class_names),
         tiling=tiling,
+        acceleration=acceleration,
     )
     return Job(
         way=way,
@@ -139,6 +142,7 @@ def _tell(job: Job, outcome: Outcome) -> None:
     for note in outcome.notes:
         print(note)
     frames = f", {outcome.num_frames} frame(s) of videos" if outcome.num_frames else ""
+    print(f"{job.way.engine} engine on {job.way.device}: {job.way.acceleration.words()}")
     print(
         f"{outcome.num_images} image(s){frames}: {outcome.num_boxes} box(es); "
         f"{len(outcome.broken)} left out; results in {one_line(str(job.output))}"

@@ -5,6 +5,7 @@ detections = detector("photo.jpg")  # boxes (R, 4), scores (R,), classes (R,), c
 several = detector(["a.jpg", "b.jpg"], batch_size=2)  # a list of them
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar, overload
@@ -12,6 +13,8 @@ from typing import TypeVar, overload
 import torch
 from fvcore.common.config import CfgNode
 
+from resnext_det.acceleration.apply import accelerate
+from resnext_det.acceleration.setting import EXACT, Acceleration
 from resnext_det.config import get_value, with_values
 from resnext_det.data.opened_image import Pixels
 from resnext_det.engines.base import EngineName, Predictor, resolve_engine
@@ -21,6 +24,7 @@ from resnext_det.inference.detector_file import (
     head_section,
     read_detector_file,
 )
+from resnext_det.inference.engine_choice import choose_engine
 from resnext_det.inference.images import Color, ImageLike, is_one_image, pixels_of
 from resnext_det.inference.tiles import Tiling, detect_in_tiles
 from resnext_det.structures import Detections
@@ -28,14 +32,16 @@ from resnext_det.training.device import check_device_name, resolve_device
 from resnext_det.weights.load import load_weights, require_head
 
 Item = TypeVar("Item")
+logger = logging.getLogger(__name__)
 
 
 class Detector:
     """Finds boxes in images.
 
-    An image's boxes are those that `train_net.py --eval-only` finds in it, to the bit where
-    `batch_size` is 1. Images of one size that share a batch may differ from that by rounding;
-    images of different sizes never share one, so that none is padded.
+    An image's boxes are those that `train_net.py --eval-only` finds in it: to the bit with
+    `acceleration="exact"` where `batch_size` is 1, else but for rounding. Images of one size that
+    share a batch may differ from that by rounding, too; images of different sizes never share
+    one, so that none is padded.
 
     Args:
         predictor: of an engine; see `Engine.build_predictor`.
@@ -43,9 +49,11 @@ class Detector:
         score_thresh: boxes scored below it are left out; None keeps what the model gives.
         nms_thresh: overlap above which the lower-scored of two boxes of a class goes, where
             tiles are joined.
+        acceleration: what the predictor's model is run with.
 
     Attributes:
         class_names: the K names, in the order of `Detections.classes`.
+        acceleration: what the detector is run with.
     """
 
     def __init__(
@@ -55,8 +63,10 @@ class Detector:
         *,
         score_thresh: float | None = None,
         nms_thresh: float = 0.5,
+        acceleration: Acceleration = EXACT,
     ) -> None:
         self.class_names = tuple(class_names)
+        self.acceleration = acceleration
         self._predictor = predictor
         self._score_thresh = score_thresh
         self._nms_thresh = nms_thresh
@@ -71,17 +81,22 @@ class Detector:
         score_thresh: float | None = None,
         config_file: str | None = None,
         class_names: Sequence[str] = (),
+        acceleration: str | Acceleration = "auto",
     ) -> "Detector":
         """Reads a checkpoint of a run, which carries config and class names, and builds it.
 
         Args:
             path: the file, of either engine.
             device: "cpu", "cuda", "cuda:1", …; "auto" is the GPU where there is one.
-            engine: "portable" or "d2"; "auto" is Detectron2 where it is installed.
+            engine: "portable" or "d2"; "auto" is the portable one where it is accelerated, else
+                Detectron2 where it is installed.
             score_thresh: 0 … 1, boxes scored below it are left out; None takes the config's,
                 which is 0.05 unless the run changed it.
             config_file: for a file without a config of its own.
             class_names: for a file without class names of its own.
+            acceleration: "auto", which is what `resnext-det benchmark` found fastest on this
+                machine or else a usual choice; "exact"; or words such as "bfloat16 channels_last
+                fold_norms". See `resnext_det.acceleration.setting`.
 
         Raises:
             UserError: the file is no detector's, or the device or the engine is not there; one
@@ -89,7 +104,13 @@ class Detector:
         """
         check_score_thresh(score_thresh)
         file = read_detector_file(path, config_file=config_file, class_names=class_names)
-        return cls.from_file(file, device=device, engine=engine, score_thresh=score_thresh)
+        return cls.from_file(
+            file,
+            device=device,
+            engine=engine,
+            score_thresh=score_thresh,
+            acceleration=acceleration,
+        )
 
     @classmethod
     def from_file(
@@ -99,18 +120,27 @@ class Detector:
         device: str = "auto",
         engine: EngineName = "auto",
         score_thresh: float | None = None,
+        acceleration: str | Acceleration = "auto",
     ) -> "Detector":
         """Builds a detector whose file has been read; see `from_checkpoint`."""
         cfg = with_values(file.cfg, {"MODEL.DEVICE": settle_device(device)})
         cfg = _with_lower_threshold(cfg, score_thresh)
+        engine, setting = choose_engine(cfg, engine, acceleration)
         built_by = resolve_engine(engine)
         built_by.check_config(cfg)
         model = built_by.build_model(cfg)
         require_head(load_weights(model, file.weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE))
         model = model.to(resolve_device(cfg)).eval()
-        predictor = built_by.build_predictor(model, cfg)
+        logger.info("%s engine on %s: %s", engine, cfg.MODEL.DEVICE, setting.words())
+        predictor = built_by.build_predictor(accelerate(model, setting), cfg)
         nms_thresh = get_value(cfg, f"{head_section(cfg)}.NMS_THRESH_TEST")
-        return cls(predictor, file.class_names, score_thresh=score_thresh, nms_thresh=nms_thresh)
+        return cls(
+            predictor,
+            file.class_names,
+            score_thresh=score_thresh,
+            nms_thresh=nms_thresh,
+            acceleration=setting,
+        )
 
     @overload
     def __call__(

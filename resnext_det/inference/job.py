@@ -72,6 +72,7 @@ class Job:
             "--tile": None if tiling is None else [tiling.size, tiling.overlap],
             "--batch-size": self.batch_size,
             "--engine": way.engine,
+            "--acceleration": way.acceleration.words(),
             "--annotations": None if self.annotations is None else str(self.annotations),
         }
 

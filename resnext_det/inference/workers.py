@@ -20,6 +20,7 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
+from resnext_det.acceleration.setting import EXACT, Acceleration
 from resnext_det.data.image_files import read_image
 from resnext_det.data.opened_image import Pixels, UnreadableImage
 from resnext_det.engines.base import EngineName
@@ -49,6 +50,7 @@ class Way:
         drawn_from: boxes scored below it are not drawn.
         classes: the classes that are kept; None for all.
         tiling: cuts large images; None does not.
+        acceleration: what the detector is run with.
     """
 
     file: DetectorFile
@@ -58,6 +60,7 @@ class Way:
     drawn_from: float = 0.5
     classes: frozenset[int] | None = None
     tiling: Tiling | None = None
+    acceleration: Acceleration = EXACT
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,11 @@ class Worker:
     def __init__(self, way: Way) -> None:
         self._way = way
         self._detector = Detector.from_file(
-            way.file, device=way.device, engine=way.engine, score_thresh=way.score_thresh
+            way.file,
+            device=way.device,
+            engine=way.engine,
+            score_thresh=way.score_thresh,
+            acceleration=way.acceleration,
         )
 
     def __call__(self, work: Work) -> list[Finding]:

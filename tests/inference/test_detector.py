@@ -24,7 +24,8 @@ def detector(trained: Trained) -> Detector:
 
 
 def load(trained: Trained, **options: Any) -> Detector:
-    options = {"engine": trained.engine, "device": "cpu", **options}
+    usual = {"engine": trained.engine, "device": "cpu", "acceleration": "exact"}
+    options = usual | options
     return Detector.from_checkpoint(trained.checkpoint, **options)
 
 

@@ -89,12 +89,23 @@ def test_writes_pictures_coco_json_and_csv(
 def test_with_annotations_the_file_is_the_evaluations(portable: Trained, predict: Any) -> None:
     images = portable.bench.entry.image_root
     out = portable.bench.folder.parent / "annotated"
-    words = ("--annotations", portable.annotations, "--save", "json")
+    words = ("--annotations", portable.annotations, "--save", "json", "--acceleration", "exact")
     assert predict(images, *words, out=str(out)) == 0
     portable.evaluated()
     evaluated = portable.bench.folder / "evaluated" / "inference" / RESULTS
     assert (out / RESULTS).read_bytes() == evaluated.read_bytes()
     assert files_below(out) == {RESULTS, IMAGES, FILE}
+
+
+def test_says_what_the_detector_is_run_with(
+    predict: Any, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(photos, "--acceleration", "channels_last") == 0
+    assert "portable engine on cpu: float32 channels_last\n" in capsys.readouterr().out
+    assert predict(photos, "--acceleration", "exact") == 2  # results of another setting
+    assert "--acceleration" in capsys.readouterr().err
+    assert predict(photos, "--acceleration", "quick", out="other") == 2
+    assert "error: --acceleration 'quick': not known" in capsys.readouterr().err
 
 
 def test_threshold_and_classes(predict: Any, photos: Path) -> None:

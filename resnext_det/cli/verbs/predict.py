@@ -22,6 +22,11 @@ _THRESH = (
     "leave out boxes scored below it, 0 … 1 (what the run's config says, usually 0.05; of these "
     "0.5 and better are drawn)"
 )
+_ACCELERATION = (
+    "what the detector is run with: auto, what `resnext-det benchmark` saved for this machine or a "
+    "usual choice; exact, as the evaluation computes; or words in quotes, of float32 bfloat16 "
+    "float16 channels_last fold_norms fast_pooling keep_memory compile cuda_graphs"
+)
 _ANNOTATIONS = (
     "COCO annotations that name the images: their image and category ids are used (numbers by "
     "place, from 1)"
@@ -41,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, default=1, metavar="N", help="images taken at once (1)")
     add("--device", default="auto", help="cpu, cuda, cuda:1, … (a GPU where there is one)")
     add("--engine", choices=("auto", "d2", "portable"), default="auto", help="detection engine")
+    add("--acceleration", default="auto", metavar="WORDS", help=_ACCELERATION)
     add("--processes", type=int, default=1, metavar="N", help="that share the images, on CPUs (1)")
     add("--tile", type=int, metavar="PIXELS", help="cut large images into tiles of this side")
     add("--overlap", type=float, metavar="SHARE", help="of a tile with the next one (0.2)")

@@ -1,0 +1,45 @@
+"""Which setting a detector is run with. Engine-neutral."""
+
+import torch
+
+from resnext_det.acceleration.ability import can_keep_memory, computes_bfloat16
+from resnext_det.acceleration.machine import Mode, saved_acceleration
+from resnext_det.acceleration.setting import EXACT, Acceleration, acceleration_of_words
+
+AUTO = "auto"
+
+
+def choose_acceleration(words: str, device: torch.device, mode: Mode) -> Acceleration:
+    """Returns the setting that is meant.
+
+    Args:
+        words: "auto" is what was saved for this machine, else `default_acceleration`; others see
+            `acceleration_of_words`.
+        device: what is computed on.
+        mode: what for.
+
+    Raises:
+        UserError: the words mean nothing, or the file of saved settings is broken.
+    """
+    if words.strip() != AUTO:
+        return acceleration_of_words(words)
+    saved = saved_acceleration(device, mode)
+    return default_acceleration(device, mode) if saved is None else saved
+
+
+def default_acceleration(device: torch.device, mode: Mode) -> Acceleration:
+    """Returns what is used where nothing was saved.
+
+    Training is exact, so that its numbers do not change unasked. Inference takes what costs no
+    start-up: bfloat16 where the device multiplies it natively, else float32.
+    """
+    if mode == "training" or device.type not in ("cpu", "cuda"):
+        return EXACT
+    on_cpu = device.type == "cpu"
+    return Acceleration(
+        precision="bfloat16" if computes_bfloat16(device) else "float32",
+        channels_last=True,
+        fold_norms=True,
+        fast_pooling=on_cpu,
+        keep_memory=on_cpu and can_keep_memory(),
+    )

@@ -1,0 +1,49 @@
+"""Words choose a setting; "auto" what was saved for the machine, or a usual choice."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnext_det.acceleration import choice
+from resnext_det.acceleration.choice import choose_acceleration, default_acceleration
+from resnext_det.acceleration.machine import save_acceleration
+from resnext_det.acceleration.setting import EXACT, Acceleration
+from resnext_det.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNEXT_DET_CACHE", str(tmp_path))
+
+
+def test_words_are_taken_as_they_are() -> None:
+    assert choose_acceleration("exact", CPU, "inference") == EXACT
+    assert choose_acceleration("bfloat16", CPU, "training") == Acceleration("bfloat16")
+    with pytest.raises(UserError, match="--acceleration 'turbo': not known"):
+        choose_acceleration("turbo", CPU, "inference")
+
+
+def test_what_was_saved_is_used_for_its_mode_alone() -> None:
+    setting = Acceleration(channels_last=True)
+    save_acceleration(setting, CPU, "inference")
+    assert choose_acceleration("auto", CPU, "inference") == setting
+    assert choose_acceleration("auto", CPU, "training") == EXACT
+    assert choose_acceleration("exact", CPU, "inference") == EXACT
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_the_usual_choice(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "computes_bfloat16", lambda device: native)
+    monkeypatch.setattr(choice, "can_keep_memory", lambda: native)
+    assert choose_acceleration("auto", CPU, "inference") == Acceleration(
+        "bfloat16" if native else "float32",
+        channels_last=True,
+        fold_norms=True,
+        fast_pooling=True,
+        keep_memory=native,
+    )
+    assert default_acceleration(CPU, "training") == EXACT
+    assert default_acceleration(torch.device("mps"), "inference") == EXACT
