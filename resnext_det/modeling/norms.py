@@ -51,10 +51,14 @@ class FrozenBatchNorm2d(nn.Module):
             )
         # The fused layer would keep x to differentiate the constants: two plain operations
         # keep nothing of the size of x.
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
-        shift = self.bias - self.running_mean * scale
+        scale, shift = self.scale_and_shift()
         shape = (1, -1, 1, 1)
         return x * scale.reshape(shape).to(x.dtype) + shift.reshape(shape).to(x.dtype)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Returns what the layer computes, x * scale + shift, as two (C,) tensors."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
 
     def _load_from_state_dict(
         self,
