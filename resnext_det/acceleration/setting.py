@@ -28,6 +28,9 @@ class Acceleration:
         fast_pooling: RoIAlign on all cores of the CPU, as weighted sums of pixels.
         keep_memory: the C library keeps freed memory for the next image, in the whole process.
         compile: torch.compile writes code for the backbone; starting takes a minute or so.
+        fast_suppression: suppression of proposals without a walk on one thread of the GPU; of
+            training alone, for in inference cuda_graphs has it.
+        sampled_anchors: the RPN's gradients from its sampled anchors alone; of training.
         cuda_graphs: the GPU's work for each size of image is recorded once and replayed.
     """
 
@@ -37,6 +40,8 @@ class Acceleration:
     fast_pooling: bool = False
     keep_memory: bool = False
     compile: bool = False
+    fast_suppression: bool = False
+    sampled_anchors: bool = False
     cuda_graphs: bool = False
 
     def words(self) -> str:

@@ -4,6 +4,9 @@ import argparse
 from collections.abc import Mapping
 from contextlib import nullcontext
 
+from fvcore.common.config import CfgNode
+
+from resnext_det.acceleration.training_keys import AUTO, check_words, with_acceleration
 from resnext_det.classification import evaluate_classifier, train_classifier
 from resnext_det.cli.offline import apply_offline
 from resnext_det.cli.source import ConfigSource
@@ -13,6 +16,7 @@ from resnext_det.engines.base import EngineName
 from resnext_det.engines.detection import DetectionJob, evaluate_detector, train_detector
 from resnext_det.errors import UserError
 from resnext_det.training.device import check_device, computes_on_gpus
+from resnext_det.training.from_config import check_training
 from resnext_det.training.launch import launch
 from resnext_det.training.place import Request
 from resnext_det.training.preemption import handled
@@ -45,6 +49,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.eval_only and args.resume == "auto":
         raise UserError("--eval-only trains nothing: --resume evaluates the newest checkpoint")
     source.check_words(resume=args.resume is True)
+    check_words(args.acceleration)
     loaded = source.load(args.engine)
     check_device(loaded.cfg)  # before the data are read, which can take a while
     request = Request(
@@ -55,7 +60,15 @@ def _run(args: argparse.Namespace) -> None:
         timeout=args.dist_timeout,
         on_gpus=computes_on_gpus(loaded.cfg),
     )
-    given = (source, loaded, datasets, args.engine, args.resume, args.eval_only)
+    given = (
+        source,
+        loaded,
+        datasets,
+        args.engine,
+        args.resume,
+        args.eval_only,
+        args.acceleration,
+    )
     launch(run_task, request, given)
 
 
@@ -66,6 +79,7 @@ def run_task(
     engine_name: EngineName,
     resume: Resume,
     eval_only: bool,
+    acceleration: str = AUTO,
 ) -> None:
     """Runs the config's task in this process.
 
@@ -76,12 +90,24 @@ def run_task(
         engine_name: auto, d2 or portable; classification needs none.
         resume: continue the run in OUTPUT_DIR; "auto": where there is one, else start it.
         eval_only: evaluate instead of training.
+        acceleration: of training; see `with_acceleration`.
     """
     if task_of(loaded.cfg) == "classification":
         if eval_only:
             evaluate_classifier(loaded, datasets, resume=bool(resume))
         else:
+            loaded = with_acceleration(loaded, acceleration, check_training)
             train_classifier(loaded, datasets, resume=resume)
         return
-    detect = evaluate_detector if eval_only else train_detector
-    detect(source.engine(engine_name), DetectionJob(loaded, datasets, resume))
+    engine = source.engine(engine_name)
+    if eval_only:
+        evaluate_detector(engine, DetectionJob(loaded, datasets, resume))
+        return
+
+    def check(cfg: CfgNode) -> None:
+        engine.check_config(cfg)
+        check_training(cfg)
+
+    if resume is not True or acceleration != AUTO:  # a run that is continued goes on as it began
+        loaded = with_acceleration(loaded, acceleration, check)
+    train_detector(engine, DetectionJob(loaded, datasets, resume))

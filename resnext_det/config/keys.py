@@ -40,6 +40,7 @@ def own_keys() -> dict[str, Any]:
         "DATASETS.TRUST_FILE_NAMES": False,
         **_classification_keys(),
         **_trainer_keys(),
+        **_speed_keys(),
         **pointrend_keys(),
     }
 
@@ -70,8 +71,6 @@ def _classification_keys() -> dict[str, Any]:
         "SOLVER.LABEL_SMOOTHING": 0.0,
         "SOLVER.MIXUP_ALPHA": 0.0,  # 0: none; beside CUTMIX_ALPHA each takes half of the batches
         "SOLVER.CUTMIX_ALPHA": 0.0,
-        "SOLVER.CHANNELS_LAST": False,  # memory layout of images, weights and maps
-        "SOLVER.COMPILE": False,  # torch.compile
         # Crops beside TEST_CROP, as [short side, crop]; scored as "320/top1" when training ends.
         "TEST.MORE_CROPS": [],
         "TEST.TEN_CROP": False,  # also the mean of four corners, centre and their mirror images
@@ -105,6 +104,21 @@ def _trainer_keys() -> dict[str, Any]:
         "TEST.VALIDATION_LOSS": False,  # the losses on the test sets, at each evaluation
         "TEST.PICTURES": 0,  # pictures of predictions in TensorBoard at each evaluation
         "WANDB.PROJECT": "",  # of Weights & Biases; empty: nothing is sent
+    }
+
+
+def _speed_keys() -> dict[str, Any]:
+    """What makes the same training faster; `--acceleration` sets these, beside SOLVER.AMP."""
+    return {
+        "SOLVER.CHANNELS_LAST": False,  # memory layout of images, weights and maps
+        "SOLVER.COMPILE": False,  # torch.compile
+        # Equal losses but for rounding, of detectors alone. Frozen norms are multiplied into the
+        # weights instead of into the maps; RoIAlign on all cores of the CPU; suppression without a
+        # walk on one thread of the GPU; the RPN's gradients from the sampled anchors alone.
+        "SOLVER.FOLD_NORMS": False,
+        "SOLVER.FAST_POOLING": False,
+        "SOLVER.FAST_SUPPRESSION": False,
+        "SOLVER.SAMPLED_ANCHORS": False,
     }
 
 

@@ -24,6 +24,7 @@ from resnext_det.engines.pictures import prediction_pictures
 from resnext_det.engines.validation import validation_losses
 from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
+from resnext_det.training.acceleration import in_layout, set_cudnn, uncompiled
 from resnext_det.training.best import check_best_metric
 from resnext_det.training.checkpoint import Checkpointer, restore_model
 from resnext_det.training.device import resolve_device
@@ -157,7 +158,8 @@ def _evaluate_in_folder(
     model = engine.build_model(cfg)
     report = load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
     require_head(report)
-    results = _evaluate(engine, model.to(resolve_device(cfg)), run)
+    model = in_layout(cfg, model.to(resolve_device(cfg)))
+    results = _evaluate(engine, model, run)
     more = {"weights": {**provenance(weights), "loaded": report.as_dict()}}
     _write(run, engine, results, Path(run.cfg.OUTPUT_DIR) / "inference", began, more)
 
@@ -174,9 +176,9 @@ def _train(
     assert run.train is not None
     cfg, first = run.cfg, start.start_iteration
     device = resolve_device(cfg)
-    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+    set_cudnn(cfg)
     model, started_from, loaded = _start_model(engine, run, start)
-    model = model.to(device)
+    model = in_layout(cfg, model.to(device))
     checkpointer = Checkpointer(
         cfg.OUTPUT_DIR,
         config=dump_config(cfg),
@@ -236,7 +238,8 @@ def _evaluate(engine: Engine, model: nn.Module, run: DetectionRun) -> Mapping[st
     Raises:
         UserError: too many images are broken, or all of a set.
     """
-    results = engine.evaluate(model, run)
+    with uncompiled(run.cfg):
+        results = engine.evaluate(model, run)
     run.set_aside.share()
     for name, dataset in run.tests.items():
         run.set_aside.check_set(name, [record.file_name for record in dataset.records])

@@ -10,6 +10,7 @@ from resnext_det.data.image_files import open_rgb
 from resnext_det.engines.base import DetectionRun, Engine
 from resnext_det.evaluation.drawing import FOUND_COLOR, TRUTH_COLOR, NamedBox, draw_boxes
 from resnext_det.structures import Detections
+from resnext_det.training.acceleration import uncompiled
 
 SCORE_THRESH = 0.5  # boxes scored below it are not drawn
 
@@ -31,7 +32,8 @@ def prediction_pictures(
     pictures = {}
     for name, dataset in run.tests.items():
         records = _spread(dataset, run.cfg.TEST.PICTURES)
-        found = engine.detect(model, run, records)
+        with uncompiled(run.cfg):
+            found = engine.detect(model, run, records)
         for place, (record, detections) in enumerate(zip(records, found, strict=True)):
             if record.file_name not in run.set_aside:
                 picture = _side_by_side(record, detections, dataset.class_names)

@@ -3,6 +3,7 @@
 from fvcore.common.config import CfgNode
 
 from resnext_det.engines.base import Engine
+from resnext_det.training.acceleration import in_layout
 from resnext_det.training.device import resolve_device
 from resnext_det.training.non_finite.reproduction import Task
 
@@ -18,7 +19,7 @@ def detection_task(engine: Engine, cfg: CfgNode) -> Task:
         UserError: the engine cannot build what the config describes.
     """
     engine.check_config(cfg)
-    model = engine.build_model(cfg).to(resolve_device(cfg))
+    model = in_layout(cfg, engine.build_model(cfg).to(resolve_device(cfg)))
     return Task(
         cfg,
         model,

@@ -3,9 +3,11 @@
 None of it changes names or values of a checkpoint, which other runs may go on from without.
 """
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from shutil import which
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from fvcore.common.config import CfgNode
@@ -13,8 +15,29 @@ from torch import nn
 
 from resnext_det.errors import UserError
 from resnext_det.training.device import computes_on_gpus
+from resnext_det.training.distributed import unwrap_model
 
+ACCELERATION_KEYS = (
+    "SOLVER.AMP.DTYPE",
+    "SOLVER.AMP.ENABLED",
+    "SOLVER.CHANNELS_LAST",
+    "SOLVER.COMPILE",
+    "SOLVER.FAST_POOLING",
+    "SOLVER.FAST_SUPPRESSION",
+    "SOLVER.FOLD_NORMS",
+    "SOLVER.SAMPLED_ANCHORS",
+)
+"""What `--acceleration` sets; a run that is continued keeps them where nobody says otherwise."""
 _COMPILERS = ("g++", "clang++", "c++")
+
+
+@runtime_checkable
+class CompiledInParts(Protocol):
+    """A model that names its parts whose operations depend on the images' size alone."""
+
+    def parts_to_compile(self) -> Sequence[nn.Module]:
+        """Returns them; their names and parameters stay as they are."""
+        ...
 
 
 def set_cudnn(cfg: CfgNode) -> None:
@@ -42,15 +65,29 @@ def compiled(cfg: CfgNode, model: nn.Module) -> nn.Module:
     The model itself stays as it is and shares its weights with the result; `unwrap_model` takes
     it out again. So a run evaluates and saves the model that `--eval-only` evaluates.
 
+    A detector, whose work depends on what it finds, has its parts compiled instead, in place; see
+    `CompiledInParts`.
+
     Args:
         cfg: the configuration.
         model: on its device, wrapped for several processes.
     """
     if not cfg.SOLVER.COMPILE:
         return model
+    inside = unwrap_model(model)
+    if isinstance(inside, CompiledInParts):
+        for part in inside.parts_to_compile():
+            part.compile()
+        return model
     result = torch.compile(model)
     assert isinstance(result, nn.Module)
     return result
+
+
+def uncompiled(cfg: CfgNode) -> AbstractContextManager[object]:
+    """Returns a context in which a model compiled in parts runs as it is written."""
+    # Only where something was compiled: what knows of it takes seconds to import.
+    return torch.compiler.set_stance("force_eager") if cfg.SOLVER.COMPILE else nullcontext()
 
 
 def check_compile(cfg: CfgNode) -> None:

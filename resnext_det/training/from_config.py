@@ -62,6 +62,13 @@ def describe_training(cfg: CfgNode) -> str:
         parts.append("channels last")
     if solver.COMPILE:
         parts.append("compiled")
+    if solver.FOLD_NORMS:
+        parts.append("frozen norms folded")
+    faster = {"FAST_POOLING": "pooling", "FAST_SUPPRESSION": "suppression"}
+    if shown := [word for key, word in faster.items() if solver[key]]:
+        parts.append(f"fast {' and '.join(shown)}")
+    if solver.SAMPLED_ANCHORS:
+        parts.append("the RPN's gradients from sampled anchors")
     if solver.EMA.ENABLED:
         parts.append(f"weights averaged with EMA {solver.EMA.DECAY:g}")
     return ", ".join([*parts, f"base lr {solver.BASE_LR:g}", f"seed {cfg.SEED}"])

@@ -20,7 +20,7 @@ from resnext_det.training.newest import BEST, FINAL, LAST, holds_run, latest_che
 from resnext_det.training.restarts import goes_on_by_itself, note_opened
 from resnext_det.training.result import RESULT
 from resnext_det.training.run_folder import clear_run_folder
-from resnext_det.training.same_run import as_weights_set, check_resumable
+from resnext_det.training.same_run import as_begun, check_resumable
 from resnext_det.training.usable import Usable, find_usable
 from resnext_det.whole_files import write_text_safe
 
@@ -76,8 +76,9 @@ def open_run(
             checkpoint is kept beside, as model_best_before.pth, model_best_before_2.pth, ….
         engine: "portable", "d2" or "classification"; another one's run is not continued.
         notes: `LoadedConfig.notes`, logged once there is a log.
-        user_given: dotted keys that the user gave; of the others, those that weights may have set
-            when the run began are taken from its checkpoint. None where all count as given.
+        user_given: dotted keys that the user gave; of the others, those that weights or
+            --acceleration may have set when the run began are taken from its checkpoint. None
+            where all count as given.
 
     Raises:
         UserError: `resume` and no checkpoint there; a checkpoint there and no `resume`;
@@ -100,7 +101,7 @@ def open_run(
         if _is_finished(cfg, folder, found):
             _say("%s: this run is finished (%s), nothing is left to do", folder, found.path.name)
             return RunStart(cfg, found.iteration + 1, found.path, found.state, finished=True)
-        cfg = as_weights_set(cfg, found.state, str(found.path), user_given)
+        cfg = as_begun(cfg, found.state, str(found.path), user_given)
         check_resumable(cfg, found.state, str(found.path), engine)
     for note in notes:
         _say("%s", note)

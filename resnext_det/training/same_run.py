@@ -10,6 +10,7 @@ from fvcore.common.config import CfgNode
 from resnext_det.config import dump_config, flatten, get_value, with_values
 from resnext_det.config.plain_yaml import NotPlainYAMLError, read_plain_yaml
 from resnext_det.errors import UserError
+from resnext_det.training.acceleration import ACCELERATION_KEYS
 from resnext_det.training.distributed import is_main
 
 # The first three say where to compute and start, SEED is settled apart, REFERENCE_BATCH follows
@@ -46,10 +47,12 @@ SET_BY_WEIGHTS = (
 )
 
 
-def as_weights_set(
+def as_begun(
     cfg: CfgNode, state: Mapping[str, Any], source: str, user_given: Collection[str] | None
 ) -> CfgNode:
-    """Returns the configuration with what the run's first weights set in it, once more.
+    """Returns the configuration with what the run's start set in it beside the user, once more.
+
+    That is what its first weights set, and how it is accelerated.
 
     Args:
         cfg: the configuration now.
@@ -63,8 +66,14 @@ def as_weights_set(
     if user_given is None:
         return cfg
     earlier = _earlier_config(state.get("config", ""), source)
-    free = {key: earlier[key] for key in SET_BY_WEIGHTS if key in earlier and key not in user_given}
+    kept = (*SET_BY_WEIGHTS, *ACCELERATION_KEYS)
+    free = {key: earlier[key] for key in kept if key in earlier and key not in user_given}
     same_type = {k: v for k, v in free.items() if type(v) is type(get_value(cfg, k))}
+    for key in ACCELERATION_KEYS:
+        if same_type.get(key, get_value(cfg, key)) != get_value(cfg, key) and is_main():
+            logging.getLogger(__name__).info(
+                "%s stays %s, as the run began; --acceleration says otherwise", key, same_type[key]
+            )
     return with_values(cfg, same_type)
 
 

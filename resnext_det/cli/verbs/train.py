@@ -31,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--train-data", action="append", default=[], metavar="NAME=…", help=data_help)
     add("--test-data", action="append", default=[], metavar="NAME=…", help=data_help)
+    speed_help = (
+        "what makes training faster with equal losses but for rounding, as in 'channels_last "
+        "fold_norms'; exact: none; auto (the default): the setting saved for this machine, if any; "
+        "keys that you give win"
+    )
+    add("--acceleration", default="auto", metavar="WORDS", help=speed_help)
     add("--num-gpus", type=int, default=1, help="GPUs, or without any processes, on this machine")
     add("--num-machines", type=int, default=1, help="machines in all")
     add("--machine-rank", type=int, default=0, help="this machine's place, from 0")

@@ -26,6 +26,7 @@ from resnext_det.engines.d2.loader import SeededMapper
 from resnext_det.engines.d2.losses import StoredLosses
 from resnext_det.engines.d2.projects import register_projects
 from resnext_det.errors import UserError
+from resnext_det.modeling.conv import fold_frozen_norms
 from resnext_det.structures import Detections
 from resnext_det.training.distributed import local_world_size, rank, world_size
 from resnext_det.training.from_config import solver_from_config
@@ -55,7 +56,10 @@ class D2Engine:
     def build_model(self, cfg: CfgNode) -> nn.Module:
         """Builds Detectron2's own model on the CPU; see `Engine.build_model`."""
         join_run()
-        return build_checked_model(cfg)
+        model = build_checked_model(cfg)
+        if cfg.SOLVER.FOLD_NORMS:
+            fold_frozen_norms(model)
+        return model
 
     def build_mapper(self, cfg: CfgNode, *, is_train: bool) -> SeededMapper:
         """Returns Detectron2's mapper, for training or for testing."""

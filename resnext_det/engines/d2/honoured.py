@@ -13,6 +13,7 @@ from resnext_det.errors import UserError
 
 OWN_ORDER = "the order of the samples depends on the seed and the iteration alone"
 CLASSIFIERS = "only classifiers are trained so"
+OF_THE_PORTABLE = "Detectron2's own heads compute it; set it False, or take --engine portable"
 ITS_OWN_MAPPER = "only PointRend's mapper for semantic segmentation reads it"
 
 # key -> (the only value honoured, why)
@@ -20,12 +21,14 @@ FIXED: Mapping[str, tuple[Any, str]] = {
     "DATALOADER.SAMPLER_TRAIN": ("TrainingSampler", OWN_ORDER),
     "INPUT.COLOR_AUG_SSD": (False, ITS_OWN_MAPPER),
     "INPUT.CROP.SINGLE_CATEGORY_MAX_AREA": (1.0, ITS_OWN_MAPPER),
-    "SOLVER.CHANNELS_LAST": (False, CLASSIFIERS),
-    "SOLVER.COMPILE": (False, CLASSIFIERS),
+    "SOLVER.COMPILE": (False, OF_THE_PORTABLE),
     "SOLVER.CUTMIX_ALPHA": (0.0, CLASSIFIERS),
+    "SOLVER.FAST_POOLING": (False, OF_THE_PORTABLE),
+    "SOLVER.FAST_SUPPRESSION": (False, OF_THE_PORTABLE),
     "SOLVER.LABEL_SMOOTHING": (0.0, CLASSIFIERS),
     "SOLVER.MIXUP_ALPHA": (0.0, CLASSIFIERS),
     "SOLVER.REFERENCE_WORLD_SIZE": (0, "set IMS_PER_BATCH and BASE_LR for the processes there are"),
+    "SOLVER.SAMPLED_ANCHORS": (False, OF_THE_PORTABLE),
     "TEST.PRECISE_BN.ENABLED": (False, "batch statistics are not measured anew"),
 }
 
@@ -76,6 +79,12 @@ def _conflicts(cfg: CfgNode) -> Iterator[str]:
             f"MODEL.RESNETS.SHORTCUTS is False, but MODEL.BACKBONE.NAME {model.BACKBONE.NAME} is "
             "Detectron2's own, whose blocks have shortcuts; take build_resnext_fpn_backbone or "
             "the like"
+        )
+    if cfg.SOLVER.FOLD_NORMS and "_resnext_" not in model.BACKBONE.NAME:
+        yield (
+            f"SOLVER.FOLD_NORMS is True, but the norms of MODEL.BACKBONE.NAME "
+            f"{model.BACKBONE.NAME} are Detectron2's own; take build_resnext_fpn_backbone or the "
+            "like, or set it False"
         )
     yield from _proposal_conflicts(cfg)
 

@@ -59,6 +59,10 @@ class FasterRCNN(nn.Module):
         """
         return self.losses(samples) if self.training else self.detect(samples)
 
+    def parts_to_compile(self) -> tuple[nn.Module, ...]:
+        """Backbone and RPN head: what follows depends on the boxes found."""
+        return self.backbone, self.proposal_generator.rpn_head
+
     def losses(self, samples: Sequence[DetectionSample]) -> dict[str, Tensor]:
         """The four losses of a batch; see `forward`."""
         gt_boxes, gt_classes = self._ground_truth(samples)

@@ -4,7 +4,9 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 from torch import nn
+from torchvision.ops import batched_nms as one_after_another
 
+from resnext_det.acceleration.suppression import batched_nms
 from resnext_det.config import get_value
 from resnext_det.engines.portable.anchors import AnchorGenerator
 from resnext_det.engines.portable.box_head import BoxHead, BoxPredictor
@@ -17,6 +19,7 @@ from resnext_det.engines.portable.pooling import RoIPooler
 from resnext_det.engines.portable.roi_heads import RoIHeads
 from resnext_det.engines.portable.rpn import RPN, RPNHead
 from resnext_det.errors import UserError
+from resnext_det.modeling.conv import fold_frozen_norms
 from resnext_det.modeling.from_config import backbone_from_config
 from resnext_det.structures import ShapeSpec
 
@@ -65,13 +68,16 @@ def detector_from_config(cfg: CfgNode) -> FasterRCNN:
     except ValueError as error:
         raise UserError(f"MODEL.FPN.IN_FEATURES: {error}") from error
     shapes = backbone.output_shape()
-    return FasterRCNN(
+    detector = FasterRCNN(
         backbone=backbone,
         proposal_generator=_build_rpn(cfg, _maps(cfg, "MODEL.RPN.IN_FEATURES", shapes)),
         roi_heads=_build_roi_heads(cfg, _maps(cfg, "MODEL.ROI_HEADS.IN_FEATURES", shapes)),
         pixel_mean=model.PIXEL_MEAN,
         pixel_std=model.PIXEL_STD,
     )
+    if cfg.SOLVER.FOLD_NORMS:
+        fold_frozen_norms(detector)
+    return detector
 
 
 def check_values(cfg: CfgNode) -> None:
@@ -88,6 +94,12 @@ def check_values(cfg: CfgNode) -> None:
                 f"{key} is {value!r}, which the portable engine does not support "
                 f"(it supports {options}): use --engine d2"
             )
+    convs = len(cfg.MODEL.RPN.CONV_DIMS)
+    if cfg.SOLVER.SAMPLED_ANCHORS and convs != 1:
+        raise UserError(
+            f"SOLVER.SAMPLED_ANCHORS is True, but MODEL.RPN.CONV_DIMS has {convs} convolutions, "
+            "and it takes one; set SOLVER.SAMPLED_ANCHORS False"
+        )
 
 
 def _maps(cfg: CfgNode, key: str, shapes: dict[str, ShapeSpec]) -> dict[str, ShapeSpec]:
@@ -148,6 +160,8 @@ def _build_rpn(cfg: CfgNode, shapes: dict[str, ShapeSpec]) -> RPN:
         loss_weights=(node.LOSS_WEIGHT, node.BBOX_REG_LOSS_WEIGHT * node.LOSS_WEIGHT),
         box_loss_type=node.BBOX_REG_LOSS_TYPE,
         smooth_l1_beta=node.SMOOTH_L1_BETA,
+        suppress=batched_nms if cfg.SOLVER.FAST_SUPPRESSION else one_after_another,
+        sampled_anchors=cfg.SOLVER.SAMPLED_ANCHORS,
     )
 
 

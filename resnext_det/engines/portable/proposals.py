@@ -1,11 +1,14 @@
 """Region proposals: their data class and the choice of the best ones. Portable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, clip_boxes_to_image
+
+Suppress = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+"""(boxes, scores, groups, threshold) -> indices kept; see `torchvision.ops.batched_nms`."""
 
 
 @dataclass
@@ -41,6 +44,7 @@ def select_proposals(
     post_nms_topk: int,
     min_box_size: float = 0.0,
     training: bool = False,
+    suppress: Suppress = batched_nms,
 ) -> list[Proposals]:
     """Keeps the best of each level, suppresses within levels, keeps the best of all.
 
@@ -53,6 +57,7 @@ def select_proposals(
         post_nms_topk: kept over all levels afterwards.
         min_box_size: boxes with a side not longer than this go, pixels.
         training: a value that is not finite is an error instead of being dropped.
+        suppress: what suppresses boxes within levels.
 
     Returns:
         One `Proposals` per image.
@@ -76,7 +81,7 @@ def select_proposals(
         image_boxes = clip_boxes_to_image(image_boxes, size)
         usable = finite & wide_enough(image_boxes, min_box_size)
         image_boxes, image_logits = image_boxes[usable], image_logits[usable]
-        keep = batched_nms(image_boxes.float(), image_logits, levels[usable], nms_thresh)
+        keep = suppress(image_boxes.float(), image_logits, levels[usable], nms_thresh)
         keep = keep[:post_nms_topk]
         results.append(Proposals(image_boxes[keep], image_logits[keep], size))
     return results

@@ -1,15 +1,18 @@
 """The region proposal network: head, losses and proposals. Portable."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import batched_nms
 
 from resnext_det.engines.portable.anchors import AnchorGenerator
 from resnext_det.engines.portable.box_regression import BoxTransform, box_regression_loss
 from resnext_det.engines.portable.matching import Matcher
-from resnext_det.engines.portable.proposals import Proposals, select_proposals
+from resnext_det.engines.portable.proposals import Proposals, Suppress, select_proposals
+from resnext_det.engines.portable.sampled_head import predict_sampled
 from resnext_det.engines.portable.sampling import generator_of, sample_labels
 from resnext_det.seeding import ANCHORS
 
@@ -98,6 +101,12 @@ class RPN(nn.Module):
         loss_weights: factors of (loss_rpn_cls, loss_rpn_loc).
         box_loss_type: see `box_regression_loss`.
         smooth_l1_beta: see `box_regression_loss`.
+        suppress: while training; see `select_proposals`.
+        sampled_anchors: the losses' gradients come from the head computed again where anchors
+            were sampled; of the head everywhere, which proposes, no graph is kept.
+
+    Raises:
+        ValueError: sampled_anchors, and the head has several 3x3 convolutions.
     """
 
     def __init__(
@@ -118,8 +127,12 @@ class RPN(nn.Module):
         loss_weights: tuple[float, float] = (1.0, 1.0),
         box_loss_type: str = "smooth_l1",
         smooth_l1_beta: float = 0.0,
+        suppress: Suppress = batched_nms,
+        sampled_anchors: bool = False,
     ) -> None:
         super().__init__()
+        if sampled_anchors and isinstance(rpn_head.conv, nn.Sequential):
+            raise ValueError("sampled_anchors takes a head of one 3x3 convolution")
         self.in_features = tuple(in_features)
         self.rpn_head = rpn_head
         self.anchor_generator = anchor_generator
@@ -135,6 +148,8 @@ class RPN(nn.Module):
         self.loss_weights = loss_weights
         self.box_loss_type = box_loss_type
         self.smooth_l1_beta = smooth_l1_beta
+        self.suppress = suppress
+        self.sampled_anchors = sampled_anchors
 
     def forward(
         self,
@@ -156,12 +171,17 @@ class RPN(nn.Module):
         """
         maps = [features[name] for name in self.in_features]
         anchors = self.anchor_generator(maps)
-        logits, deltas = self.rpn_head(maps)
+        sparse = self.training and self.sampled_anchors
+        with torch.no_grad() if sparse else nullcontext():
+            logits, deltas = self.rpn_head(maps)
         losses = {}
         if self.training:
             assert gt_boxes is not None, "training needs ground truth"
             labels, matched = self.label_anchors(anchors, gt_boxes, image_sizes, seeds)
-            losses = self.losses(anchors, logits, deltas, labels, matched)
+            if sparse:
+                losses = self.sampled_losses(anchors, maps, labels, matched)
+            else:
+                losses = self.losses(anchors, logits, deltas, labels, matched)
         return self.propose(anchors, logits, deltas, image_sizes), losses
 
     @torch.no_grad()
@@ -218,20 +238,59 @@ class RPN(nn.Module):
         all_labels = torch.stack(list(labels))  # (N, R)
         positive, sampled = all_labels == 1, all_labels >= 0
         references = torch.cat(list(anchors)).expand(len(labels), -1, -1)  # (N, R, 4)
-        localisation = box_regression_loss(
+        localisation = self._localisation(
             torch.cat(list(deltas), dim=1)[positive],
             references[positive],
             torch.stack(list(matched_boxes))[positive],
+        )
+        objectness = _objectness(torch.cat(list(logits), dim=1)[sampled], all_labels[sampled])
+        return self._normalised(objectness, localisation, len(labels))
+
+    def sampled_losses(
+        self,
+        anchors: Sequence[Tensor],
+        maps: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        matched_boxes: Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        """The same two losses, with the head computed at the sampled anchors alone.
+
+        Args:
+            anchors: per level (R_l, 4).
+            maps: per level (N, C, H, W).
+            labels: per image (R,), R the sum over levels.
+            matched_boxes: per image (R, 4).
+        """
+        all_labels = torch.stack(list(labels))  # (N, R)
+        head = self.rpn_head
+        assert isinstance(head.conv, nn.Conv2d)
+        found = predict_sampled(
+            head.conv, head.objectness_logits, head.anchor_deltas, maps, all_labels >= 0
+        )
+        chosen = all_labels.flatten()[found.positions]
+        positive = chosen == 1
+        where = found.positions[positive]
+        localisation = self._localisation(
+            found.deltas[positive],
+            torch.cat(list(anchors))[where % all_labels.shape[1]],
+            torch.cat(list(matched_boxes))[where],
+        )
+        return self._normalised(_objectness(found.logits, chosen), localisation, len(labels))
+
+    def _localisation(self, deltas: Tensor, references: Tensor, targets: Tensor) -> Tensor:
+        return box_regression_loss(
+            deltas,
+            references,
+            targets,
             self.transform,
             loss_type=self.box_loss_type,
             smooth_l1_beta=self.smooth_l1_beta,
         )
-        objectness = F.binary_cross_entropy_with_logits(
-            torch.cat(list(logits), dim=1)[sampled],
-            all_labels[sampled].to(torch.float32),
-            reduction="sum",
-        )
-        normalizer = self.batch_size_per_image * len(labels)
+
+    def _normalised(
+        self, objectness: Tensor, localisation: Tensor, num_images: int
+    ) -> dict[str, Tensor]:
+        normalizer = self.batch_size_per_image * num_images
         return {
             "loss_rpn_cls": objectness / normalizer * self.loss_weights[0],
             "loss_rpn_loc": localisation / normalizer * self.loss_weights[1],
@@ -261,6 +320,7 @@ class RPN(nn.Module):
             post_nms_topk=self.post_nms_topk[mode],
             min_box_size=self.min_box_size,
             training=self.training,
+            suppress=self.suppress if self.training else batched_nms,
         )
 
     def _sample(self, labels: Tensor, seed: int | None) -> Tensor:
@@ -281,3 +341,8 @@ class RPN(nn.Module):
         limit = anchors.new_tensor([width, height]) + self.boundary_thresh
         starts_inside = (anchors[:, :2] >= -self.boundary_thresh).all(dim=1)
         return starts_inside & (anchors[:, 2:] < limit).all(dim=1)
+
+
+def _objectness(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum of the binary cross-entropy; labels: (S,) of 0 and 1."""
+    return F.binary_cross_entropy_with_logits(logits, labels.to(torch.float32), reduction="sum")

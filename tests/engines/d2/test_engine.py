@@ -15,12 +15,14 @@ REFUSED = {
     "DATALOADER.SAMPLER_TRAIN": "RepeatFactorTrainingSampler",
     "INPUT.COLOR_AUG_SSD": True,
     "INPUT.CROP.SINGLE_CATEGORY_MAX_AREA": 0.5,
-    "SOLVER.CHANNELS_LAST": True,
     "SOLVER.COMPILE": True,
     "SOLVER.CUTMIX_ALPHA": 1.0,
+    "SOLVER.FAST_POOLING": True,
+    "SOLVER.FAST_SUPPRESSION": True,
     "SOLVER.LABEL_SMOOTHING": 0.1,
     "SOLVER.MIXUP_ALPHA": 0.2,
     "SOLVER.REFERENCE_WORLD_SIZE": 8,
+    "SOLVER.SAMPLED_ANCHORS": True,
     "TEST.PRECISE_BN.ENABLED": True,
 }
 PLAIN = ("MODEL.BACKBONE.NAME", "build_resnext_backbone")
@@ -83,6 +85,14 @@ CONFLICTS = {
             "MODEL.RESNETS.SHORTCUTS is False, but MODEL.BACKBONE.NAME build_resnet_fpn_backbone "
             "is Detectron2's own, whose blocks have shortcuts; take build_resnext_fpn_backbone or "
             "the like"
+        ),
+    ),
+    "Detectron2's backbone with folded norms": (
+        ("SOLVER.FOLD_NORMS", True, "MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone"),
+        (
+            "SOLVER.FOLD_NORMS is True, but the norms of MODEL.BACKBONE.NAME "
+            "build_resnet_fpn_backbone are Detectron2's own; take build_resnext_fpn_backbone or "
+            "the like, or set it False"
         ),
     ),
     "stored proposals and an RPN": (
