@@ -6,6 +6,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from resnext_det.evaluation.name_places import Area, free_area
+
 TRUTH_COLOR = "#56b4e9"
 FOUND_COLOR = "#e69f00"
 CLASS_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#999999")
@@ -34,7 +36,8 @@ def draw_classes(
 
     Args:
         image: RGB.
-        boxes: in pixels of `image`; may be empty. Later ones lie above earlier ones.
+        boxes: in pixels of `image`; may be empty. Later ones lie above earlier ones, and where
+            there is no room for all names, theirs are written.
         classes: of each box.
     """
     canvas = image.copy()
@@ -44,8 +47,9 @@ def draw_classes(
     colors = [CLASS_COLORS[label % len(CLASS_COLORS)] for label in classes]
     for named, color in zip(boxes, colors, strict=True):
         _draw_lines(pen, named, 1.0, color, round(2 * enlarged))
-    for named, color in zip(boxes, colors, strict=True):
-        _write_name(pen, font, named, 1.0, color, image.size)
+    names = _Names(pen, font, image.size)
+    for named, color in zip(reversed(boxes), reversed(colors), strict=True):
+        names.write(named, 1.0, color)
     return canvas
 
 
@@ -67,8 +71,9 @@ def draw_boxes(image: Image.Image, boxes: Sequence[NamedBox], color: str) -> Ima
     font = ImageFont.load_default(size=15)
     for named in boxes:
         _draw_lines(pen, named, scale, color, 3)
+    names = _Names(pen, font, size)
     for named in boxes:  # after all lines, so that no line crosses a name
-        _write_name(pen, font, named, scale, color, size)
+        names.write(named, scale, color)
     return canvas
 
 
@@ -82,18 +87,23 @@ def _draw_lines(
     pen.rectangle([(x, y), corner], outline=color, width=width)
 
 
-def _write_name(
-    pen: ImageDraw.ImageDraw,
-    font: Any,
-    named: NamedBox,
-    scale: float,
-    color: str,
-    size: tuple[int, int],
-) -> None:
-    """Writes a name on a ground of its box's colour, above the box and inside the picture."""
-    _, top, text_width, bottom = pen.textbbox((0, 0), named.text, font=font)
-    height = bottom - top + 6
-    x = min(max(0, named.box[0] * scale), max(0, size[0] - text_width - 6))
-    y = max(0, named.box[1] * scale - height)
-    pen.rectangle([(x, y), (x + text_width + 6, y + height)], fill=color)
-    pen.text((x + 3, y + 3 - top), named.text, fill="black", font=font)
+class _Names:
+    """Writes names on grounds of their boxes' colours, none over another."""
+
+    def __init__(self, pen: ImageDraw.ImageDraw, font: Any, size: tuple[int, int]) -> None:
+        self._pen, self._font, self._size = pen, font, size
+        self._taken: list[Area] = []
+
+    def write(self, named: NamedBox, scale: float, color: str) -> None:
+        """Writes a name at its box, inside the picture; leaves it out where there is no room."""
+        if not named.text:
+            return
+        _, top, text_width, bottom = self._pen.textbbox((0, 0), named.text, font=self._font)
+        x, y, w, h = (side * scale for side in named.box)
+        room = free_area((x, y, w, h), (text_width + 6, bottom - top + 6), self._size, self._taken)
+        if room is None:
+            return
+        self._taken.append(room)
+        left, upper, width, height = room
+        self._pen.rectangle([(left, upper), (left + width, upper + height)], fill=color)
+        self._pen.text((left + 3, upper + 3 - top), named.text, fill="black", font=self._font)

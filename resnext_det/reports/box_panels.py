@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from resnext_det.evaluation.name_places import Area, free_area
 from resnext_det.reports.study_entries import StudyBox, StudyPicture
 from resnext_det.reports.svg import shortened
 
@@ -35,7 +36,7 @@ def panels(picture: StudyPicture, number: int) -> list[Panel]:
     scale = _UNIT / max(picture.width, picture.height)
     size = picture.width * scale, picture.height * scale
     ident = f"picture-{number}"
-    truth = _boxes(picture.truth, scale, size, "truth")
+    truth = _boxes([(picture.truth, "truth")], scale, size)
     shown = [
         Panel(
             _svg(size, _ground(picture, size, ident), truth), "ground truth", _words(picture.truth)
@@ -47,7 +48,7 @@ def panels(picture: StudyPicture, number: int) -> list[Panel]:
         caption = side.model if side.seed is None else f"{side.model}, seed {side.seed}"
         if side.score is not None:
             caption += f": F1 {side.score:.0f} %"
-        drawn = _outlines(picture.truth, scale) + _boxes(boxes, scale, size, "found")
+        drawn = _outlines(picture.truth, scale) + _boxes([(boxes, "found")], scale, size)
         shown.append(Panel(_svg(size, ground, drawn), caption, _words(boxes)))
     return shown
 
@@ -65,7 +66,7 @@ def marked_panel(
     """
     scale = _UNIT / max(picture.width, picture.height)
     size = picture.width * scale, picture.height * scale
-    drawn = _boxes(picture.truth, scale, size, "truth") + _boxes(marked, scale, size, "found")
+    drawn = _boxes([(picture.truth, "truth"), (marked, "found")], scale, size)
     ground = _ground(picture, size, f"picture-{number}")
     return Panel(_svg(size, ground, drawn), caption, _words([*picture.truth, *marked]))
 
@@ -89,7 +90,7 @@ def judged_panel(
     scale = _UNIT / max(picture.width, picture.height)
     size = picture.width * scale, picture.height * scale
     drawn = _outlines(picture.truth, scale)
-    drawn += _boxes(objects, scale, size, "truth") + _boxes(wrong, scale, size, "found")
+    drawn += _boxes([(objects, "truth"), (wrong, "found")], scale, size)
     ground = _ground(picture, size, f"picture-{number}")
     return Panel(_svg(size, ground, drawn), caption, _words([*objects, *wrong]))
 
@@ -115,22 +116,34 @@ def _outlines(boxes: Sequence[StudyBox], scale: float) -> Markup:
     )
 
 
-def _boxes(boxes: Sequence[StudyBox], scale: float, size: tuple[float, float], kind: str) -> Markup:
-    """Returns boxes and, over all lines, those names that cover no other."""
-    lines = Markup("").join(
-        Markup('<rect class="halo" {0}/><rect class="{1}" {0}/>').format(_place(box, scale), kind)
-        for box in boxes
-    )
-    taken: list[tuple[float, float, float, float]] = []
-    names = Markup("")
-    # The surest first: where there is no room for all, theirs are read.
-    for box in sorted(boxes, key=lambda b: -(b.score or 0)):
-        name = shortened(box.name, 18)
-        text = name if box.score is None else f"{name} {100 * box.score:.0f}"
-        place = _room(box, text, scale, size, taken)
-        if text and place is not None:
-            taken.append(place)
-            names += _name(text, place, kind)
+def _boxes(
+    groups: Sequence[tuple[Sequence[StudyBox], str]], scale: float, size: tuple[float, float]
+) -> Markup:
+    """Returns boxes and, over all lines, those names that cover no other.
+
+    Args:
+        groups: boxes and their kind, "truth" or "found"; later ones lie above earlier ones.
+        scale: from the image to the panel.
+        size: of the panel.
+    """
+    lines, names = Markup(""), Markup("")
+    for boxes, kind in groups:
+        lines += Markup("").join(
+            Markup('<rect class="halo" {0}/><rect class="{1}" {0}/>').format(
+                _place(box, scale), kind
+            )
+            for box in boxes
+        )
+    taken: list[Area] = []
+    for boxes, kind in reversed(groups):
+        # The surest first: where there is no room for all, theirs are read.
+        for box in sorted(boxes, key=lambda b: -(b.score or 0)):
+            name = shortened(box.name, 18)
+            text = name if box.score is None else f"{name} {100 * box.score:.0f}"
+            place = _room(box, text, scale, size, taken)
+            if text and place is not None:
+                taken.append(place)
+                names += _name(text, place, kind)
     return lines + names
 
 
@@ -146,23 +159,15 @@ def _room(
     text: str,
     scale: float,
     size: tuple[float, float],
-    taken: Sequence[tuple[float, float, float, float]],
-) -> tuple[float, float, float, float] | None:
-    """Returns x, y, w, h of a name above, in or below its box, or None where there is no room."""
-    x, y, _, height = (side * scale for side in box.bbox)
-    w, h = len(text) * _TEXT * _WIDTH_OF_LETTER + 6, _TEXT + 4
-    x = min(max(0.0, x), max(0.0, size[0] - w))
-    for top in (y - h, y, y + height - h, y + height):
-        inside = 0 <= top <= size[1] - h
-        if inside and not any(
-            x < tx + tw and tx < x + w and top < ty + th and ty < top + h
-            for tx, ty, tw, th in taken
-        ):
-            return x, top, w, h
-    return None
+    taken: Sequence[Area],
+) -> Area | None:
+    """Returns the place of a name above, in or below its box, or None where there is no room."""
+    x, y, width, height = (side * scale for side in box.bbox)
+    name = len(text) * _TEXT * _WIDTH_OF_LETTER + 6, _TEXT + 4
+    return free_area((x, y, width, height), name, size, taken)
 
 
-def _name(text: str, place: tuple[float, float, float, float], kind: str) -> Markup:
+def _name(text: str, place: Area, kind: str) -> Markup:
     x, y, width, height = place
     return Markup(
         '<rect class="{kind} name" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
