@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from resnext_det.analysis.analyse import CLASS_METRICS, Analysis
+from resnext_det.analysis.coverage import images_without_detection
 from resnext_det.analysis.errors import KINDS
 from resnext_det.analysis.scored_boxes import BACKGROUND_IOU, IOU
 from resnext_det.analysis.sizes import size_rows
@@ -29,6 +30,7 @@ def as_json(found: Analysis) -> dict[str, Any]:
         "num_images": truth.num_images,
         "num_objects": int(found.boxes.sought.sum()),
         "num_detections": found.num_detections,
+        "images_without_detection": images_without_detection(found.boxes),
         "metrics": dict(zip(METRICS, found.metrics.tolist(), strict=True)),
         "intervals": _intervals(found),
         "threshold": found.threshold,

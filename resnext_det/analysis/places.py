@@ -36,7 +36,7 @@ def locate(source: str, annotations: Path | None, images: Path | None) -> Subjec
     """Finds a run's results, or takes the file that is named.
 
     Args:
-        source: a run's folder, or a results file.
+        source: a run's folder, that of a prediction, or a results file.
         annotations: as the user gave them; None for those of the run.
         images: the same.
 
@@ -74,7 +74,8 @@ def check_same_set(first: Subject, second: Subject) -> None:
 
 
 def _of_run(folder: Path, annotations: Path | None, images: Path | None) -> Subject:
-    inference = folder if folder.name == RESULTS_FILE.parent.name else folder / RESULTS_FILE.parent
+    is_inside = folder.name == RESULTS_FILE.parent.name or (folder / RESULTS_FILE.name).exists()
+    inference = folder if is_inside else folder / RESULTS_FILE.parent
     results = inference / RESULTS_FILE.name
     if not results.exists():
         _explain(folder, inference)

@@ -38,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
         UserError: a file is missing, malformed or of another data set; the checkpoint is no
             detector's; or nothing can be written where it was asked for.
     """
-    check_json(args.json)
+    written = [] if args.output is None else [args.output / name for name in (CONTENT, PAGE)]
+    read = [Path(word) for word in (args.source, args.annotations, *(args.compare or ())) if word]
+    check_json(args.json, [*read, *written])
     if args.output is not None:
         check_output(args.output)
     options = Options(args.score_thresh, args.samples, args.confidence)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from resnext_det.analysis.analyse import CLASS_METRICS, Analysis
 from resnext_det.analysis.comparing import Comparison
+from resnext_det.analysis.coverage import coverage_note
 from resnext_det.analysis.errors import KINDS, MEANINGS
 from resnext_det.errors import one_line
 from resnext_det.evaluation.coco_ap import METRICS
@@ -32,6 +33,8 @@ def print_analysis(console: Console, found: Analysis) -> None:
         f"{found.truth.num_images:,} images, {int(boxes.sought.sum()):,} objects of "
         f"{boxes.num_classes} classes, {found.num_detections:,} detections",
     )
+    if note := coverage_note(boxes, found.results):
+        say(console, note)
     console.print(_metrics_table(found))
     console.print(_errors_table(found))
     console.print(_classes_table(found))
@@ -56,6 +59,9 @@ def print_comparison(console: Console, found: Comparison, sides: tuple[Analysis,
         say(console, found.sentence)
     table = _table("Differences", ["Metric", *map(escape, found.names), "difference", "interval"])
     values = [dict(zip(METRICS, side.metrics.tolist(), strict=True)) for side in sides]
+    for side, name in zip(sides, found.names, strict=True):
+        if note := coverage_note(side.boxes, side.results):
+            say(console, f"{name}: {note}")
     for one in found.differences:
         if one.metric in METRICS:
             cells = [number(side[one.metric]) for side in values]

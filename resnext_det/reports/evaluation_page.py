@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from resnext_det.analysis.analyse import Analysis
+from resnext_det.analysis.coverage import coverage_note
 from resnext_det.analysis.errors import KINDS
 from resnext_det.errors import one_line
 from resnext_det.evaluation.coco_ap import METRICS
@@ -61,7 +62,7 @@ def write_evaluation_page(
     sections = _sections(found, drawn, num_pictures)
     content: dict[str, Any] = {
         "title": one_line(f"Evaluation of {found.results.name}"),
-        "intro": [_counts(found)],
+        "intro": [_counts(found), *filter(None, [coverage_note(found.boxes, found.results)])],
         "cards": _cards(found),
         "sections": sections,
         "sources": sources(found, images),

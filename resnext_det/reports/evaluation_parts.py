@@ -81,7 +81,11 @@ def metrics_table(found: Analysis) -> PageTable:
     ]
     words = "Box AP and AR by COCO’s definition. “–”: no such object, or no interval."
     if ends:
-        words += " The intervals are over images: a bootstrap, which knows nothing of other seeds."
+        words += (
+            " The intervals are over images: a bootstrap, which knows nothing of other seeds. "
+            "Where classes have few objects they are optimistic: AP of few objects is itself too "
+            "high, and they take back only a part of that."
+        )
     return PageTable(tuple(headings), tuple(lines), words)
 
 

@@ -6,7 +6,9 @@ AP is larger on few images than on many, and larger still where images are drawn
 samples lie above the metric as the metric lies above what is sought, and the interval is turned
 over: from 2 v - high to 2 v - low of their percentiles (the basic interval of Davison and Hinkley,
 Bootstrap Methods and their Application, 1997, section 5.2). The percentiles themselves would seldom
-hold the sought value. In paired differences the bias of both sides cancels.
+hold the sought value. Where a class has few objects, AP exceeds what is sought by more than the
+samples exceed AP, and the interval is still optimistic: it lies too high. In paired differences
+the bias of both sides cancels.
 """
 
 from collections.abc import Sequence

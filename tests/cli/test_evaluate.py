@@ -205,3 +205,36 @@ def test_no_write_access_as_the_system_tells_it(
     assert errors == (
         f"error: -o {tmp_path / 'out'}: Permission denied; give a folder that can be written to\n"
     )
+
+
+def test_partial_results_are_told_in_a_line(
+    evaluate: Run, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    gt, dt = files
+    words = ("--annotations", gt, "--samples", "0")
+    assert "at all" not in evaluate(dt, *words)[1]
+    records = json.loads(dt.read_text())
+    objects = {row["image_id"] for row in json.loads(gt.read_text())["annotations"]}
+    one = next(iter({row["image_id"] for row in records} & objects))
+    partial = tmp_path / "partial" / "coco_instances_results.json"
+    partial.parent.mkdir()
+    partial.write_text(json.dumps([row for row in records if row["image_id"] != one]))
+    said = evaluate(partial.parent, *words)[1]
+    assert f"\n1 of the {len(objects)} images with objects have no detection at all: if " in said
+    seen = [{"id": row["id"]} for row in json.loads(gt.read_text())["images"] if row["id"] != one]
+    (partial.parent / "images.json").write_text(json.dumps({"images": seen}))
+    assert "\nOnly 7 of the 8 images were looked at: the objects in" in evaluate(partial, *words)[1]
+
+
+@pytest.mark.parametrize("name", ["gt.json", "dt.json", "out/evaluation.json"])
+def test_json_does_not_replace_what_is_read_or_written(
+    name: str, evaluate: Run, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    gt, dt = files
+    words = (dt, "--annotations", gt, "-o", tmp_path / "out", "--json", tmp_path / name)
+    (tmp_path / "out").mkdir()
+    before = gt.read_text(), dt.read_text()
+    status, _, errors = evaluate(*words)
+    assert status == 2
+    assert "is one of the files that this command reads or writes: name another" in errors
+    assert (gt.read_text(), dt.read_text()) == before

@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser, "what was measured")
     what = "lowest score of a box that counts in images and in the confusion matrix (the best F1's)"
     add("--score-thresh", type=float, metavar="SCORE", help=what)
-    what = "bootstrap samples of the intervals; 0 for none (1000)"
+    what = (
+        "bootstrap samples of the intervals, which are optimistic where classes have few objects; "
+        "0 for none (1000)"
+    )
     add("--samples", type=int, default=1000, metavar="N", help=what)
     what = "of the intervals (0.95)"
     add("--confidence", type=float, default=0.95, metavar="SHARE", help=what)

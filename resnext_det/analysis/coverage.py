@@ -1,0 +1,53 @@
+"""Whether results are of all images of their annotations. Engine-neutral."""
+
+from pathlib import Path
+
+import numpy as np
+
+from resnext_det.analysis.scored_boxes import ScoredBoxes
+from resnext_det.errors import UserError
+from resnext_det.json_files import read_json
+
+IMAGES_FILE = "images.json"
+"""Beside results, as `resnext-det predict` writes it: the images that were looked at."""
+
+
+def images_without_detection(boxes: ScoredBoxes) -> int:
+    """Returns how many images that have objects have no detection at all."""
+    return len(np.setdiff1d(boxes.truth.images[boxes.sought], boxes.images))
+
+
+def coverage_note(boxes: ScoredBoxes, results: Path) -> str:
+    """Returns a sentence on images that are missing from results; empty where none is.
+
+    Args:
+        boxes: the detections.
+        results: their file.
+    """
+    total, looked_at = boxes.truth.num_images, _num_looked_at(boxes, results)
+    if looked_at is not None and looked_at < total:
+        return (
+            f"Only {looked_at:,} of the {total:,} images were looked at: the objects in the others "
+            "count as not found."
+        )
+    empty = images_without_detection(boxes)
+    if looked_at is not None or not empty:
+        return ""
+    sought = len(np.unique(boxes.truth.images[boxes.sought]))
+    return (
+        f"{empty:,} of the {sought:,} images with objects have no detection at all: if they were "
+        "not looked at, the results are partial, and AP is too low."
+    )
+
+
+def _num_looked_at(boxes: ScoredBoxes, results: Path) -> int | None:
+    """Returns how many of the images a prediction looked at; None where nobody knows."""
+    path = results.with_name(IMAGES_FILE)
+    if not path.is_file():
+        return None
+    try:
+        content = read_json(path)
+        known = {str(image["id"]) for image in content["images"]}
+    except (UserError, KeyError, TypeError):
+        return None  # somebody else's file of this name
+    return sum(str(key) in known for key in boxes.truth.image_ids)
