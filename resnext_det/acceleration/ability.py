@@ -5,9 +5,9 @@ from shutil import which
 
 import torch
 
-from resnext_det.acceleration.memory import can_keep_memory
 from resnext_det.acceleration.setting import Acceleration
 from resnext_det.errors import UserError
+from resnext_det.training.memory import can_keep_memory
 
 _COMPILERS = ("g++", "clang++", "c++")
 

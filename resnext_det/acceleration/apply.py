@@ -10,12 +10,12 @@ from resnext_det.acceleration.ability import check_acceleration
 from resnext_det.acceleration.detector import FastDetector, Float32Pooler, LoweredHead
 from resnext_det.acceleration.fused_conv import FusedConv, can_fold
 from resnext_det.acceleration.fused_network import FusedBoxHead, FusedRPNHead, fuse_fpn
-from resnext_det.acceleration.memory import keep_memory
 from resnext_det.acceleration.pooling import FastRoIPooler
 from resnext_det.acceleration.recorded import RecordedDetector
 from resnext_det.acceleration.setting import EXACT, Acceleration
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.errors import UserError
+from resnext_det.training.memory import keep_memory
 
 _LOWERED = (nn.Conv2d, nn.Linear, nn.GroupNorm, FusedConv)
 """Layers whose numbers are of the features' precision; those of BatchNorm stay float32."""

@@ -10,6 +10,7 @@ torchvision's operator for the CPU reads channel by channel on one core.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -199,7 +200,7 @@ class FastRoIPooler(RoIPooler):
     """The same bins as `RoIPooler`'s, by weighted sums of pixels."""
 
     @classmethod
-    def of(cls, pooler: RoIPooler) -> "FastRoIPooler":
+    def of(cls, pooler: RoIPooler) -> Self:
         """Returns what pools as another pooler does."""
         return cls(pooler.output_size, pooler.strides, pooler.sampling_ratio)
 

@@ -24,6 +24,7 @@ _KEYS = {
     "fold_norms": "SOLVER.FOLD_NORMS",
     "fast_pooling": "SOLVER.FAST_POOLING",
     "fast_suppression": "SOLVER.FAST_SUPPRESSION",
+    "keep_memory": "SOLVER.KEEP_MEMORY",
     "sampled_anchors": "SOLVER.SAMPLED_ANCHORS",
     "compile": "SOLVER.COMPILE",
 }

@@ -41,7 +41,7 @@ from resnext_det.data.set_aside import SetAsideImages
 from resnext_det.json_files import read_json
 from resnext_det.modeling.from_config import classifier_from_config
 from resnext_det.seeding import derive_seed
-from resnext_det.training.acceleration import in_layout, set_cudnn
+from resnext_det.training.acceleration import in_layout, set_cudnn, set_memory
 from resnext_det.training.best import check_best_metric
 from resnext_det.training.boards import Pictures
 from resnext_det.training.checkpoint import Checkpointer, restore_model
@@ -176,6 +176,7 @@ def _build_model(job: ClassificationJob, start: RunStart) -> _Built:
     cfg = apply_to_config(start.cfg, job.user_given, weights)
     device = resolve_device(cfg)
     set_cudnn(cfg)
+    set_memory(cfg)
     torch.manual_seed(derive_seed(cfg.SEED))
     model = classifier_from_config(cfg)
     started_from, loaded = provenance(weights), {}

@@ -112,6 +112,8 @@ def _speed_keys() -> dict[str, Any]:
     return {
         "SOLVER.CHANNELS_LAST": False,  # memory layout of images, weights and maps
         "SOLVER.COMPILE": False,  # torch.compile
+        # The C library keeps freed memory for the next update, in the whole process; of the CPU.
+        "SOLVER.KEEP_MEMORY": False,
         # Equal losses but for rounding, of detectors alone. Frozen norms are multiplied into the
         # weights instead of into the maps; RoIAlign on all cores of the CPU; suppression without a
         # walk on one thread of the GPU; the RPN's gradients from the sampled anchors alone.

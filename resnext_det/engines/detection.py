@@ -24,7 +24,7 @@ from resnext_det.engines.pictures import prediction_pictures
 from resnext_det.engines.validation import validation_losses
 from resnext_det.errors import UserError
 from resnext_det.seeding import derive_seed
-from resnext_det.training.acceleration import in_layout, set_cudnn, uncompiled
+from resnext_det.training.acceleration import in_layout, set_cudnn, set_memory, uncompiled
 from resnext_det.training.best import check_best_metric
 from resnext_det.training.checkpoint import Checkpointer, restore_model
 from resnext_det.training.device import resolve_device
@@ -177,6 +177,7 @@ def _train(
     cfg, first = run.cfg, start.start_iteration
     device = resolve_device(cfg)
     set_cudnn(cfg)
+    set_memory(cfg)
     model, started_from, loaded = _start_model(engine, run, start)
     model = in_layout(cfg, model.to(device))
     checkpointer = Checkpointer(

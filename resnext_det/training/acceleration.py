@@ -16,6 +16,7 @@ from torch import nn
 from resnext_det.errors import UserError
 from resnext_det.training.device import computes_on_gpus
 from resnext_det.training.distributed import unwrap_model
+from resnext_det.training.memory import can_keep_memory, keep_memory
 
 ACCELERATION_KEYS = (
     "SOLVER.AMP.DTYPE",
@@ -25,6 +26,7 @@ ACCELERATION_KEYS = (
     "SOLVER.FAST_POOLING",
     "SOLVER.FAST_SUPPRESSION",
     "SOLVER.FOLD_NORMS",
+    "SOLVER.KEEP_MEMORY",
     "SOLVER.SAMPLED_ANCHORS",
 )
 """What `--acceleration` sets; a run that is continued keeps them where nobody says otherwise."""
@@ -46,6 +48,12 @@ def set_cudnn(cfg: CfgNode) -> None:
     The measured choice, and with it the last bits of a run, may differ from start to start.
     """
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+
+
+def set_memory(cfg: CfgNode) -> None:
+    """Keeps freed memory with this process where SOLVER.KEEP_MEMORY asks for it."""
+    if cfg.SOLVER.KEEP_MEMORY:
+        keep_memory()
 
 
 def memory_format(cfg: CfgNode) -> torch.memory_format:
@@ -88,6 +96,27 @@ def uncompiled(cfg: CfgNode) -> AbstractContextManager[object]:
     """Returns a context in which a model compiled in parts runs as it is written."""
     # Only where something was compiled: what knows of it takes seconds to import.
     return torch.compiler.set_stance("force_eager") if cfg.SOLVER.COMPILE else nullcontext()
+
+
+def check_speed_keys(cfg: CfgNode) -> None:
+    """Refuses, before training, what is faster on another kind of device alone.
+
+    Raises:
+        UserError: naming the key.
+    """
+    on_gpus = computes_on_gpus(cfg)
+    for name, of_gpus in (
+        ("FAST_POOLING", False),
+        ("KEEP_MEMORY", False),
+        ("FAST_SUPPRESSION", True),
+    ):
+        if cfg.SOLVER[name] and of_gpus != on_gpus:
+            where = "GPUs" if of_gpus else "the CPU"
+            raise UserError(f"SOLVER.{name} is True, which is for {where} alone; set it to False")
+    if cfg.SOLVER.KEEP_MEMORY and not can_keep_memory():
+        raise UserError(
+            "SOLVER.KEEP_MEMORY is True, which needs the GNU C library of Linux; set it to False"
+        )
 
 
 def check_compile(cfg: CfgNode) -> None:

@@ -13,7 +13,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from resnext_det.training.acceleration import check_compile, compiled
+from resnext_det.training.acceleration import check_compile, check_speed_keys, compiled
 from resnext_det.training.averaging import AveragedWeights
 from resnext_det.training.best import build_best
 from resnext_det.training.boards import Pictures, check_boards, open_boards
@@ -40,13 +40,14 @@ def check_training(cfg: CfgNode) -> None:
 
     Raises:
         UserError: SOLVER describes no schedule, a batch that cannot be divided, norms that
-            several processes cannot compute here, no compiler for SOLVER.COMPILE, or wandb is
-            asked for and not installed.
+            several processes cannot compute here, no compiler for SOLVER.COMPILE, a key of another
+            kind of device, or wandb is asked for and not installed.
     """
     build_lr_schedule(cfg)
     check_passes(cfg)
     check_norms(cfg)
     check_compile(cfg)
+    check_speed_keys(cfg)
     check_boards(cfg)
 
 
@@ -67,6 +68,8 @@ def describe_training(cfg: CfgNode) -> str:
     faster = {"FAST_POOLING": "pooling", "FAST_SUPPRESSION": "suppression"}
     if shown := [word for key, word in faster.items() if solver[key]]:
         parts.append(f"fast {' and '.join(shown)}")
+    if solver.KEEP_MEMORY:
+        parts.append("freed memory kept")
     if solver.SAMPLED_ANCHORS:
         parts.append("the RPN's gradients from sampled anchors")
     if solver.EMA.ENABLED:

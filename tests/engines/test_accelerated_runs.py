@@ -17,7 +17,7 @@ from tests.engines.conftest import Bench
 from tests.golden.tolerances import FIRST_UPDATE, FOURTH_UPDATE
 
 WORDS = {
-    "portable": "channels_last fold_norms sampled_anchors",
+    "portable": "channels_last fold_norms fast_pooling keep_memory sampled_anchors",
     "d2": "channels_last fold_norms",
 }
 Words = tuple[object, ...]

@@ -8,7 +8,13 @@ from torch import nn
 
 from resnext_det.config import with_values
 from resnext_det.errors import UserError
-from resnext_det.training.acceleration import check_compile, compiled, in_layout, set_cudnn
+from resnext_det.training.acceleration import (
+    check_compile,
+    check_speed_keys,
+    compiled,
+    in_layout,
+    set_cudnn,
+)
 from resnext_det.training.checkpoint import load_checkpoint
 from resnext_det.training.distributed import unwrap_model
 from tests.training.conftest import NormNet
@@ -70,6 +76,30 @@ def test_compilation_and_activation_checkpointing_are_refused(cfg, monkeypatch):
     both = {"SOLVER.COMPILE": True, "MODEL.RESNETS.ACTIVATION_CHECKPOINTING": True}
     with pytest.raises(UserError, match="ACTIVATION_CHECKPOINTING are both True"):
         check_compile(with_values(cfg, both))
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "where"),
+    [
+        ("FAST_POOLING", "cuda", "the CPU"),
+        ("KEEP_MEMORY", "cuda", "the CPU"),
+        ("FAST_SUPPRESSION", "cpu", "GPUs"),
+    ],
+)
+def test_what_is_for_another_kind_of_device(cfg, monkeypatch, name, device, where):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: device == "cuda")
+    cfg = with_values(cfg, {f"SOLVER.{name}": True, "MODEL.DEVICE": device})
+    with pytest.raises(UserError) as caught:
+        check_speed_keys(cfg)
+    assert str(caught.value) == (
+        f"SOLVER.{name} is True, which is for {where} alone; set it to False"
+    )
+
+
+def test_keeping_memory_needs_a_c_library_that_can(cfg, monkeypatch):
+    monkeypatch.setattr("resnext_det.training.acceleration.can_keep_memory", lambda: False)
+    with pytest.raises(UserError, match="KEEP_MEMORY is True, which needs the GNU C library"):
+        check_speed_keys(with_values(cfg, {"SOLVER.KEEP_MEMORY": True, "MODEL.DEVICE": "cpu"}))
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from torch import nn
 from torchvision.ops import batched_nms as one_after_another
 
 from resnext_det.acceleration.suppression import batched_nms
+from resnext_det.acceleration.training_pooling import TrainingPooler
 from resnext_det.config import get_value
 from resnext_det.engines.portable.anchors import AnchorGenerator
 from resnext_det.engines.portable.box_head import BoxHead, BoxPredictor
@@ -168,10 +169,10 @@ def _build_rpn(cfg: CfgNode, shapes: dict[str, ShapeSpec]) -> RPN:
 def _build_roi_heads(cfg: CfgNode, shapes: dict[str, ShapeSpec]) -> RoIHeads:
     node, box = cfg.MODEL.ROI_HEADS, cfg.MODEL.ROI_BOX_HEAD
     channels = next(iter(shapes.values())).channels
-    box_head = _build_box_head(box, channels)
+    box_head, pooler = _build_box_head(box, channels), _build_pooler(box, shapes)
     return RoIHeads(
         in_features=tuple(shapes),
-        box_pooler=_build_pooler(box, shapes),
+        box_pooler=TrainingPooler.of(pooler) if cfg.SOLVER.FAST_POOLING else pooler,
         box_head=box_head,
         box_predictor=BoxPredictor(
             box_head.out_channels,

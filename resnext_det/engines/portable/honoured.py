@@ -90,6 +90,7 @@ DATA_KEYS = frozenset(
 SPEED_KEYS = frozenset(
     {
         "CUDNN_BENCHMARK",
+        "SOLVER.FAST_POOLING",
         "SOLVER.FAST_SUPPRESSION",
         "SOLVER.FOLD_NORMS",
         "SOLVER.SAMPLED_ANCHORS",

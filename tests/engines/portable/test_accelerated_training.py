@@ -15,7 +15,7 @@ from tests.golden.formula import NETS, TINY_NETS, as_list, weights
 from tests.golden.tolerances import FIRST_UPDATE, UNLIKE
 
 NET = "tiny_resnext"
-OPTIONS = ("FOLD_NORMS", "FAST_SUPPRESSION", "SAMPLED_ANCHORS", "CHANNELS_LAST")
+OPTIONS = ("FOLD_NORMS", "FAST_POOLING", "FAST_SUPPRESSION", "SAMPLED_ANCHORS", "CHANNELS_LAST")
 CASES = [(option,) for option in OPTIONS] + [OPTIONS]
 Found = tuple[dict[str, float], dict[str, torch.Tensor]]
 
