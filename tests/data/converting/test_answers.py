@@ -99,8 +99,8 @@ REFUSED: dict[str, tuple[Made, str, str]] = {
         voc_of(BOMB),
         "voc",
         (
-            "ROOT/Annotations/a.xml: cannot be read as XML (it declares a document type (<!DOCTYPE); "
-            "VOC's files have none)"
+            "ROOT/Annotations/a.xml: cannot be read as XML (it declares a document type "
+            "(<!DOCTYPE); VOC's files have none)"
         ),
     ),
     "voc without a corner": (
@@ -132,8 +132,8 @@ REFUSED: dict[str, tuple[Made, str, str]] = {
         voc_with(voc_object("cat", 1, 2, 3, 4), size=(80, 60)),
         "voc",
         (
-            "Annotations/a.xml: says 80x60, but JPEGImages/a.jpg is 40x30 (width x height, after EXIF "
-            "rotation): was it resized after it was labelled? Put the labelled image in its place"
+            "Annotations/a.xml: says 80x60, but JPEGImages/a.jpg is 40x30 (width x height, after "
+            "EXIF rotation): was it resized after it was labelled? Put the labelled image in its "
         ),
     ),
     "voc without an object": (
@@ -145,8 +145,8 @@ REFUSED: dict[str, tuple[Made, str, str]] = {
         yolo_with(BOX, names=""),
         "yolo",
         (
-            "ROOT: names no class (data.yaml, classes.txt or obj.names); give a file with one on each "
-            "line as --classes"
+            "ROOT: names no class (data.yaml, classes.txt or obj.names); give a file with one on "
+            "each line as --classes"
         ),
     ),
     "yolo of an unknown class": (
@@ -178,8 +178,8 @@ REFUSED: dict[str, tuple[Made, str, str]] = {
         yolo_with("0 .5 .5 .1 .1 .93"),
         "yolo",
         (
-            "ROOT/labels/a.txt: line 1: has 6 values, as predictions with scores have; a label has 5, "
-            "or an outline's corners"
+            "ROOT/labels/a.txt: line 1: has 6 values, as predictions with scores have; a label has "
+            "5, or an outline's corners"
         ),
     ),
     "yolo cut off": (
@@ -206,8 +206,8 @@ REFUSED: dict[str, tuple[Made, str, str]] = {
         labelme_of(labelme_json(shape("cat", (1, 1), (5, 5)))[:70]),
         "labelme",
         (
-            "ROOT/a.json: not JSON, or cut off: Expecting ':' delimiter at line 1 column 71; write or "
-            "copy it anew"
+            "ROOT/a.json: not JSON, or cut off: Expecting ':' delimiter at line 1 column 71; write "
+            "or copy it anew"
         ),
     ),
     "labelme without points": (
