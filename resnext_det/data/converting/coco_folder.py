@@ -8,9 +8,9 @@ from typing import Any
 from resnext_det.data.converting.folder import Folder
 from resnext_det.data.converting.labels import Corners, Found, Label, LabelledImage, Notes
 from resnext_det.data.converting.labels import checked_class as _checked_class
-from resnext_det.data.converting.marking import is_ours
+from resnext_det.data.converting.marking import was_made
 from resnext_det.errors import UserError
-from resnext_det.json_files import read_json, read_plain
+from resnext_det.json_files import read_json
 
 NO_IMAGE = "listed image(s) are not there, and are left out"
 _KEPT = ("segmentation", "area")
@@ -36,13 +36,13 @@ def read_coco(folder: Folder, notes: Notes) -> Found:
     class_names: dict[str, None] = {}
     splits: dict[str, frozenset[str]] = {}
     files, listed = [], 0
-    names = folder.with_ending(".json")
-    made = [name for name in names if is_ours(read_plain(folder.root / name)[:200])]
-    made = made if len(made) < len(names) else []  # these are split once more
-    for name in names:
-        content = read_json(folder.root / name)
-        if not is_coco(content) or name in made:
-            notes.add("JSON file(s) are not COCO's, or were made of others, and are left out", name)
+    contents = {name: read_json(folder.root / name) for name in folder.with_ending(".json")}
+    all_made = all(was_made(content) for content in contents.values() if is_coco(content))
+    for name, content in contents.items():
+        if was_made(content) and not all_made:  # where it stands alone, it is split once more
+            continue
+        if not is_coco(content):
+            notes.add("JSON file(s) are not COCO's, and are left out", name)
             continue
         files.append(name)
         listed += len(content["images"])

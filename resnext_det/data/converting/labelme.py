@@ -11,6 +11,7 @@ from typing import Any
 from resnext_det.data.converting.folder import Folder
 from resnext_det.data.converting.labels import Corners, Found, Label, LabelledImage, Notes
 from resnext_det.data.converting.labels import checked_class as _checked_class
+from resnext_det.data.converting.marking import was_made
 from resnext_det.data.converting.voc import NO_IMAGE
 from resnext_det.errors import UserError
 from resnext_det.json_files import read_json
@@ -34,6 +35,8 @@ def read_labelme(folder: Folder, notes: Notes) -> Found:
     images, files = [], []
     for name in folder.with_ending(".json"):
         content = read_json(folder.root / name)
+        if was_made(content):
+            continue
         if not is_labelme(content):
             notes.add("JSON file(s) are not labelme's, and are left out", name)
             continue

@@ -44,15 +44,15 @@ def read_yolo(folder: Folder, notes: Notes, given: Sequence[str] | None = None) 
     Raises:
         UserError: a file is not YOLO's, or may mean several photographs; no class has a name.
     """
-    settings = read_settings(folder) if given is None else None
-    names = tuple(given or (settings.class_names if settings else ()))
+    settings = read_settings(folder, given)
+    names = settings.class_names
     if not names:
         raise UserError(
             f"{folder.root}: names no class (data.yaml, classes.txt or obj.names); give a file "
             "with one on each line as --classes"
         )
-    by = "--classes" if settings is None else settings.file
-    lines = _Lines(names, by, has_keypoints=bool(settings and settings.has_keypoints))
+    by = settings.file if given is None else "--classes"
+    lines = _Lines(names, by, has_keypoints=settings.has_keypoints)
     files = [name for name in folder.with_ending(".txt") if is_yolo_file(folder, name)]
     images = []
     for name in files:
@@ -63,8 +63,8 @@ def read_yolo(folder: Folder, notes: Notes, given: Sequence[str] | None = None) 
         labels = tuple(lines.read(folder, name))
         images.append(LabelledImage(image, name, labels, in_shares=True))
     notes.refuse_most(NO_IMAGE, len(files), "name the folder of the images as --images")
-    read = (*files, *([settings.file] if settings and settings.file else []))
-    return Found(tuple(images), names, settings.splits if settings else {}, read)
+    read = (*files, *filter(None, [settings.file]))
+    return Found(tuple(images), names, settings.splits, read)
 
 
 class _Lines:

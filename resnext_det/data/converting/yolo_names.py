@@ -5,8 +5,8 @@ They stand in a `data.yaml` (`names`, `train`, `val`, `test`), in a `classes.txt
 """
 
 import posixpath
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -37,8 +37,12 @@ class YoloSettings:
     splits: Mapping[str, frozenset[str]]
 
 
-def read_settings(folder: Folder) -> YoloSettings:
-    """Finds the names of the classes below a folder.
+def read_settings(folder: Folder, given: Sequence[str] | None = None) -> YoloSettings:
+    """Finds the names of the classes and the splits below a folder.
+
+    Args:
+        folder: of the set.
+        given: names that go before those that the folder names.
 
     Raises:
         UserError: there are several files of names that differ, or one cannot be read.
@@ -55,12 +59,13 @@ def read_settings(folder: Folder) -> YoloSettings:
                 shown = str(folder.root / name)
                 names = tuple(checked_class(line, shown) for line in lines)
                 found[name] = YoloSettings(name, names, False, {})
-    if len({settings.class_names for settings in found.values()}) > 1:
+    if given is None and len({settings.class_names for settings in found.values()}) > 1:
         raise UserError(
             f"{folder.root}: names of classes differ between {few(sorted(found))}; give the file "
             "that is right as --classes"
         )
-    return min(found.values(), key=lambda s: (s.file.count("/"), s.file), default=_NONE)
+    nearest = min(found.values(), key=lambda s: (s.file.count("/"), s.file), default=_NONE)
+    return nearest if given is None else replace(nearest, class_names=tuple(given))
 
 
 _NONE = YoloSettings("", (), False, {})
@@ -120,7 +125,7 @@ def _images_at(folder: Folder, name: str, base: str, place: str) -> list[str]:
     ends = ["/".join(parts[start:]) for start in range(len(parts))]
     for end in [posixpath.join(base, place), *ends]:
         path = posixpath.normpath(posixpath.join(here, end))
-        if path in folder.files and path.endswith(".txt"):
+        if path.endswith(".txt") and path in folder.files:
             lines = [line for line in read_lines(folder.root, path) if line]
             return [image for line in lines if (image := _listed(folder, line))]
         below = [image for image in folder.images if image.startswith(f"{path}/")]

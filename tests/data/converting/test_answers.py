@@ -413,7 +413,7 @@ def test_no_labels_or_no_images(tmp_path):
     assert refused(tmp_path / "set", image_root=tmp_path / "no").endswith("no: no such folder")
 
 
-@pytest.mark.parametrize("name", ["x\\..\\a.jpg", "C:a.jpg"])
+@pytest.mark.parametrize("name", ["x\\..\\a.jpg", "C:a.jpg", "\udcff.jpg"])
 def test_a_name_that_is_no_path_elsewhere(tmp_path, name):
     root = tmp_path / "set"
     picture(root / name)
@@ -443,7 +443,8 @@ def test_outputs_are_no_inputs(tmp_path):
         convert(root, other, ConvertOptions())
     assert (other.read_text(), (root / "a.json").read_bytes()) == ("{}", before)
     for _ in range(2):  # what it wrote itself is written anew, and is no label
-        convert(root, root / "made.json", ConvertOptions())
+        done = convert(root, root / "made.json", ConvertOptions())
+        assert done.notes == ()
 
 
 def test_no_write_access(tmp_path, monkeypatch):

@@ -121,6 +121,16 @@ def test_yolos_own_splits(tmp_path, yaml):
     assert splits_of(root, "own") == LISTED
 
 
+def test_own_splits_beside_classes_of_a_file(tmp_path):
+    root = yolo_photos(tmp_path / "yolo", "train: images/train\nval: images/valid\n")
+    write(root / "other.yaml", "names: [dog]\n")
+    classes = write(tmp_path / "names.txt", "zebra\n")
+    options = ConvertOptions(split="own", classes=classes)
+    done = convert(root, tmp_path / "set.json", options)
+    assert [path.name for path in done.contents] == list(LISTED)
+    assert done.class_names == ("zebra",)
+
+
 def test_own_splits_are_told_where_they_are_not_asked_for(tmp_path):
     root = yolo_photos(tmp_path / "yolo", "train: images/train\nval: images/valid\n")
     done = convert(root, tmp_path / "set.json", ConvertOptions())
@@ -151,6 +161,17 @@ def test_cocos_own_splits(tmp_path):
         write(root / split / "_annotations.coco.json", json.dumps(content))
     expected = {"set_train.json": ["train/x.png"], "set_val.json": ["valid/x.png"]}
     assert splits_of(root, "own") == expected
+
+
+def test_what_was_made_is_split_once_more_where_it_stands_alone(tmp_path):
+    root = labelme_photos(tmp_path / "a", 4)
+    convert(root, root / "made.json", ConvertOptions())
+    options = ConvertOptions(format="coco", split=0.5)
+    contents = convert(root, root / "again.json", options).contents.values()
+    assert [len(content["images"]) for content in contents] == [2, 2]
+    write(root / "other.json", json.dumps(coco_content({"00.png": [[1, 2, 3, 4]]})))
+    done = convert(root, tmp_path / "set.json", ConvertOptions(format="coco"))
+    assert [len(content["images"]) for content in done.contents.values()] == [1]
 
 
 def test_no_splits_of_its_own(tmp_path):
