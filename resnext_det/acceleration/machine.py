@@ -98,7 +98,7 @@ def check_savable() -> None:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     """Reads machine -> mode -> entry; nothing where there is no file."""
-    if not os.path.exists(path):  # noqa: PTH110  Path.exists raises where a folder is closed to us
+    if not os.path.exists(path):  # Path.exists raises where a folder is closed to us
         return {}
     try:
         content = read_json(path)

@@ -45,6 +45,11 @@ class Verb:
 
 
 VERBS: Mapping[str, Verb] = {
+    "benchmark": Verb(
+        "Find the fastest setting of this machine for a detector, and save it for predict and "
+        "train.",
+        "resnext_det.cli.verbs.benchmark",
+    ),
     "complexity": Verb(
         "Count parameters, FLOPs (two conventions) and activations of variants and configs.",
         "resnext_det.cli.verbs.complexity",

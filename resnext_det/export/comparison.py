@@ -76,7 +76,7 @@ def compare(
 def _of_image(
     one: Detections, other: Detections, limit: float, tied: TiesOfImage | None
 ) -> Differences:
-    rows, columns = _pair(one, other)
+    rows, columns = pair(one, other)
     moved = (one.boxes[rows] - other.boxes[columns]).abs().amax(dim=1)
     rescored = (one.scores[rows] - other.scores[columns]).abs()
     lost, new = _alone(one, rows, limit), _alone(other, columns, limit)
@@ -98,8 +98,12 @@ def _of_image(
     )
 
 
-def _pair(one: Detections, other: Detections) -> tuple[Tensor, Tensor]:
-    """Returns the places of partners in either, (P,) int64 each: the most overlap in all."""
+def pair(one: Detections, other: Detections) -> tuple[Tensor, Tensor]:
+    """Pairs boxes of a class that overlap by `MIN_IOU` and more, for the most overlap in all.
+
+    Returns:
+        The places of partners in either, (P,) int64 each.
+    """
     overlap = box_iou(one.boxes, other.boxes)
     overlap = torch.where(one.classes[:, None] == other.classes, overlap, 0.0)
     rows, columns = map(torch.as_tensor, linear_sum_assignment(-overlap.numpy()))

@@ -4,11 +4,15 @@ import itertools
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 
 Rounds = dict[str, list[dict[str, float]]]
 """Clock ("wall", "cpu") -> one dict for each round: name -> seconds."""
+CLOCKS = ("wall", "cpu")
+CUDA_CLOCKS = ("wall",)
+"""Of work on a GPU, where the processor's time is that of the waiting."""
 
 
 def alternate(
@@ -26,12 +30,28 @@ def alternate(
         Seconds of the wall clock and of the processor: all threads of this process, and the
         processes that it started and that ended meanwhile.
     """
-    orders = itertools.cycle(balanced_orders(list(steps)))
-    found: Rounds = {"wall": []} if cuda else {"wall": [], "cpu": []}
+    measures = {name: partial(seconds_of, step, cuda=cuda) for name, step in steps.items()}
+    return alternate_measures(measures, rounds, CUDA_CLOCKS if cuda else CLOCKS)
+
+
+def alternate_measures(
+    measures: Mapping[str, Callable[[], Mapping[str, float]]],
+    rounds: int,
+    clocks: Sequence[str] = CLOCKS,
+) -> Rounds:
+    """Lets each contestant take its time itself; see `alternate`.
+
+    Args:
+        measures: name -> what takes one step and returns its seconds by clock.
+        rounds: how often.
+        clocks: those that are kept.
+    """
+    orders = itertools.cycle(balanced_orders(list(measures)))
+    found: Rounds = {clock: [] for clock in clocks}
     for _, order in zip(range(rounds), orders, strict=False):
-        taken = {name: _seconds(steps[name], cuda) for name in order}
-        for clock in found:
-            found[clock].append({name: taken[name][clock] for name in steps})
+        taken = {name: measures[name]() for name in order}
+        for clock, kept in found.items():
+            kept.append({name: taken[name][clock] for name in measures})
     return found
 
 
@@ -49,7 +69,8 @@ def balanced_orders(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
             yield tuple(names[(place + turn) % count] for place in first)
 
 
-def _seconds(step: Callable[[], object], cuda: bool) -> dict[str, float]:
+def seconds_of(step: Callable[[], object], *, cuda: bool = False) -> dict[str, float]:
+    """Takes one step and returns its seconds, by clock of `CLOCKS`; see `alternate`."""
     if cuda:
         torch.cuda.synchronize()
     wall, cpu = time.perf_counter(), _processor_time()

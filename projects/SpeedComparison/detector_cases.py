@@ -1,0 +1,177 @@
+"""One batch size of whole detectors: who is timed, and what they find. Engine-neutral."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resnext_det.acceleration.setting import EXACT, Acceleration
+from resnext_det.benchmarking.agreement import agreement, maps_difference
+from resnext_det.benchmarking.contestants import (
+    PRELOAD,
+    Detectron2,
+    Ours,
+    Request,
+    Training,
+    as_detections,
+)
+from resnext_det.benchmarking.work import Work
+from resnext_det.engines.base import detectron2_is_installed
+from resnext_det.timing.alternation import CLOCKS, CUDA_CLOCKS, Rounds, alternate_measures
+from resnext_det.timing.intervals import median_interval, ratio
+from resnext_det.timing.processes import Act, Contestant, Contestants
+
+Case = dict[str, Any]
+THEIRS, HALF = "Detectron2", "Detectron2, bfloat16 autocast"
+ABSENT = "Detectron2 is not installed"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is timed, and how long.
+
+    Attributes:
+        work: weights and images.
+        folder: takes training images.
+        rounds: of each case.
+        warm_up: steps of each contestant before them.
+    """
+
+    work: Work
+    folder: Path
+    rounds: int
+    warm_up: int
+
+    @property
+    def cuda(self) -> bool:
+        """Whether a GPU computes."""
+        return self.work.cfg.MODEL.DEVICE.startswith("cuda")
+
+    def contestant(self, build: Callable[[], Act]) -> Contestant:
+        """Returns a contestant, not yet open, in a process of its own."""
+        return Contestant(build, cuda=self.cuda, preload=PRELOAD)
+
+
+def ours(setting: Acceleration) -> str:
+    """Names one of ours."""
+    return f"ours, {setting.words()}"
+
+
+def inference_case(
+    subject: Subject, settings: Sequence[Acceleration], batch: int, roofline: Mapping[str, Any]
+) -> Case:
+    """Times inference, and compares what is found with what Detectron2 finds.
+
+    Args:
+        subject: what is timed.
+        settings: of ours, beside the exact one.
+        batch: number of images.
+        roofline: of one image; see `projects.SpeedComparison.roofline`.
+    """
+    work = subject.work
+    builders: dict[str, Callable[[], Act]] = {THEIRS: Detectron2(work)}
+    builders[HALF] = Detectron2(work, half=True)
+    builders |= {ours(s): Ours(work, "portable", s) for s in (EXACT, *settings)}
+    with Contestants() as contestants:
+        case = _timed(subject, contestants, builders, batch)
+        opened = contestants.opened
+        asked = Request(batch, "boxes")
+        found = {n: as_detections(c.ask(asked).value) for n, c in opened.items()}
+        maps = {
+            n: c.ask(Request(batch, "maps")).value
+            for n, c in opened.items()
+            if n.startswith("ours")
+        }
+        exact = ours(EXACT)
+        against = THEIRS if THEIRS in found else exact
+        case["boxes"] = {
+            name: {"against": against, **agreement(found[against], boxes).as_dict()}
+            for name, boxes in found.items()
+        }
+        case["maps"] = {name: maps_difference(maps[exact], values) for name, values in maps.items()}
+        if THEIRS in opened:
+            case["spread"] = _spread(subject, found[THEIRS], batch)
+    _add_share_of_bound(case, roofline)
+    return case
+
+
+def training_case(subject: Subject, settings: Sequence[Acceleration], batch: int) -> Case:
+    """Times training steps, and compares the losses of the first."""
+    work, folder = subject.work, subject.folder
+    builders: dict[str, Callable[[], Act]] = {
+        THEIRS: Training(work, "d2", folder / "theirs", theirs=True),
+        HALF: Training(work, "d2", folder / "half", theirs=True, half=True),
+    }
+    for setting in (EXACT, *settings):
+        name = ours(setting)
+        builders[name] = Training(work, "portable", folder / setting.words(), setting)
+    with Contestants() as contestants:
+        return _timed(subject, contestants, builders, batch, losses=True)
+
+
+def summary(rounds: Rounds) -> dict[str, Any]:
+    """Returns clock -> name -> `seconds`, and `speed`: how many times as fast as Detectron2.
+
+    Both are medians over the rounds with 95 % intervals; the speed is null without Detectron2.
+    """
+    return {
+        clock: {
+            name: {
+                "seconds": asdict(median_interval([round_[name] for round_ in found])),
+                "speed": asdict(ratio(found, THEIRS, name)) if THEIRS in found[0] else None,
+            }
+            for name in found[0]
+        }
+        for clock, found in rounds.items()
+    }
+
+
+def _timed(
+    subject: Subject,
+    contestants: Contestants,
+    builders: Mapping[str, Callable[[], Act]],
+    batch: int,
+    *,
+    losses: bool = False,
+) -> Case:
+    """Opens and times contestants; with `losses`, those before anything is learned are kept."""
+    request, first = Request(batch), {}
+    for name, build in builders.items():
+        if name in (THEIRS, HALF) and not detectron2_is_installed():
+            contestants.skipped[name] = ABSENT
+            continue
+        contestant = subject.contestant(build)
+        contestants.open(name, contestant, [] if losses else [request] * subject.warm_up)
+        if losses and name in contestants.opened:
+            first[name] = contestant.ask(Request(batch, "losses")).value
+            for _ in range(subject.warm_up - 1):
+                contestant.ask(request)
+    opened = contestants.opened
+    measures = {name: lambda c=c: c.ask(request).seconds for name, c in opened.items()}
+    clocks = CUDA_CLOCKS if subject.cuda else CLOCKS
+    rounds = alternate_measures(measures, subject.rounds, clocks)
+    case = {"batch": batch, "skipped": contestants.skipped, "clocks": summary(rounds)}
+    return case | ({"losses": first} if losses else {}) | {"rounds": rounds}
+
+
+def _spread(subject: Subject, found: Any, batch: int) -> dict[str, Any]:
+    """How far Detectron2's own boxes lie apart with one thread and with all."""
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)  # which the contestant takes over
+        contestant = subject.contestant(Detectron2(subject.work))
+    finally:
+        torch.set_num_threads(threads)
+    with contestant:
+        alone = as_detections(contestant.ask(Request(batch, "boxes")).value)
+    return {"threads": [threads, 1], **agreement(found, alone).as_dict()}
+
+
+def _add_share_of_bound(case: Case, roofline: Mapping[str, Any]) -> None:
+    """Adds how near each comes to the least time of its number format, by the wall clock."""
+    for name, times in case["clocks"]["wall"].items():
+        dtype = "bfloat16" if "float16" in name else "float32"
+        least = case["batch"] * roofline["bound_seconds"][dtype]
+        times["share_of_bound"] = least / times["seconds"]["median"]

@@ -1,0 +1,1 @@
+"""How fast a detector runs on this machine, under which setting, and beside others'."""
