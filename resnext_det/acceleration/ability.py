@@ -45,6 +45,13 @@ def _obstacles(setting: Acceleration, device: torch.device) -> dict[str, str]:
         found["keep_memory"] = "is for the CPU alone: leave it out"
     elif setting.keep_memory and not can_keep_memory():
         found["keep_memory"] = "needs the GNU C library of Linux: leave it out"
+    if setting.winograd and not (
+        device.type == "cpu"
+        and setting.precision == "float32"
+        and setting.channels_last
+        and setting.fold_norms
+    ):
+        found["winograd"] = "goes with float32, channels_last and fold_norms on the CPU alone"
     if setting.cuda_graphs and device.type != "cuda":
         found["cuda_graphs"] = "needs a CUDA device: leave it out"
     if setting.compile and device.type == "cuda" and find_spec("triton") is None:

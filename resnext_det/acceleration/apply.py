@@ -13,6 +13,7 @@ from resnext_det.acceleration.fused_network import FusedBoxHead, FusedRPNHead, f
 from resnext_det.acceleration.pooling import FastRoIPooler
 from resnext_det.acceleration.recorded import RecordedDetector
 from resnext_det.acceleration.setting import EXACT, Acceleration
+from resnext_det.acceleration.winograd import use_winograd
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.errors import UserError
 from resnext_det.training.memory import keep_memory
@@ -87,6 +88,9 @@ def _fuse(model: FasterRCNN, setting: Acceleration) -> None:
             in_one=in_one,
         )
         heads.add_module("box_head", head)
+    if setting.winograd:
+        for part in (model.backbone, rpn.rpn_head):
+            use_winograd(part)
 
 
 def _lower(part: nn.Module, dtype: torch.dtype) -> None:

@@ -36,10 +36,12 @@ def default_acceleration(device: torch.device, mode: Mode) -> Acceleration:
     if mode == "training" or device.type not in ("cpu", "cuda"):
         return EXACT
     on_cpu = device.type == "cpu"
+    bfloat16 = computes_bfloat16(device)
     return Acceleration(
-        precision="bfloat16" if computes_bfloat16(device) else "float32",
+        precision="bfloat16" if bfloat16 else "float32",
         channels_last=True,
         fold_norms=True,
         fast_pooling=on_cpu,
+        winograd=on_cpu and not bfloat16,
         keep_memory=on_cpu and can_keep_memory(),
     )

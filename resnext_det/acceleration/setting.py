@@ -26,6 +26,8 @@ class Acceleration:
         fold_norms: BatchNorm is folded into the convolution before it, and ReLU and the
             residual sum are computed with the convolution where the device can.
         fast_pooling: RoIAlign on all cores of the CPU, as weighted sums of pixels.
+        winograd: large 3x3 convolutions in float32 on the CPU with a quarter of the
+            multiplications; wants channels_last and fold_norms.
         keep_memory: the C library keeps freed memory for the next image, in the whole process.
         compile: torch.compile writes code for the backbone; starting takes a minute or so.
         fast_suppression: suppression of proposals without a walk on one thread of the GPU; of
@@ -38,6 +40,7 @@ class Acceleration:
     channels_last: bool = False
     fold_norms: bool = False
     fast_pooling: bool = False
+    winograd: bool = False
     keep_memory: bool = False
     compile: bool = False
     fast_suppression: bool = False

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from resnext_det.acceleration import winograd
 from resnext_det.acceleration.apply import accelerate
 from resnext_det.acceleration.detector import FastDetector
 from resnext_det.acceleration.setting import EXACT, Acceleration, acceleration_of_words
+from resnext_det.acceleration.winograd import WinogradConv
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
@@ -72,6 +74,16 @@ def test_each_switch_keeps_the_boxes(model: FasterRCNN, words: str) -> None:
     assert_near(found_by(accelerate(model, acceleration_of_words(words))), expected)
 
 
+def test_winograd_keeps_the_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "MIN_CHANNELS", 16)
+    monkeypatch.setattr(winograd, "MIN_PIXELS", 0)
+    network = tiny(6)
+    expected = found_by(network)
+    fast = accelerate(network, acceleration_of_words("channels_last fold_norms winograd"))
+    assert sum(isinstance(module, WinogradConv) for module in fast.modules()) == 5
+    assert_near(found_by(fast), expected)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_other_networks_keep_their_boxes(name: str) -> None:
     network = tiny(5, **NETWORKS[name])
@@ -129,6 +141,8 @@ def test_compiled_code_keep_the_boxes(model: FasterRCNN) -> None:
     ("words", "message"),
     [
         ("float16", "acceleration 'float16' on cpu: float16 needs a GPU: give bfloat16 or float32"),
+        ("winograd", "winograd goes with float32, channels_last and fold_norms on the CPU alone"),
+        ("bfloat16 channels_last fold_norms winograd", "winograd goes with float32"),
         ("cuda_graphs", "cuda_graphs needs a CUDA device: leave it out"),
     ],
 )

@@ -43,6 +43,7 @@ def test_the_usual_choice(native: bool, monkeypatch: pytest.MonkeyPatch) -> None
         channels_last=True,
         fold_norms=True,
         fast_pooling=True,
+        winograd=not native,
         keep_memory=native,
     )
     assert default_acceleration(CPU, "training") == EXACT

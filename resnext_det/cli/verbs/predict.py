@@ -25,7 +25,7 @@ _THRESH = (
 _ACCELERATION = (
     "what the detector is run with: auto, what `resnext-det benchmark` saved for this machine or a "
     "usual choice; exact, as the evaluation computes; or words in quotes, of float32 bfloat16 "
-    "float16 channels_last fold_norms fast_pooling keep_memory compile cuda_graphs"
+    "float16 channels_last fold_norms fast_pooling winograd keep_memory compile cuda_graphs"
 )
 _ANNOTATIONS = (
     "COCO annotations that name the images: their image and category ids are used (numbers by "
