@@ -146,6 +146,8 @@ def pool(pooler: RoIPooler, features: Sequence[Tensor], regions: Regions) -> Ten
     """
     count, size = regions.usable.shape
     boxes = regions.boxes.flatten(0, 1)
+    # Boxes and maps have one type in the operator, and float16 would move the boxes by up to
+    # half a pixel.
     images = torch.arange(count, device=boxes.device, dtype=boxes.dtype).repeat_interleave(size)
     level_of = assign_levels(boxes, pooler.min_level, pooler.max_level)
     pooled = None

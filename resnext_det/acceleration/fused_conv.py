@@ -51,11 +51,16 @@ def folded(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
     return weight.float(), bias.float()
 
 
+def _has_onednn(dtype: torch.dtype) -> bool:
+    return dtype != torch.float16 and torch.backends.mkldnn.is_available()
+
+
 class FusedConv(nn.Module):
     """y = ReLU(conv(x) + residual), the norm being in the convolution.
 
-    On the CPU it is one operation of oneDNN, the one that torch's own compiler emits; elsewhere
-    a convolution and what is done in place with its result.
+    On the CPU it is one operation of oneDNN, the one that torch's own compiler emits, and on a GPU
+    one of cuDNN where that has a kernel for it, which the first image tells; elsewhere a
+    convolution and what is done in place with its result.
 
     Args:
         weight: (O, I / groups, k, k).
@@ -72,7 +77,7 @@ class FusedConv(nn.Module):
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias, requires_grad=False)
         self.relu = relu
-        self.in_one = in_one and torch.backends.mkldnn.is_available()
+        self.in_one = in_one
         assert not isinstance(like.padding, str)
         self.stride, self.padding = list(like.stride), list(like.padding)
         self.dilation, self.groups = list(like.dilation), like.groups
@@ -90,8 +95,13 @@ class FusedConv(nn.Module):
             x: of the weight's type.
             residual: (N, O, H / stride, W / stride), added before ReLU; stays as it is.
         """
-        if not (self.in_one and x.device.type == "cpu" and x.dtype != torch.float16):
-            return self._in_steps(x, residual)
+        if self.in_one and x.device.type == "cuda" and self.relu:
+            return self._by_cudnn(x, residual)
+        if self.in_one and x.device.type == "cpu" and _has_onednn(x.dtype):
+            return self._by_onednn(x, residual)
+        return self._in_steps(x, residual)
+
+    def _by_onednn(self, x: Tensor, residual: Tensor | None) -> Tensor:
         ops: Any = torch.ops.mkldnn
         place = (self.padding, self.stride, self.dilation, self.groups)
         if residual is None:
@@ -104,6 +114,20 @@ class FusedConv(nn.Module):
         return ops._convolution_pointwise.binary(
             x, residual, self.weight, self.bias, *place, "add", 1.0, then, [], ""
         )
+
+    def _by_cudnn(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        place = (self.stride, self.padding, self.dilation, self.groups)
+        try:
+            if residual is None:
+                return torch.cudnn_convolution_relu(x, self.weight, self.bias, *place)
+            return torch.cudnn_convolution_add_relu(
+                x, self.weight, residual, 1.0, self.bias, *place
+            )
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # no kernel that does it in one for this shape, groups and precision
+            self.in_one = False
+            return self._in_steps(x, residual)
 
     def _in_steps(self, x: Tensor, residual: Tensor | None) -> Tensor:
         place = (self.stride, self.padding, self.dilation, self.groups)

@@ -27,15 +27,19 @@ def overlap_more(boxes: Tensor, threshold: float) -> Tensor:
     Returns:
         (G, R, R) bool: [g, j, i] is whether j < i and the overlap exceeds the threshold.
     """
-    better, worse = boxes[:, :, None], boxes[:, None]  # (G, R, 1, 4), (G, 1, R, 4)
-    sides = torch.minimum(better[..., 2:], worse[..., 2:]) - torch.maximum(
-        better[..., :2], worse[..., :2]
-    )
-    shared = sides.clamp_(min=0).prod(dim=-1)  # (G, R, R)
-    areas = (boxes[..., 2:] - boxes[..., :2]).prod(dim=-1)
+    x0, y0, x1, y1 = boxes.unbind(dim=-1)  # (G, R)
+    wide = _shared_length(x0, x1)
+    shared = wide.mul_(_shared_length(y0, y1))  # (G, R, R)
+    areas = (x1 - x0) * (y1 - y0)
     # In torchvision's order of operations, so that ties at the threshold fall as there.
-    together = areas[:, :, None] + areas[:, None] - shared
-    return (shared / together > threshold).triu_(1)
+    together = (areas[:, :, None] + areas[:, None]).sub_(shared)
+    return (shared.div_(together) > threshold).triu_(1)
+
+
+def _shared_length(start: Tensor, end: Tensor) -> Tensor:
+    """Intersects all pairs of (G, R) intervals: (G, R, R), 0 where they are apart."""
+    first_end = torch.minimum(end[:, :, None], end[:, None])
+    return first_end.sub_(torch.maximum(start[:, :, None], start[:, None])).clamp_(min=0)
 
 
 def kept(more: Tensor, usable: Tensor, rounds: int | None = None) -> tuple[Tensor, Tensor]:
@@ -51,10 +55,12 @@ def kept(more: Tensor, usable: Tensor, rounds: int | None = None) -> tuple[Tenso
         answer is right.
     """
     keep, settled = usable, usable.new_ones(())
-    count = 0
+    # As a product of matrices every round reads the pairs once, and writes none.
+    number = torch.float16 if more.device.type == "cuda" else torch.float32
+    ones, count = more.to(number), 0
     while rounds is None or count < rounds:
-        suppressed = (more & keep[:, :, None]).any(dim=1)
-        latest = usable & ~suppressed
+        suppressors = torch.bmm(keep[:, None].to(number), ones)[:, 0]  # how many of each box
+        latest = usable & (suppressors == 0)
         settled = (latest == keep).all()
         keep, count = latest, count + 1
         if rounds is None and bool(settled):

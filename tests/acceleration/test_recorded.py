@@ -79,4 +79,6 @@ def test_recordings_on_a_gpu_find_the_same():
         images = [
             replace(s, image=(s.image + 7 * turn) % 251) for turn, s in enumerate(samples(*of))
         ]
-        assert_near(detector(images), model(images))
+        # With the 10 bits of TF32 other kernels for another layout would find others.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            assert_near(detector(images), model(images))
