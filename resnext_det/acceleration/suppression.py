@@ -17,6 +17,10 @@ MAX_PAIRS = 1 << 30
 """Above as many pairs, in whatever groups, torchvision's operator is quicker."""
 
 
+ROUNDS_BETWEEN_QUESTIONS = 6
+"""A GPU waits wherever it is asked whether it is done."""
+
+
 def overlap_more(boxes: Tensor, threshold: float) -> Tensor:
     """Compares each box with the worse ones of its group.
 
@@ -54,18 +58,16 @@ def kept(more: Tensor, usable: Tensor, rounds: int | None = None) -> tuple[Tenso
         (G, R) bool, and a 0-d bool: whether the last round changed nothing, so that the
         answer is right.
     """
-    keep, settled = usable, usable.new_ones(())
     # As a product of matrices every round reads the pairs once, and writes none.
     number = torch.float16 if more.device.type == "cuda" else torch.float32
-    ones, count = more.to(number), 0
-    while rounds is None or count < rounds:
-        suppressors = torch.bmm(keep[:, None].to(number), ones)[:, 0]  # how many of each box
-        latest = usable & (suppressors == 0)
-        settled = (latest == keep).all()
-        keep, count = latest, count + 1
-        if rounds is None and bool(settled):
-            break
-    return keep, settled
+    ones, keep, settled = more.to(number), usable, usable.new_ones(())
+    while True:
+        for _ in range(ROUNDS_BETWEEN_QUESTIONS if rounds is None else rounds):
+            suppressors = torch.bmm(keep[:, None].to(number), ones)[:, 0]  # how many of each box
+            before, keep = keep, usable & (suppressors == 0)
+            settled = (before == keep).all()
+        if rounds is not None or bool(settled):
+            return keep, settled
 
 
 def keep_of_groups(
@@ -111,6 +113,17 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float)
     if len(boxes) == 0:
         return torch.zeros(0, dtype=torch.int64, device=boxes.device)
     order = scores.argsort(descending=True, stable=True)
+    if len(order) ** 2 <= PAIRS_AT_ONCE:
+        of = groups[order]
+        more = overlap_more(boxes[order][None], threshold) & (of[:, None] == of)
+        return order[kept(more, torch.ones_like(of, dtype=torch.bool)[None])[0][0]]
+    return _by_group(boxes, scores, groups, threshold, order)
+
+
+def _by_group(
+    boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, order: Tensor
+) -> Tensor:
+    """Compares the pairs of each group alone; order: (R,), best first."""
     order = order[groups[order].argsort(stable=True)]  # by group, best first within
     _, row, sizes = groups[order].unique_consecutive(return_inverse=True, return_counts=True)
     most = int(sizes.max())

@@ -167,8 +167,10 @@ def test_another_engines_model_is_refused() -> None:
     "words", ["channels_last fold_norms", "channels_last fold_norms cuda_graphs"]
 )
 def test_on_a_gpu(words: str) -> None:
-    network = tiny(3)
-    expected = found_by(network)
-    fast = accelerate(network.cuda(), acceleration_of_words(words))
-    for _ in range(3):  # the third replays what the second recorded
-        assert_near(found_by(fast), expected)
+    network = tiny(3).cuda()
+    fast = accelerate(network, acceleration_of_words(words))
+    # With the 10 bits of TF32 other kernels for another layout would find others.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        expected = found_by(network)
+        for _ in range(3):  # the third replays what the second recorded
+            assert_near(found_by(fast), expected)

@@ -21,7 +21,11 @@ def drawn(seed: int, count: int, groups: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.7, 1.0])
 @pytest.mark.parametrize(("count", "groups"), [(0, 1), (1, 1), (2, 2), (60, 1), (300, 5), (40, 90)])
-def test_what_is_kept_is_torchvisions(count: int, groups: int, threshold: float):
+@pytest.mark.parametrize("pairs_at_once", [suppression.PAIRS_AT_ONCE, 0], ids=["all", "by group"])
+def test_what_is_kept_is_torchvisions(
+    count: int, groups: int, threshold: float, pairs_at_once: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(suppression, "PAIRS_AT_ONCE", pairs_at_once)
     for seed in range(5):
         boxes, scores, of = drawn(seed, count, groups)
         expected = theirs(boxes, scores, of, threshold)
@@ -44,6 +48,7 @@ def test_groups_that_do_not_fit_at_once_come_out_the_same(monkeypatch: pytest.Mo
 def test_too_many_pairs_are_torchvisions(monkeypatch: pytest.MonkeyPatch):
     boxes, scores, of = drawn(2, 50, 3)
     called = []
+    monkeypatch.setattr(suppression, "PAIRS_AT_ONCE", 0)
     monkeypatch.setattr(suppression, "MAX_PAIRS", 10)
     monkeypatch.setattr(
         suppression, "one_after_another", lambda *a: called.append(True) or theirs(*a)
@@ -75,7 +80,7 @@ def test_rounds_say_whether_they_were_enough():
     keep, settled = kept(more, usable)
     assert keep.tolist() == right
     assert bool(settled)
-    assert not bool(kept(more, usable, rounds=3)[1])
+    assert not bool(kept(more, usable, rounds=3)[1])  # without a number it is asked on
     keep, settled = kept(more, usable, rounds=12)
     assert keep.tolist() == right
     assert bool(settled)
