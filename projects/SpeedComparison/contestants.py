@@ -1,6 +1,5 @@
 """Detectron2's own ResNet twice, and ours, with the same weights and images. Detectron2."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from fvcore.common.config import CfgNode
-from PIL import Image
 from torch import Tensor, nn
 
+from resnext_det.benchmarking.training_set import NAME, write_training_set
 from resnext_det.config import load_config, with_values
-from resnext_det.data.catalog import DatasetEntry
-from resnext_det.data.coco import CocoDataset, load_coco
+from resnext_det.data.coco import CocoDataset
 from resnext_det.engines.base import DetectionRun, resolve_engine
 
 BUILDERS = {
@@ -72,7 +70,7 @@ def config(net: str, norm: str, setting: Setting) -> CfgNode:
         "SOLVER.REFERENCE_BATCH": 0,
         "SOLVER.BASE_LR": 1.0e-5,  # the weights hardly move: every round is the same work
         "DATALOADER.NUM_WORKERS": 0,
-        "DATASETS.TRAIN": ["speed"],
+        "DATASETS.TRAIN": [NAME],
         "DATASETS.TEST": [],
         "SEED": 0,
     }
@@ -82,26 +80,9 @@ def config(net: str, norm: str, setting: Setting) -> CfgNode:
 def write_images(folder: Path, setting: Setting, number: int) -> CocoDataset:
     """Writes images of noise with ten boxes in each, as a COCO set of 80 classes."""
     draw = np.random.default_rng(0)
-    height, width = setting.height, setting.width
-    images, annotations = [], []
-    for image_id in range(number):
-        pixels = draw.integers(256, size=(height, width, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{image_id}.png")
-        images.append(
-            {"id": image_id, "file_name": f"{image_id}.png", "height": height, "width": width}
-        )
-        corners = draw.uniform(0, 0.6, size=(10, 2)) * (width, height)
-        sides = draw.uniform(0.1, 0.4, size=(10, 2)) * (width, height)
-        for corner, side in zip(corners.tolist(), sides.tolist(), strict=True):
-            annotation = {"id": len(annotations) + 1, "image_id": image_id, "iscrowd": 0}
-            category = 1 + len(annotations) % 80
-            bbox, area = [*corner, *side], side[0] * side[1]
-            annotations.append(annotation | {"category_id": category, "bbox": bbox, "area": area})
-    categories = [{"id": i, "name": f"class {i}"} for i in range(1, 81)]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    path = folder / "annotations.json"
-    path.write_text(json.dumps(content))
-    return load_coco(DatasetEntry("speed", path, folder), training=True)
+    shape = (setting.height, setting.width, 3)
+    images = [draw.integers(256, size=shape, dtype=np.uint8) for _ in range(number)]
+    return write_training_set(folder, images, num_classes=80)
 
 
 def calibrated_state(cfg: CfgNode, batch: Any) -> dict[str, Any]:

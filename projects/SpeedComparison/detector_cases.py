@@ -91,7 +91,7 @@ def inference_case(
             for name, boxes in found.items()
         }
         case["maps"] = {name: maps_difference(maps[exact], values) for name, values in maps.items()}
-        if THEIRS in opened:
+        if THEIRS in opened and not subject.cuda:
             case["spread"] = _spread(subject, found[THEIRS], batch)
     _add_share_of_bound(case, roofline)
     return case

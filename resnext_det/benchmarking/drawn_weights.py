@@ -25,8 +25,8 @@ _LEAST_SIDE = 512
 _BRANCH = 0.25
 """Scale of what a residual branch adds: a trained network's are small, and under branches as large
 as their input, rounding grows from block to block."""
-_BACKGROUND = 8.0
-"""Logit of the background above the classes': of 1,000 boxes, some hundreds reach 0.05."""
+_FOREGROUND = 0.2
+"""Share of the boxes whose best class is likelier than the background."""
 
 
 @torch.no_grad()
@@ -119,7 +119,8 @@ def _spread(layer: Any, run: Any, *, background: bool) -> None:
     layer.weight.mul_(factor.view(-1, *[1] * (layer.weight.dim() - 1)))
     layer.bias.copy_(-outputs.mean(0) * factor)
     if background:
-        layer.bias[-1] += _BACKGROUND
+        best = (outputs * factor + layer.bias)[:, :-1].amax(1)
+        layer.bias[-1] += torch.quantile(best, 1 - _FOREGROUND)
 
 
 def _samples(output: Tensor) -> Tensor:

@@ -51,6 +51,9 @@ TYPOS = [
     ("export", "nothing.pth", "-o", "model.txt"),
     ("export", "nothing.pth", "-o", "model.onnx", "--fixed", "8"),
     ("predict", "nothing.pth", "a.jpg", "-o", "out"),
+    ("benchmark", "nothing.pth"),
+    ("benchmark", "--image", "8"),
+    ("benchmark", "--settings", "warp"),
     ("dataset", "convert", "nothing", "-o", "a.json"),
     ("dataset", "convert", ".", "-o", "a.txt"),
     ("report", "nothing.json"),
@@ -59,6 +62,7 @@ TYPOS = [
 # These know configs, which are YAML.
 CONFIG_TYPOS = [
     ("train", "--config-file", "nothing.yaml"),
+    ("benchmark", "--config-file", "nothing.yaml"),
     ("complexity", "nothing.yaml"),
     ("complexity", "resnext50"),
     ("weights", "list", "resnext50"),
