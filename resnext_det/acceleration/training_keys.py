@@ -36,8 +36,11 @@ def training_keys(setting: Acceleration) -> dict[str, Any]:
     """Returns the values of all keys that a setting is.
 
     Raises:
-        UserError: it has cuda_graphs, for training images differ in size.
+        UserError: it has cuda_graphs, for training images differ in size, or winograd, which has
+            no gradient.
     """
+    if setting.winograd:
+        raise UserError("winograd is of inference alone, for it has no gradient: leave it out")
     if setting.cuda_graphs:
         raise UserError(
             "cuda_graphs is of inference alone, for training images differ in size: leave it out"

@@ -20,7 +20,7 @@ _TOGETHER: dict[Mode, Sequence[str]] = {
     "training": ("channels_last", "fold_norms"),
 }
 _ON_TOP: dict[Mode, Sequence[str]] = {
-    "inference": ("keep_memory", "compile"),
+    "inference": ("winograd", "keep_memory", "compile"),
     "training": ("fast_pooling", "fast_suppression", "sampled_anchors", "keep_memory", "compile"),
 }
 

@@ -131,6 +131,7 @@ def test_auto_is_the_detectors():
         ("quick", "--acceleration 'quick': not known: there are exact"),
         ("", "--acceleration is empty"),
         ("cuda_graphs", "cuda_graphs is of inference alone"),
+        ("winograd channels_last fold_norms", "winograd is of inference alone"),
     ],
 )
 def test_words_that_no_training_has(words, message):
