@@ -35,7 +35,7 @@ def main() -> int:
         print(f"{names[label]} {score:.3f} {corners}")
         if args.output:
             draw(pixels, box, f"{names[label]} {score:.2f}")
-    if args.output and not cv2.imwrite(args.output, pixels):
+    if args.output and not is_written(args.output, pixels):
         print(f"error: {args.output}: cannot be written", file=sys.stderr)
         return 2
     return 0
@@ -79,7 +79,10 @@ def read_image(file: str) -> np.ndarray:
     Raises:
         ValueError: it is missing or broken.
     """
-    pixels = cv2.imread(file, cv2.IMREAD_COLOR)
+    try:
+        pixels = cv2.imread(file, cv2.IMREAD_COLOR)
+    except cv2.error as error:  # too many pixels
+        raise ValueError(f"{file}: OpenCV reads no image there") from error
     if pixels is None:
         raise ValueError(f"{file}: OpenCV reads no image there")
     return pixels
@@ -121,6 +124,14 @@ def check_input(session: Any, images: np.ndarray) -> None:
             f"the detector takes images of {shape}, these are {'x'.join(map(str, images.shape))} "
             "(number, height, width, channels): resize, or export without --fixed"
         )
+
+
+def is_written(file: str, pixels: np.ndarray) -> bool:
+    """Writes a picture, and returns whether that went well; its ending says in which format."""
+    try:
+        return cv2.imwrite(file, pixels)
+    except cv2.error:  # an ending that it does not know
+        return False
 
 
 def draw(pixels: np.ndarray, box: np.ndarray, text: str) -> None:

@@ -7,10 +7,18 @@ from pathlib import Path
 from rich.console import Console
 
 from resnext_det.cli.printing import check_json, open_console, write_json
+from resnext_det.cli.verbs.export import files_read
 from resnext_det.data.class_names import read_class_names
 from resnext_det.data.opened_image import Pixels
 from resnext_det.errors import UserError, one_line
-from resnext_det.export.formats import NAMES, FixedShape, Format, check_target, parse_fixed
+from resnext_det.export.formats import (
+    NAMES,
+    FixedShape,
+    Format,
+    check_target,
+    files_of,
+    parse_fixed,
+)
 from resnext_det.export.int8 import Quantized
 from resnext_det.export.pictures import built_in_pictures, pictures_of
 from resnext_det.export.proving import Proof, Tolerances, read_test_set
@@ -34,8 +42,9 @@ def run(args: argparse.Namespace) -> int:
         UserError: anything the user can mend, found before the export where possible.
     """
     output = Path(args.output).expanduser()
-    kind = check_target(output)
-    check_json(args.json)
+    read = files_read(args)
+    kind = check_target(output, read)
+    check_json(args.json, [*read, *files_of(output)])
     fixed = None if args.fixed is None else parse_fixed(args.fixed)
     calibration = _calibration(args, kind)
     check_packages(kind, int8=args.int8)

@@ -2,11 +2,13 @@
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from resnext_det.errors import UserError
+from resnext_det.replacing import check_replaceable
 
 Format = Literal["onnx", "torch", "openvino"]
 SUFFIXES: dict[str, Format] = {".onnx": "onnx", ".pt2": "torch", ".xml": "openvino"}
@@ -52,15 +54,19 @@ def parse_fixed(text: str) -> FixedShape:
     return FixedShape(*numbers)
 
 
-def check_target(path: Path) -> Format:
+def check_target(path: Path, used: Iterable[Path] = ()) -> Format:
     """Checks that an exported file can be written, before anything is computed.
+
+    Args:
+        path: of the option -o.
+        used: files that the command reads.
 
     Returns:
         What its suffix says it will be.
 
     Raises:
         UserError: the suffix says nothing, the folder is not there or not ours, or a file is
-            there that is no export.
+            there that is no export, or that the command reads.
     """
     kind = SUFFIXES.get(path.suffix)
     if kind is None:
@@ -72,15 +78,24 @@ def check_target(path: Path) -> Format:
         raise UserError(f"-o {path}: no such folder: {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"-o {path}: Permission denied")
-    if path.exists() and not _is_export(path, kind):
-        raise UserError(f"-o {path}: exists and is not {NAMES[kind]}: name another file")
+    check_replaceable(
+        path,
+        is_ours=lambda head: _HEADS[kind].match(head) is not None,
+        otherwise=f"is not {NAMES[kind]}: name another file",
+        used=used,
+        option="-o",
+    )
+    for beside in files_of(path)[1:]:
+        check_replaceable(
+            beside,
+            is_ours=lambda head: path.exists(),  # with it, it is an earlier export's
+            otherwise=f"would be replaced by the weights of {path.name}: name another file",
+            used=used,
+            option="-o",
+        )
     return kind
 
 
-def _is_export(path: Path, kind: Format) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(500)
-    except OSError as error:
-        raise UserError(f"-o {path}: {error.strerror}") from error
-    return _HEADS[kind].match(head) is not None
+def files_of(path: Path) -> list[Path]:
+    """Returns the files that an export is: OpenVINO's weights lie beside it in a `.bin`."""
+    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]

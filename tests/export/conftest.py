@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from resnext_det.cli import main
-from tests.inference.conftest import Trained, portable
+from tests.inference.conftest import Trained, portable, trained
 
-__all__ = ["Export", "Trained", "exported", "portable"]
+__all__ = ["Export", "Trained", "exported", "portable", "trained"]
 
 
 @dataclass(frozen=True)

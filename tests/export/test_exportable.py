@@ -59,6 +59,16 @@ def test_finds_what_the_detector_finds(portable: Trained, source: ExportSource) 
     assert_same(found, source.detector.detect(list(batch)))
 
 
+def test_finds_what_the_engine_that_trained_it_finds(trained: Trained) -> None:
+    """Of Detectron2's, too: the portable engine builds it from the same file."""
+    batch = pixels(trained)
+    detector = Detector.from_checkpoint(
+        trained.checkpoint, device="cpu", engine=trained.engine, acceleration="exact"
+    )
+    found = found_by(read_source(trained.checkpoint), batch)
+    assert_same(found, detector.detect(list(batch)))
+
+
 def test_of_one_shape_finds_the_same(portable: Trained, source: ExportSource) -> None:
     batch = pixels(portable)[:2]
     fixed = FixedShape(*batch.shape[1:3], number=2)

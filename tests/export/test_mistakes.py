@@ -41,6 +41,21 @@ def test_where_nothing_can_be_written(tmp_path: Path, name: str, says: str) -> N
     assert str(caught.value).startswith(f"-o {tmp_path / name}: {says}")
 
 
+def test_what_is_read_or_lies_beside_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"\x08\x0a\x12\x0bresnext_det")
+    with pytest.raises(UserError, match=r"a\.onnx: is one of the files that this command reads"):
+        check_target(tmp_path / "a.onnx", [tmp_path / "a.onnx"])
+    (tmp_path / "a.bin").write_bytes(b"mine")
+    with pytest.raises(UserError) as caught:
+        check_target(tmp_path / "a.xml")
+    assert str(caught.value) == (
+        f"-o {tmp_path / 'a.bin'}: exists and would be replaced by the weights of a.xml: name "
+        "another file"
+    )
+    (tmp_path / "a.xml").write_bytes(b'<?xml version="1.0"?>\n<net name="x" version="11">')
+    assert check_target(tmp_path / "a.xml") == "openvino"
+
+
 def test_no_write_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     with pytest.raises(UserError, match=r"^-o .*model\.onnx: Permission denied$"):
@@ -121,6 +136,21 @@ def test_int8_and_its_images_go_together(
         (("-o", onnx, "--int8", "--calibration", tmp_path), f"--calibration {tmp_path}: holds no "),
     ]:
         assert said_by_export(portable, capsys, *words).startswith(f"error: {expected}")
+
+
+@pytest.mark.parametrize("name", ["model.pth", "a.json", "m.onnx"])
+def test_json_replaces_nothing_that_is_read_or_written(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in ("model.pth", "a.json"):
+        (tmp_path / file).write_text("{}")
+    words = [tmp_path / "model.pth", "-o", tmp_path / "m.onnx", "--json", tmp_path / name]
+    words += ["--test-data", f"a={tmp_path / 'a.json'}:images"]
+    assert main(["export", *map(str, words)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: --json {tmp_path / name}: is one of the files that this command reads or writes: "
+        "name another\n"
+    )
 
 
 def test_a_checkpoint_without_a_head(

@@ -86,15 +86,17 @@ def test_writes_pictures_coco_json_and_csv(
     assert f"3 image(s): {len(expected)} box(es); 0 left out" in capsys.readouterr().out
 
 
-def test_with_annotations_the_file_is_the_evaluations(portable: Trained, predict: Any) -> None:
-    images = portable.bench.entry.image_root
-    out = portable.bench.folder.parent / "annotated"
-    words = ("--annotations", portable.annotations, "--save", "json", "--acceleration", "exact")
-    assert predict(images, *words, out=str(out)) == 0
-    portable.evaluated()
-    evaluated = portable.bench.folder / "evaluated" / "inference" / RESULTS
-    assert (out / RESULTS).read_bytes() == evaluated.read_bytes()
-    assert files_below(out) == {RESULTS, IMAGES, FILE}
+def test_with_annotations_the_file_is_the_evaluations(trained: Trained, tmp_path: Path) -> None:
+    """On both engines, from the command to all its files."""
+    words = [trained.checkpoint, trained.bench.entry.image_root, "-o", tmp_path / "out"]
+    words += ["--annotations", trained.annotations, "--acceleration", "exact"]
+    words += ["--engine", trained.engine, "--device", "cpu"]
+    assert main(["predict", *map(str, words)]) == 0
+    trained.evaluated()
+    evaluated = trained.bench.folder / "evaluated" / "inference" / RESULTS
+    assert (tmp_path / "out" / RESULTS).read_bytes() == evaluated.read_bytes()
+    pictures = {f"pictures/{path.stem}.jpg" for path in trained.images}
+    assert files_below(tmp_path / "out") == {RESULTS, IMAGES, CSV, FILE, *pictures}
 
 
 def test_says_what_the_detector_is_run_with(

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: as there; what the command alone tells is found before torch is imported.
     """
-    check_target(Path(args.output).expanduser())
+    check_target(Path(args.output).expanduser(), files_read(args))
     if args.fixed is not None:
         parse_fixed(args.fixed)
     if "://" not in args.checkpoint:
@@ -52,3 +52,11 @@ def run(args: argparse.Namespace) -> int:
     from resnext_det.cli import export
 
     return export.run(args)
+
+
+def files_read(args: argparse.Namespace) -> list[Path]:
+    """Returns the files that are read; neither the export nor the JSON may take their place."""
+    words = [args.checkpoint, args.config_file, args.class_names]
+    if args.test_data:
+        words.append(args.test_data.partition("=")[2].rpartition(":")[0])
+    return [Path(word).expanduser() for word in words if word]
