@@ -1,6 +1,7 @@
 """How a command ends when something went wrong. Engine-neutral."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
 
@@ -20,6 +21,11 @@ def report_errors(verb: Callable[[argparse.Namespace], int], args: argparse.Name
         return verb(args)
     except UserError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        print("error: the disk of standard output is full: give another", file=sys.stderr)
         return 2
     except FloatingPointError as error:
         print(f"error: {error}", file=sys.stderr)

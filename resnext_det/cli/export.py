@@ -1,6 +1,7 @@
 """The verb that exports a detector and proves the file. Engine-neutral."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from resnext_det.cli.printing import check_json, open_console, write_json
 from resnext_det.cli.verbs.export import files_read
 from resnext_det.data.class_names import read_class_names
-from resnext_det.data.opened_image import Pixels
+from resnext_det.data.opened_image import MAX_PIXELS, Pixels
 from resnext_det.errors import UserError, one_line
 from resnext_det.export.formats import (
     NAMES,
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     read = files_read(args)
     kind = check_target(output, read)
     check_json(args.json, [*read, *files_of(output)])
-    fixed = None if args.fixed is None else parse_fixed(args.fixed)
+    tolerances = _tolerances(args)
+    fixed = None if args.fixed is None else _fixed(args.fixed)
     calibration = _calibration(args, kind)
     check_packages(kind, int8=args.int8)
     pictures = (
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = Wanted(
         output=output,
         kind=kind,
-        tolerances=_tolerances(args),
+        tolerances=tolerances,
         pictures=pictures,
         fixed=fixed,
         test_set=test_set,
@@ -94,8 +96,20 @@ def _calibration(args: argparse.Namespace, kind: Format) -> list[Pixels] | None:
 
 def _tolerances(args: argparse.Namespace) -> Tolerances:
     lost = AP_TOLERANCE_INT8 if args.int8 else AP_TOLERANCE
-    given = args.ap_tolerance
-    return Tolerances(args.tolerance, args.score_tolerance, lost if given is None else given)
+    given = lost if args.ap_tolerance is None else args.ap_tolerance
+    for option in ("tolerance", "score_tolerance", "ap_tolerance"):
+        value = getattr(args, option)
+        if value is not None and not 0 <= value < math.inf:
+            raise UserError(f"--{option.replace('_', '-')} {value:g}: give a number from 0 on")
+    return Tolerances(args.tolerance, args.score_tolerance, given)
+
+
+def _fixed(text: str) -> FixedShape:
+    """Reads --fixed; images beyond what is decoded would take all memory before they fail."""
+    fixed = parse_fixed(text)
+    if fixed.height * fixed.width * fixed.number > MAX_PIXELS:
+        raise UserError(f"--fixed {text}: more than {MAX_PIXELS:,} pixels in all: give fewer")
+    return fixed
 
 
 def _print(console: Console, wanted: Wanted, exported: Exported) -> None:

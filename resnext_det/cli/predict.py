@@ -1,6 +1,7 @@
 """The verb that finds boxes in images and videos. Engine-neutral."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.preparing.progress import bar
 from resnext_det.errors import SaidInterruptError, UserError, few, one_line
 from resnext_det.inference.detector import check_score_thresh, settle_device
-from resnext_det.inference.detector_file import read_detector_file
+from resnext_det.inference.detector_file import left_out_of, read_detector_file
 from resnext_det.inference.engine_choice import choose_engine
 from resnext_det.inference.inputs import Source, find_inputs
 from resnext_det.inference.job import SAVED, Job, Outcome, predict
@@ -67,7 +68,8 @@ def job_of(args: argparse.Namespace) -> Job:
         )
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"-o {args.output}: is a file; name a folder")
-    inputs = find_inputs(args.inputs, args.output, sys.stdin.buffer)
+    stdin = io.BytesIO() if sys.stdin is None else sys.stdin.buffer  # it may be closed
+    inputs = find_inputs(args.inputs, args.output, stdin)
     names = read_class_names(args.class_names) if args.class_names else ()
     file = read_detector_file(args.checkpoint, config_file=args.config_file, class_names=names)
     cfg = with_values(file.cfg, {"MODEL.DEVICE": device})
@@ -141,6 +143,8 @@ def _tell(job: Job, outcome: Outcome) -> None:
         print(f"left out: {len(outcome.broken)} in all", file=sys.stderr)
     for note in outcome.notes:
         print(note)
+    if more := left_out_of(job.way.file.cfg):
+        print(f"the detector finds {' and '.join(more)}, too: only boxes are written")
     frames = f", {outcome.num_frames} frame(s) of videos" if outcome.num_frames else ""
     print(f"{job.way.engine} engine on {job.way.device}: {job.way.acceleration.words()}")
     print(

@@ -57,7 +57,7 @@ class ResizeShortestEdge:
         """Returns (height, width) after scaling, rounding half up.
 
         The order of the float operations is Detectron2's; another one rounds to another
-        pixel for some sizes.
+        pixel for some sizes. A side that rounds to none, where Detectron2 fails, is 1.
         """
         if length == 0:
             return height, width
@@ -70,7 +70,7 @@ class ResizeShortestEdge:
         if longest > self.max_size:
             shrink = self.max_size * 1.0 / longest
             new_height, new_width = new_height * shrink, new_width * shrink
-        return int(new_height + 0.5), int(new_width + 0.5)
+        return max(1, int(new_height + 0.5)), max(1, int(new_width + 0.5))
 
 
 def resize_image(pixels: Pixels, height: int, width: int) -> Pixels:

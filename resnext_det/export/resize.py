@@ -95,7 +95,8 @@ class ResizeAndPad(nn.Module):
         scaled = torch.where(sides == sides.min(), float(self.short), scaled)
         longest = scaled.max()
         shrunk = scaled * (float(self.max_size) / longest)
-        return torch.floor(torch.where(longest > self.max_size, shrunk, scaled) + 0.5).long()
+        new = torch.floor(torch.where(longest > self.max_size, shrunk, scaled) + 0.5).long()
+        return new.clamp(min=1)
 
     def _sizes(self, images: Tensor) -> tuple[Tensor, Tensor]:
         if self._numbers:

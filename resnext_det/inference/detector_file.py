@@ -115,6 +115,16 @@ def _class_names(weights: Weights, given: tuple[str, ...]) -> tuple[str, ...]:
     return known or given
 
 
+def left_out_of(cfg: CfgNode) -> tuple[str, ...]:
+    """Returns what else a detector finds than the boxes, which alone are given."""
+    parts = {
+        "masks": cfg.MODEL.MASK_ON,
+        "keypoints": cfg.MODEL.KEYPOINT_ON,
+        "labels of pixels": cfg.MODEL.META_ARCHITECTURE == "PanopticFPN",
+    }
+    return tuple(name for name, found in parts.items() if found)
+
+
 def head_section(cfg: CfgNode) -> str:
     """Returns where a config says how final boxes are chosen: the dotted name of a group."""
     is_dense = cfg.MODEL.META_ARCHITECTURE == "RetinaNet"

@@ -9,13 +9,15 @@ OUT/progress.jsonl      what was found so far, from which the same command goes 
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resnext_det.content_digests import digest_of_content
+from resnext_det.data.image_files import read_header
+from resnext_det.data.opened_image import UnreadableImage
 from resnext_det.data.set_aside import BrokenImage, SetAsideImages
 from resnext_det.errors import UserError, few, one_line
 from resnext_det.inference.findings import FILE, Findings
@@ -166,6 +168,7 @@ def _predict(job: Job, findings: Findings, ids: Ids, advance: Callable[[int], No
         write_coco(job.output, lambda: rows, ids)
     if "csv" in job.save:
         write_csv(job.output / CSV, rows, ids.class_names)
+    notes += _deep_note([s.path for s in job.inputs.sources if not s.is_video], broken)
     num_frames = sum(row.frame is not None for row in rows)
     num_boxes = sum(len(row.finding().scores) for row in rows)
     return Outcome(len(rows) - num_frames, num_frames, num_boxes, broken, notes)
@@ -194,6 +197,22 @@ def _looked_at(
             yield source, source.name, None, key
         for frame in range(frames or 0):
             yield source, source.name, frame, f"{key}#{frame}"
+
+
+def _deep_note(images: Sequence[str], broken: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns a line on images of more than 8 bits, in which most is white to a detector."""
+    deep = [one_line(path) for path in images if path not in broken and _is_deep(path)]
+    if not deep:
+        return ()
+    what = "what is above 255 is white to a detector, as in training; convert them to 8 bits"
+    return (f"{len(deep)} image(s) of more than 8 bits ({few(deep)}): {what}",)
+
+
+def _is_deep(path: str) -> bool:
+    try:
+        return read_header(path).mode.startswith(("I", "F"))
+    except (UserError, UnreadableImage):  # it has gone since
+        return False
 
 
 def _none_readable(sources: tuple[Source, ...], broken: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ def test_output_size_by_hand() -> None:
     assert resize.output_size(640, 480, 800) == (1067, 800)
     assert resize.output_size(300, 900, 800) == (444, 1333)  # the long edge decides
     assert resize.output_size(33, 77, 0) == (33, 77)
+    assert resize.output_size(1, 30000, 800) == (1, 1333)  # 1333/30000 of a pixel
 
 
 def test_pixels_are_pillows_bilinear() -> None:

@@ -125,6 +125,19 @@ def said_by_export(portable: Trained, capsys: pytest.CaptureFixture[str], *words
     return capsys.readouterr().err
 
 
+def test_numbers_that_cannot_be(
+    portable: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = tmp_path / "m.onnx"
+    for words, expected in [
+        (("--tolerance", "nan"), "--tolerance nan: give a number from 0 on\n"),
+        (("--score-tolerance", "-1"), "--score-tolerance -1: give a number from 0 on\n"),
+        (("--ap-tolerance", "inf"), "--ap-tolerance inf: give a number from 0 on\n"),
+        (("--fixed", "9999x9999"), "--fixed 9999x9999: more than 67,108,864 pixels in all: give "),
+    ]:
+        assert said_by_export(portable, capsys, "-o", onnx, *words).startswith(f"error: {expected}")
+
+
 def test_int8_and_its_images_go_together(
     portable: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

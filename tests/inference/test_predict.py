@@ -15,9 +15,11 @@ from PIL import Image
 
 from resnext_det import Detector
 from resnext_det.cli import main
+from resnext_det.config import with_values
 from resnext_det.evaluation.drawing import CLASS_COLORS
 from resnext_det.evaluation.results_json import detections_to_coco
 from resnext_det.inference import workers
+from resnext_det.inference.detector_file import left_out_of, read_detector_file
 from resnext_det.inference.findings import FILE
 from resnext_det.inference.tiles import Tiling
 from resnext_det.inference.video import Video, VideoFile
@@ -221,6 +223,51 @@ def test_standard_input(predict: Any, photos: Path, monkeypatch: pytest.MonkeyPa
         assert [row["file_name"] for row in read(out, IMAGES)["images"]] == [name]
         assert (out / "pictures" / f"{Path(name).stem}.jpg").exists()
         shutil.rmtree(out)
+
+
+def test_standard_input_may_be_closed(
+    predict: Any, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert predict(photos / "0.png", "--save", "json") == 0
+    capsys.readouterr()
+    assert predict("-", out="other") == 2
+    assert capsys.readouterr().err.startswith("error: standard input is empty: give an image")
+
+
+def test_images_that_are_one_thin_line_or_of_16_bits(
+    predict: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (9000, 1)).save(tmp_path / "thin.png")
+    Image.fromarray(np.full((40, 40), 9000, np.uint16)).save(tmp_path / "deep.png")
+    assert predict(tmp_path / "thin.png", tmp_path / "deep.png") == 0
+    assert (
+        f"1 image(s) of more than 8 bits ({tmp_path / 'deep.png'}): what is above 255 is white"
+        in (capsys.readouterr().out)
+    )
+
+
+def test_no_folder_to_write_to_and_no_video_are_a_line_each(
+    predict: Any, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = photos / "0.png" / "out"
+    assert predict(photos / "0.png", out=str(out)) == 2
+    assert capsys.readouterr().err == (
+        f"error: -o {out}: no folder that can be written to (Not a directory)\n"
+    )
+    pytest.importorskip("cv2", reason="needs OpenCV (pip install opencv-python-headless)")
+    (photos / "clip.mp4").write_text("no video")
+    assert predict(photos / "clip.mp4") == 2
+    assert capsys.readouterr().err == (
+        f"error: {photos / 'clip.mp4'}: cannot be read as a video (no video that OpenCV can read)\n"
+    )
+
+
+def test_a_detector_of_masks_says_that_boxes_are_written(portable: Trained) -> None:
+    cfg = read_detector_file(portable.checkpoint).cfg
+    assert left_out_of(cfg) == ()
+    masks = with_values(cfg, {"MODEL.MASK_ON": True, "MODEL.META_ARCHITECTURE": "PanopticFPN"})
+    assert left_out_of(masks) == ("masks", "labels of pixels")
 
 
 def test_tiles(portable: Trained, predict: Any, photos: Path) -> None:
