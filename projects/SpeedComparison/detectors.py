@@ -36,13 +36,28 @@ from resnext_det.timing.results import write_results
 SCRIPT = "projects/SpeedComparison/detectors.py"
 MODES = ("inference", "training")
 _NUM_IMAGES = 2
-_CPU = "channels_last fold_norms fast_pooling keep_memory"
-_CUDA = "channels_last fold_norms cuda_graphs"
-_TRAINING = {
-    "cpu": "channels_last fold_norms fast_pooling keep_memory sampled_anchors",
-    "cuda": "channels_last fold_norms fast_suppression sampled_anchors",
+_SETTINGS = {
+    "cpu": (
+        "float32 channels_last fold_norms fast_pooling winograd keep_memory",
+        "bfloat16 channels_last fold_norms fast_pooling keep_memory",
+    ),
+    "cuda": (
+        "float32 channels_last fold_norms cuda_graphs",
+        "bfloat16 channels_last fold_norms cuda_graphs",
+        "float16 channels_last fold_norms cuda_graphs",
+    ),
 }
-"""What is added to a precision, by device."""
+_TRAINING = {
+    "cpu": (
+        "float32 channels_last fold_norms fast_pooling keep_memory sampled_anchors",
+        "bfloat16 channels_last fold_norms fast_pooling keep_memory sampled_anchors",
+    ),
+    "cuda": (
+        "float32 channels_last fold_norms fast_suppression sampled_anchors",
+        "bfloat16 channels_last fold_norms fast_suppression sampled_anchors",
+    ),
+}
+"""What is timed where no settings are named, by device."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace, folder: Path) -> None:
     """Measures every batch size of every mode."""
+    settings = [acceleration_of_words(words, "--settings") for words in args.settings]
+    training = [
+        acceleration_of_words(words, "--training-settings") for words in args.training_settings
+    ]
     work = build_work(args)
     subject = Subject(work, folder, args.rounds, args.warm_up)
     cases: dict[str, list[Case]] = {mode: [] for mode in args.modes}
@@ -67,11 +86,9 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     for mode, batches in (("inference", args.batch), ("training", args.training_batch)):
         for batch in batches if mode in args.modes else ():
             if mode == "inference":
-                settings = [acceleration_of_words(words) for words in args.settings]
                 case = inference_case(subject, settings, batch, result["roofline"])
             else:
-                settings = [acceleration_of_words(words) for words in args.training_settings]
-                case = training_case(subject, settings, batch)
+                case = training_case(subject, training, batch)
             print(summary(mode, case), flush=True)
             cases[mode].append(case)
             write_results(args.json, {**conditions(SCRIPT), **result, **cases})
@@ -144,12 +161,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     size = parse_size(args.image)
     args.height, args.width = size.height, size.width
-    precisions = ("float32", "bfloat16", *(["float16"] if args.device == "cuda" else []))
-    added = _CUDA if args.device == "cuda" else _CPU
-    args.settings = args.settings or [f"{precision} {added}" for precision in precisions]
-    if not args.training_settings:
-        added = _TRAINING[args.device]
-        args.training_settings = [f"{precision} {added}" for precision in precisions[:2]]
+    args.settings = args.settings or _SETTINGS[args.device]
+    args.training_settings = args.training_settings or _TRAINING[args.device]
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch finds no GPU here")
     return args
