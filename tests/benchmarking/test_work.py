@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from resnext_det.benchmarking.agreement import agreement, maps_difference
-from resnext_det.benchmarking.contestants import Ours, Request, Training, as_detections
+from resnext_det.benchmarking.contestants import (
+    OurBackbone,
+    Ours,
+    Request,
+    TimmBackbone,
+    TorchvisionDetector,
+    Training,
+    as_detections,
+)
 from resnext_det.benchmarking.sizes import Size, parse_size
 from resnext_det.benchmarking.training_set import BOXES, write_training_set
 from resnext_det.benchmarking.work import work_of_config
@@ -134,3 +142,21 @@ def test_detectron2_finds_the_same(work):
     found = agreement(theirs, ours)
     assert found.matched == found.boxes > 20
     assert found.pixels[1] < 1e-3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("build", [TorchvisionDetector, TimmBackbone, OurBackbone])
+def test_peers_run_on_the_same_network(build):
+    images, size = drawn_images(1), Size(64, 96)
+    name = "resnext_det://COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml"
+    work = work_of_config(name, PORTABLE, device="cpu", images=images, size=size)
+    contestant = build(work, "portable") if build is OurBackbone else build(work)
+    assert contestant()(Request(2)) is None
+
+
+@pytest.mark.parametrize(
+    ("build", "library"), [(TorchvisionDetector, "torchvision"), (TimmBackbone, "timm")]
+)
+def test_a_network_that_others_do_not_have_is_told(build, library, work):
+    with pytest.raises(UserError, match=f"{library} is not installed, or has no such network"):
+        build(work)()
