@@ -24,12 +24,16 @@ class Regions:
 
     Attributes:
         boxes: (N, P, 4) float32, xyxy, pixels of the resized images, inside them.
-        usable: (N, P) bool; the others fill up and are not regions.
+        logits: (N, P) float32, -inf where not usable.
+        usable: (N, P) bool; the others fill up, after the usable ones, and are not regions.
+        finite: 0-d bool, whether all boxes and logits were that were chosen from.
         settled: 0-d bool, whether the suppression came to its end; else all of it is wrong.
     """
 
     boxes: Tensor
+    logits: Tensor
     usable: Tensor
+    finite: Tensor
     settled: Tensor
 
 
@@ -100,7 +104,7 @@ def propose(
     sizes: Tensor,
     rounds: int | None = None,
 ) -> Regions:
-    """Chooses regions as `RPN.propose` does for testing; only the best anchors are decoded.
+    """Chooses regions as `RPN.propose` does; only the best anchors are decoded.
 
     Args:
         rpn: for its settings.
@@ -110,24 +114,32 @@ def propose(
         sizes: (N, 2) float32, rows and columns of each image.
         rounds: see `kept`.
     """
+    mode = 0 if rpn.training else 1
+    most, topk = rpn.pre_nms_topk[mode], rpn.post_nms_topk[mode]
     levels = [
-        _best_of_level(rpn, *of_level) for of_level in zip(anchors, logits, deltas, strict=True)
+        _best_of_level(rpn, most, *of_level)
+        for of_level in zip(anchors, logits, deltas, strict=True)
     ]
     longest = max(scores.shape[1] for _, scores in levels)
     boxes = torch.stack([_filled(b, longest, 0.0) for b, _ in levels], dim=1)  # (N, L, R, 4)
     scores = torch.stack([_filled(s, longest, -torch.inf) for _, s in levels], dim=1)
-    finite = boxes.isfinite().all(dim=-1) & scores.isfinite()
+    sound = [_filled(b.isfinite().all(dim=-1) & s.isfinite(), longest, True) for b, s in levels]
+    finite = torch.stack(sound, dim=1)
     limits = sizes.flip(1).repeat(1, 2)[:, None, None]  # columns, rows, columns, rows
     boxes = torch.minimum(boxes.clamp(min=0), limits)
     wide = (boxes[..., 2:] - boxes[..., :2] > rpn.min_box_size).all(dim=-1)
     keep, settled = keep_of_groups(
-        boxes.flatten(0, 1), (finite & wide).flatten(0, 1), rpn.nms_thresh, rounds
+        boxes.flatten(0, 1),
+        (finite & wide & scores.isfinite()).flatten(0, 1),
+        rpn.nms_thresh,
+        rounds,
     )
     scores = scores.masked_fill(~keep.view_as(scores), -torch.inf).flatten(1)
-    best, index = scores.topk(min(rpn.post_nms_topk[1], scores.shape[1]), dim=1)
+    best, index = scores.topk(min(topk, scores.shape[1]), dim=1)
     usable = best > -torch.inf
     chosen = boxes.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4))
-    return Regions(chosen.masked_fill(~usable[..., None], 0.0), usable, settled)
+    chosen = chosen.masked_fill(~usable[..., None], 0.0)
+    return Regions(chosen, best, usable, finite.all(), settled)
 
 
 def pool(pooler: RoIPooler, features: Sequence[Tensor], regions: Regions) -> Tensor:
@@ -172,9 +184,9 @@ def pool(pooler: RoIPooler, features: Sequence[Tensor], regions: Regions) -> Ten
 
 
 def _best_of_level(
-    rpn: RPN, anchors: Tensor, logits: Tensor, deltas: Tensor
+    rpn: RPN, most: int, anchors: Tensor, logits: Tensor, deltas: Tensor
 ) -> tuple[Tensor, Tensor]:
-    best, index = logits.float().topk(min(rpn.pre_nms_topk[1], logits.shape[1]), dim=1)
+    best, index = logits.float().topk(min(most, logits.shape[1]), dim=1)
     chosen = deltas.gather(1, index[..., None].expand(-1, -1, 4))
     boxes = rpn.transform.decode(chosen.flatten(0, 1), anchors[index].flatten(0, 1))
     return boxes.unflatten(0, index.shape), best

@@ -60,9 +60,11 @@ def test_values_that_are_not_finite_are_left_out():
 
 def test_a_region_that_is_not_usable_pools_nothing():
     regions = Regions(
-        torch.tensor([[[0.0, 0, 32, 32], [0, 0, 32, 32]]]),
-        torch.tensor([[True, False]]),
-        torch.tensor(True),
+        boxes=torch.tensor([[[0.0, 0, 32, 32], [0, 0, 32, 32]]]),
+        logits=torch.tensor([[0.0, -torch.inf]]),
+        usable=torch.tensor([[True, False]]),
+        finite=torch.tensor(True),
+        settled=torch.tensor(True),
     )
     pooler = RoIPooler(3, (4, 8), sampling_ratio=2)
     pooled = pool(pooler, [torch.ones(1, 2, 16, 16), torch.ones(1, 2, 8, 8)], regions)

@@ -4,10 +4,9 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 from torch import nn
-from torchvision.ops import batched_nms as one_after_another
 
-from resnext_det.acceleration.suppression import batched_nms
 from resnext_det.acceleration.training_pooling import TrainingPooler
+from resnext_det.acceleration.training_proposals import BatchedRPN
 from resnext_det.config import get_value
 from resnext_det.engines.portable.anchors import AnchorGenerator
 from resnext_det.engines.portable.box_head import BoxHead, BoxPredictor
@@ -145,7 +144,8 @@ def _build_rpn(cfg: CfgNode, shapes: dict[str, ShapeSpec]) -> RPN:
     node = cfg.MODEL.RPN
     anchors = _build_anchors(cfg, shapes)
     channels = next(iter(shapes.values())).channels
-    return RPN(
+    kind = BatchedRPN if cfg.SOLVER.FAST_SUPPRESSION else RPN
+    return kind(
         in_features=tuple(shapes),
         rpn_head=RPNHead(channels, anchors.num_anchors[0], node.CONV_DIMS),
         anchor_generator=anchors,
@@ -161,7 +161,6 @@ def _build_rpn(cfg: CfgNode, shapes: dict[str, ShapeSpec]) -> RPN:
         loss_weights=(node.LOSS_WEIGHT, node.BBOX_REG_LOSS_WEIGHT * node.LOSS_WEIGHT),
         box_loss_type=node.BBOX_REG_LOSS_TYPE,
         smooth_l1_beta=node.SMOOTH_L1_BETA,
-        suppress=batched_nms if cfg.SOLVER.FAST_SUPPRESSION else one_after_another,
         sampled_anchors=cfg.SOLVER.SAMPLED_ANCHORS,
     )
 

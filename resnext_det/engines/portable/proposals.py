@@ -1,14 +1,13 @@
 """Region proposals: their data class and the choice of the best ones. Portable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-Suppress = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-"""(boxes, scores, groups, threshold) -> indices kept; see `torchvision.ops.batched_nms`."""
+NOT_FINITE = "predicted boxes or scores are not finite: training has diverged"
 
 
 @dataclass
@@ -44,7 +43,6 @@ def select_proposals(
     post_nms_topk: int,
     min_box_size: float = 0.0,
     training: bool = False,
-    suppress: Suppress = batched_nms,
 ) -> list[Proposals]:
     """Keeps the best of each level, suppresses within levels, keeps the best of all.
 
@@ -57,7 +55,6 @@ def select_proposals(
         post_nms_topk: kept over all levels afterwards.
         min_box_size: boxes with a side not longer than this go, pixels.
         training: a value that is not finite is an error instead of being dropped.
-        suppress: what suppresses boxes within levels.
 
     Returns:
         One `Proposals` per image.
@@ -75,13 +72,11 @@ def select_proposals(
     for image_boxes, image_logits, size in zip(top_boxes, top_logits, image_sizes, strict=True):
         finite = image_boxes.isfinite().all(dim=1) & image_logits.isfinite()
         if training and not bool(finite.all()):
-            raise FloatingPointError(
-                "predicted boxes or scores are not finite: training has diverged"
-            )
+            raise FloatingPointError(NOT_FINITE)
         image_boxes = clip_boxes_to_image(image_boxes, size)
         usable = finite & wide_enough(image_boxes, min_box_size)
         image_boxes, image_logits = image_boxes[usable], image_logits[usable]
-        keep = suppress(image_boxes.float(), image_logits, levels[usable], nms_thresh)
+        keep = batched_nms(image_boxes.float(), image_logits, levels[usable], nms_thresh)
         keep = keep[:post_nms_topk]
         results.append(Proposals(image_boxes[keep], image_logits[keep], size))
     return results

@@ -6,12 +6,11 @@ from contextlib import nullcontext
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from resnext_det.engines.portable.anchors import AnchorGenerator
 from resnext_det.engines.portable.box_regression import BoxTransform, box_regression_loss
 from resnext_det.engines.portable.matching import Matcher
-from resnext_det.engines.portable.proposals import Proposals, Suppress, select_proposals
+from resnext_det.engines.portable.proposals import Proposals, select_proposals
 from resnext_det.engines.portable.sampled_head import predict_sampled
 from resnext_det.engines.portable.sampling import generator_of, sample_labels
 from resnext_det.seeding import ANCHORS
@@ -101,7 +100,6 @@ class RPN(nn.Module):
         loss_weights: factors of (loss_rpn_cls, loss_rpn_loc).
         box_loss_type: see `box_regression_loss`.
         smooth_l1_beta: see `box_regression_loss`.
-        suppress: while training; see `select_proposals`.
         sampled_anchors: the losses' gradients come from the head computed again where anchors
             were sampled; of the head everywhere, which proposes, no graph is kept.
 
@@ -127,7 +125,6 @@ class RPN(nn.Module):
         loss_weights: tuple[float, float] = (1.0, 1.0),
         box_loss_type: str = "smooth_l1",
         smooth_l1_beta: float = 0.0,
-        suppress: Suppress = batched_nms,
         sampled_anchors: bool = False,
     ) -> None:
         super().__init__()
@@ -148,7 +145,6 @@ class RPN(nn.Module):
         self.loss_weights = loss_weights
         self.box_loss_type = box_loss_type
         self.smooth_l1_beta = smooth_l1_beta
-        self.suppress = suppress
         self.sampled_anchors = sampled_anchors
 
     def forward(
@@ -320,7 +316,6 @@ class RPN(nn.Module):
             post_nms_topk=self.post_nms_topk[mode],
             min_box_size=self.min_box_size,
             training=self.training,
-            suppress=self.suppress if self.training else batched_nms,
         )
 
     def _sample(self, labels: Tensor, seed: int | None) -> Tensor:

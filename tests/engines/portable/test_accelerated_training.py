@@ -36,8 +36,10 @@ def detector(net: str, options: tuple[str, ...], norm: str = "FrozenBN") -> Fast
 def in_double(model: FasterRCNN) -> FasterRCNN:
     """Where a gradient jumps (ReLU, L1), float32's rounding would decide on which side it is."""
     rpn = model.double().proposal_generator
-    suppress = rpn.suppress  # boxes are float32 always, and torchvision's wants one type
-    rpn.suppress = lambda boxes, scores, *more: suppress(boxes, scores.float(), *more)
+    propose = rpn.propose  # boxes are float32 always, and torchvision's operator wants one type
+    rpn.propose = lambda anchors, logits, *more: propose(
+        anchors, [x.float() for x in logits], *more
+    )
     return model
 
 
