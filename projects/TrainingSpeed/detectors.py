@@ -40,9 +40,9 @@ WORDS = {
         "bfloat16 channels_last fold_norms fast_pooling sampled_anchors",
     ],
     "cuda": [
-        "channels_last fold_norms fast_suppression sampled_anchors",
-        "bfloat16 channels_last fold_norms fast_suppression sampled_anchors",
-        "bfloat16 channels_last fold_norms fast_suppression sampled_anchors compile",
+        "channels_last fast_suppression",
+        "bfloat16 channels_last fast_suppression",
+        "bfloat16 channels_last fold_norms fast_suppression compile",
     ],
 }
 

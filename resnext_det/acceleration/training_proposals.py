@@ -32,7 +32,9 @@ class BatchedRPN(RPN):
         """
         if not self.training:
             return super().propose(anchors, logits, deltas, image_sizes)
-        sizes = torch.tensor(image_sizes, dtype=torch.float32, device=anchors[0].device)
+        # Not waited for, which a tensor that is made on a GPU would be.
+        sizes = torch.tensor(image_sizes, dtype=torch.float32)
+        sizes = sizes.to(anchors[0].device, non_blocking=True)
         found = fixed_shapes.propose(self, anchors, logits, deltas, sizes)
         # One wait for all images.
         *counts, finite = torch.cat([found.usable.sum(dim=1), found.finite[None]]).tolist()

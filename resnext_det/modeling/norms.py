@@ -1,6 +1,7 @@
 """Normalisation layers by Detectron2's names: FrozenBN, BN, SyncBN, GN. Engine-neutral."""
 
-from typing import Any
+import operator
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,14 @@ from resnext_det.errors import UserError
 
 NORMS = ("FrozenBN", "BN", "SyncBN", "GN", "")
 GN_GROUPS = 32  # Group Normalization (Wu and He, 2018), Section 4; Detectron2's get_norm
+
+
+class _ScaleAndShift(NamedTuple):
+    """What a frozen layer computes, and the buffers and their versions that it follows from."""
+
+    buffers: tuple[Tensor, ...]
+    versions: tuple[int, ...]
+    result: tuple[Tensor, Tensor]
 
 
 class FrozenBatchNorm2d(nn.Module):
@@ -31,6 +40,7 @@ class FrozenBatchNorm2d(nn.Module):
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor | None
+    _kept: "_ScaleAndShift | None" = None
 
     def __init__(self, num_features: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -56,7 +66,24 @@ class FrozenBatchNorm2d(nn.Module):
         return x * scale.reshape(shape).to(x.dtype) + shift.reshape(shape).to(x.dtype)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """Returns what the layer computes, x * scale + shift, as two (C,) tensors."""
+        """Returns what the layer computes, x * scale + shift, as two (C,) tensors.
+
+        They are kept until a buffer changes: five operations on a few numbers take a GPU as long
+        as one on a map.
+        """
+        buffers = (self.weight, self.bias, self.running_mean, self.running_var)
+        if torch.compiler.is_compiling() or any(b.is_inference() for b in buffers):
+            return self._scale_and_shift()
+        versions = tuple(buffer._version for buffer in buffers)
+        kept = self._kept
+        if kept and kept.versions == versions and all(map(operator.is_, kept.buffers, buffers)):
+            return kept.result
+        result = self._scale_and_shift()
+        if not torch.is_inference_mode_enabled():
+            self._kept = _ScaleAndShift(buffers, versions, result)
+        return result
+
+    def _scale_and_shift(self) -> tuple[Tensor, Tensor]:
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         return scale, self.bias - self.running_mean * scale
 

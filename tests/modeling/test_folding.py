@@ -65,3 +65,35 @@ def test_evaluation_is_as_it_was_to_the_bit():
     plain, folded = both(random_statistics(layer).eval())
     x = torch.randn(1, 4, 6, 6)
     assert torch.equal(plain(x), folded(x))
+
+
+def test_what_is_kept_of_a_norm_follows_its_buffers():
+    """In place, replaced, cast, copied; and nothing of inference mode is kept."""
+    layer = random_statistics(FrozenBatchNorm2d(3))
+
+    def expected(norm):
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        return scale, norm.bias - norm.running_mean * scale
+
+    def check(norm):
+        for _ in range(2):
+            torch.testing.assert_close(norm.scale_and_shift(), expected(norm))
+
+    with torch.inference_mode():
+        check(layer)
+    x = torch.ones(1, 3, 1, 1, requires_grad=True)
+    layer(x).sum().backward()
+    torch.testing.assert_close(x.grad.flatten(), expected(layer)[0])
+    copied = copy.deepcopy(layer)
+    layer.running_mean.add_(1)
+    check(layer)
+    layer.bias = torch.tensor([1.0, 2, 3])
+    check(layer)
+    check(copied)
+    assert not torch.equal(copied.scale_and_shift()[1], layer.scale_and_shift()[1])
+    layer.load_state_dict(copied.state_dict())
+    check(layer)
+    torch.testing.assert_close(layer.scale_and_shift(), copied.scale_and_shift())
+    check(layer.double())
+    assert layer.scale_and_shift()[0].dtype == torch.float64
+    assert list(layer.state_dict()) == list(copied.state_dict())

@@ -105,8 +105,12 @@ class AnchorGenerator(nn.Module):
     def _grid(self, level: int, size: tuple[int, ...], stride: int) -> Tensor:
         cell = self._cell(level)
         ys, xs = (
-            torch.arange(self.offset * stride, n * stride, step=stride, dtype=torch.float32).to(
-                cell.device
+            torch.arange(
+                self.offset * stride,
+                n * stride,
+                step=stride,
+                dtype=torch.float32,
+                device=cell.device,
             )
             for n in size
         )

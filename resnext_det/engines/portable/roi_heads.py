@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from resnext_det.engines.portable.box_head import BoxHead, BoxPredictor, Regions
-from resnext_det.engines.portable.matching import Matcher
+from resnext_det.engines.portable.matching import MOST_PAIRS, Matcher, pairwise_iou
 from resnext_det.engines.portable.pooling import RoIPooler
 from resnext_det.engines.portable.postprocess import select_detections
 from resnext_det.engines.portable.proposals import Proposals
-from resnext_det.engines.portable.sampling import generator_of, sample_labels
+from resnext_det.engines.portable.sampling import generator_of, sample_batch, sample_labels
 from resnext_det.seeding import REGIONS
 from resnext_det.structures import Detections
 
@@ -78,8 +78,7 @@ class RoIHeads(nn.Module):
             seeds: the samples' sampling seeds; None draws from torch's global generator.
         """
         seeds = [None] * len(proposals) if seeds is None else seeds
-        images = zip(proposals, gt_boxes, gt_classes, seeds, strict=True)
-        regions = [self.sample_regions(p.boxes, b, c, seed) for p, b, c, seed in images]
+        regions = self.sample_batch([p.boxes for p in proposals], gt_boxes, gt_classes, seeds)
         logits, deltas = self.predict(features, [r.boxes for r in regions])
         return self.box_predictor.losses(
             logits,
@@ -124,6 +123,70 @@ class RoIHeads(nn.Module):
             nms_thresh=self.nms_thresh,
             topk=self.detections_per_image,
         )
+
+    @torch.no_grad()
+    def sample_batch(
+        self,
+        boxes: Sequence[Tensor],
+        gt_boxes: Sequence[Tensor],
+        gt_classes: Sequence[Tensor],
+        seeds: Sequence[int | None],
+    ) -> list[Regions]:
+        """Samples in every image of a batch what `sample_regions` samples there.
+
+        Args:
+            boxes: per image (P_i, 4) proposals.
+            gt_boxes: per image (G_i, 4).
+            gt_classes: per image (G_i,).
+            seeds: the samples' sampling seeds; None draws from torch's global generator.
+        """
+        images = list(zip(boxes, gt_boxes, gt_classes, seeds, strict=True))
+        candidates = list(boxes)
+        if self.append_gt:
+            candidates = [torch.cat(pair) for pair in zip(boxes, gt_boxes, strict=True)]
+        counts, truths = [len(c) for c in candidates], [len(g) for g in gt_boxes]
+        pairs = sum(counts) * sum(truths)
+        if not boxes[0].is_cuda or not all(truths) or not all(counts) or pairs > MOST_PAIRS:
+            return [self.sample_regions(*image) for image in images]
+        return self._sample_together(candidates, gt_boxes, gt_classes, seeds)
+
+    def _sample_together(
+        self,
+        candidates: Sequence[Tensor],
+        gt_boxes: Sequence[Tensor],
+        gt_classes: Sequence[Tensor],
+        seeds: Sequence[int | None],
+    ) -> list[Regions]:
+        """`sample_batch` of images that all have objects, as one computation."""
+        all_boxes, all_truths = torch.cat(list(candidates)), torch.cat(list(gt_boxes))
+        device, counts = all_boxes.device, [len(c) for c in candidates]
+        owner = torch.arange(len(candidates))
+        owners, truth_owners = (
+            owner.repeat_interleave(torch.tensor(numbers)).to(device, non_blocking=True)
+            for numbers in (counts, [len(g) for g in gt_boxes])
+        )
+        iou = pairwise_iou(all_truths, all_boxes)
+        # Below every overlap: a box matches ground truth of its own image alone.
+        iou = iou.masked_fill(truth_owners[:, None] != owners, -1.0)
+        matches, labels = self.matcher(iou)
+        background = self.box_predictor.num_classes
+        classes = torch.cat(list(gt_classes))[matches].masked_fill(labels == 0, background)
+        classes = classes.masked_fill(labels == -1, -1)
+        sampled = sample_batch(
+            nn.utils.rnn.pad_sequence(
+                list(classes.split(counts)), batch_first=True, padding_value=-1
+            ),
+            self.batch_size_per_image,
+            self.positive_fraction,
+            background,
+            [generator_of(seed, REGIONS, device) for seed in seeds],
+        )
+        starts = [sum(counts[:image]) for image in range(len(counts))]
+        chosen = [torch.cat(pair) + start for pair, start in zip(sampled, starts, strict=True)]
+        index, sizes = torch.cat(chosen), [len(c) for c in chosen]
+        parts = (all_boxes[index], classes[index], all_truths[matches[index]])
+        split = (values.split(sizes) for values in parts)
+        return [Regions(*region) for region in zip(*split, strict=True)]
 
     @torch.no_grad()
     def sample_regions(

@@ -12,7 +12,7 @@ from resnext_det.engines.portable.box_regression import BoxTransform, box_regres
 from resnext_det.engines.portable.matching import Matcher
 from resnext_det.engines.portable.proposals import Proposals, select_proposals
 from resnext_det.engines.portable.sampled_head import predict_sampled
-from resnext_det.engines.portable.sampling import generator_of, sample_labels
+from resnext_det.engines.portable.sampling import generator_of, sample_batch
 from resnext_det.seeding import ANCHORS
 
 
@@ -203,13 +203,13 @@ class RPN(nn.Module):
         all_anchors = torch.cat(list(anchors))
         labels, matched = [], []
         seeds = [None] * len(gt_boxes) if seeds is None else seeds
-        for boxes, size, seed in zip(gt_boxes, image_sizes, seeds, strict=True):
-            matches, image_labels = self.matcher.match(boxes, all_anchors)
+        found = self.matcher.match_batch(gt_boxes, all_anchors)
+        for boxes, size, (matches, image_labels) in zip(gt_boxes, image_sizes, found, strict=True):
             if self.boundary_thresh >= 0:
                 image_labels[~self._inside(all_anchors, size)] = -1
-            labels.append(self._sample(image_labels, seed))
+            labels.append(image_labels)
             matched.append(boxes[matches] if len(boxes) else torch.zeros_like(all_anchors))
-        return labels, matched
+        return self._sample(torch.stack(labels), seeds), matched
 
     def losses(
         self,
@@ -232,14 +232,16 @@ class RPN(nn.Module):
             Scalars loss_rpn_cls and loss_rpn_loc.
         """
         all_labels = torch.stack(list(labels))  # (N, R)
-        positive, sampled = all_labels == 1, all_labels >= 0
-        references = torch.cat(list(anchors)).expand(len(labels), -1, -1)  # (N, R, 4)
+        flat = all_labels.flatten()
+        # Found once each: a GPU is waited for to know their number.
+        positive, sampled = (torch.nonzero(m).squeeze(1) for m in (flat == 1, flat >= 0))
         localisation = self._localisation(
-            torch.cat(list(deltas), dim=1)[positive],
-            references[positive],
-            torch.stack(list(matched_boxes))[positive],
+            torch.cat(list(deltas), dim=1).flatten(0, 1).index_select(0, positive),
+            torch.cat(list(anchors))[positive % all_labels.shape[1]],
+            torch.cat(list(matched_boxes))[positive],
         )
-        objectness = _objectness(torch.cat(list(logits), dim=1)[sampled], all_labels[sampled])
+        chosen = torch.cat(list(logits), dim=1).flatten().index_select(0, sampled)
+        objectness = _objectness(chosen, flat[sampled])
         return self._normalised(objectness, localisation, len(labels))
 
     def sampled_losses(
@@ -318,18 +320,16 @@ class RPN(nn.Module):
             training=self.training,
         )
 
-    def _sample(self, labels: Tensor, seed: int | None) -> Tensor:
-        positive, negative = sample_labels(
-            labels,
-            self.batch_size_per_image,
-            self.positive_fraction,
-            background=0,
-            generator=generator_of(seed, ANCHORS, labels.device),
+    def _sample(self, labels: Tensor, seeds: Sequence[int | None]) -> list[Tensor]:
+        generators = [generator_of(seed, ANCHORS, labels.device) for seed in seeds]
+        samples = sample_batch(
+            labels, self.batch_size_per_image, self.positive_fraction, 0, generators
         )
         sampled = torch.full_like(labels, -1)
-        sampled[positive] = 1
-        sampled[negative] = 0
-        return sampled
+        for image, (positive, negative) in zip(sampled, samples, strict=True):
+            image[positive] = 1
+            image[negative] = 0
+        return list(sampled)
 
     def _inside(self, anchors: Tensor, size: tuple[int, int]) -> Tensor:
         height, width = size

@@ -83,3 +83,15 @@ def test_work_grows_with_the_boxes_where_each_has_as_many_neighbours(
         crowds.best_overlaps(boxes, boxes)
         found.append(sum(pairs))
     assert found[1] < 5 * found[0] < 0.1 * 16000**2
+
+
+def test_a_batch_of_images_is_matched_as_each(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)  # elsewhere each is matched by itself
+    draw = torch.Generator().manual_seed(0)
+    corners = 50 * torch.rand(40, 2, generator=draw)
+    anchors = torch.cat([corners, corners + 20], dim=1)
+    boxes = [anchors[:3] + 2, anchors[:0], anchors[5:10] + 1]
+    matcher = Matcher([0.3, 0.7], [0, -1, 1], allow_low_quality_matches=True)
+    for found, image in zip(matcher.match_batch(boxes, anchors), boxes, strict=True):
+        for one, other in zip(found, matcher.match(image, anchors), strict=True):
+            assert torch.equal(one, other)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from resnext_det.engines.portable.sampling import generator_of, sample_labels
+from resnext_det.engines.portable.sampling import generator_of, sample_batch, sample_labels
 from resnext_det.seeding import ANCHORS, REGIONS, draw_seed
 from tests.engines.portable import references
 
@@ -46,3 +46,42 @@ def test_an_image_is_sampled_alike_in_every_batch(order):
     proposals, classes = reference["proposals_train.1"], reference["gt_classes.1"]
     twice = [model.roi_heads.sample_regions(proposals, boxes[1], classes, 32) for _ in range(2)]
     assert torch.equal(twice[0].boxes, twice[1].boxes)
+
+
+@pytest.mark.parametrize("seeded", [True, False])
+def test_a_batch_draws_what_its_images_draw(seeded):
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.randint(-1, 4, (3, 200), generator=draw)
+    labels[1] = -1
+    labels[2, 5:] = 3  # few foreground ones
+
+    def generators():
+        return [generator_of(seed if seeded else None, ANCHORS, CPU) for seed in (7, 8, 9)]
+
+    torch.manual_seed(1)
+    found = sample_batch(labels, 40, 0.25, 3, generators())
+    torch.manual_seed(1)
+    for one, image, generator in zip(found, labels, generators(), strict=True):
+        expected = sample_labels(image, 40, 0.25, 3, generator)
+        assert [kind.tolist() for kind in one] == [kind.tolist() for kind in expected]
+
+
+def test_regions_of_images_together_are_those_of_each():
+    heads = references.portable("tiny_resnext").roi_heads
+    draw = torch.Generator().manual_seed(0)
+
+    def boxes(number):
+        corner = 60 * torch.rand(number, 2, generator=draw)
+        return torch.cat([corner, corner + 5 + 40 * torch.rand(number, 2, generator=draw)], dim=1)
+
+    proposals, truths = [boxes(300), boxes(200)], [boxes(3), boxes(5)]
+    classes = [torch.tensor([0, 1, 2]), torch.tensor([4, 3, 2, 1, 0])]
+    candidates = [torch.cat(pair) for pair in zip(proposals, truths, strict=True)]
+    found = heads._sample_together(candidates, truths, classes, [31, 32])
+    images = zip(proposals, truths, classes, (31, 32), strict=True)
+    for one, image in zip(found, images, strict=True):
+        expected = heads.sample_regions(*image)
+        assert torch.equal(one.boxes, expected.boxes)
+        assert torch.equal(one.gt_classes, expected.gt_classes)
+        assert torch.equal(one.gt_boxes, expected.gt_boxes)
+        assert 3 <= int((one.gt_classes < heads.box_predictor.num_classes).sum()) < len(one.boxes)
