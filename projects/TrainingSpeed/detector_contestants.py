@@ -4,6 +4,7 @@ All start from the same weights, whose BatchNorm statistics are the images' own:
 with other statistics activations grow without bound.
 """
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from resnext_det.acceleration.setting import acceleration_of_words
 from resnext_det.acceleration.training_keys import training_keys
 from resnext_det.config import load_config, with_values
 from resnext_det.engines.base import Engine, resolve_engine
+from resnext_det.engines.portable.from_config import detector_from_config
 from resnext_det.structures import DetectionSample
 from resnext_det.training.acceleration import compiled, in_layout, set_memory
 from resnext_det.training.from_config import check_training
@@ -90,8 +92,7 @@ def calibrated_state(work: Work) -> State:
     """Returns drawn weights whose BatchNorm statistics are those of the first image."""
     torch.manual_seed(0)
     keys = {"MODEL.RESNETS.NORM": "BN", "MODEL.BACKBONE.FREEZE_AT": 0}
-    model = resolve_engine("portable").build_model(with_values(work.config(), keys))
-    model = model.to(work.device).train()
+    model = detector_from_config(with_values(work.config(), keys)).to(work.device).train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -103,13 +104,13 @@ def calibrated_state(work: Work) -> State:
 def as_dicts(samples: Sequence[DetectionSample]) -> list[dict[str, Any]]:
     """Returns samples as Detectron2's models take them."""
     # The reader of the d2 engine takes files; these images are in memory.
-    from detectron2.structures import Boxes, Instances  # noqa: TID251
+    structures: Any = importlib.import_module("detectron2.structures")
 
     found = []
     for sample in samples:
         size = (sample.height, sample.width)
-        truth = Instances(size)
-        truth.set("gt_boxes", Boxes(sample.gt_boxes))
+        truth = structures.Instances(size)
+        truth.set("gt_boxes", structures.Boxes(sample.gt_boxes))
         truth.set("gt_classes", sample.gt_classes)
         drawn = {"iteration": 0, "sampling_seed": sample.sampling_seed}
         sizes = {"height": sample.height, "width": sample.width}
