@@ -115,8 +115,9 @@ def convert(root: Path, output: Path, options: ConvertOptions) -> Conversion:
     contents = {
         targets[split]: _content(chosen, headers, placed, names) for split, chosen in parts.items()
     }
-    for target, content in contents.items():
-        write_text_safe(target, json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+    texts = {target: _as_json(root, content) for target, content in contents.items()}
+    for target, text in texts.items():
+        write_text_safe(target, text)
     return Conversion(kind, folder.image_root, contents, names, tuple(notes.lines()))
 
 
@@ -231,6 +232,19 @@ def _check_target(target: Path, used: Iterable[Path]) -> None:
         used=used,
         option="-o",
     )
+
+
+def _as_json(root: Path, content: Mapping[str, Any]) -> str:
+    """Writes COCO content as text; what a COCO file's masks and areas hold was not looked at."""
+    try:
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
+        text.encode()
+    except ValueError as error:  # NaN, Infinity, half of a surrogate pair
+        raise UserError(
+            f"{root}: a 'segmentation' or 'area' holds what JSON cannot ({error}); see "
+            "`resnext-det dataset check --fix`"
+        ) from error
+    return text
 
 
 def _content(

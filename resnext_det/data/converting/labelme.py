@@ -70,7 +70,7 @@ def _label(shape: Any, where: str, notes: Notes) -> Label | None:
     class_name = _checked_class(shape["label"], where)
     where = f"{where} ({class_name})"
     kind = shape.get("shape_type", "polygon")  # which old files leave out
-    if kind not in _FEWEST_POINTS:
+    if not isinstance(kind, str) or kind not in _FEWEST_POINTS:
         notes.add(NO_REGION, where)
         return None
     points = shape.get("points")

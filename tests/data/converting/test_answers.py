@@ -243,6 +243,16 @@ REFUSED: dict[str, tuple[Made, str, str]] = {
         "coco",
         "ROOT/c.json: annotation 100 has image_id 77, which is not in 'images'",
     ),
+    "coco of no area": (
+        coco_of(area=float("inf")),
+        "coco",
+        "ROOT: a 'segmentation' or 'area' holds what JSON cannot (Out of range float values are",
+    ),
+    "coco of torn text": (
+        coco_of(area="\ud800"),
+        "coco",
+        "ROOT: a 'segmentation' or 'area' holds what JSON cannot ('utf-8' codec can't encode",
+    ),
     "coco of not a number": (
         coco_of(bbox=[1, 2, float("nan"), 4]),
         "coco",
@@ -301,6 +311,13 @@ def test_mended(tmp_path, case):
     make, expected, note = MENDED[case]
     make(tmp_path / "set")
     assert noted(tmp_path / "set") == (expected, [note] if note else [])
+
+
+def test_a_shape_of_no_known_kind_is_left_out(tmp_path):
+    shapes = [shape("cat", (1, 1), (5, 5)), shape("cat", (1, 1), kind=[])]
+    boxes, notes = noted(labelme_folder(tmp_path / "set", *shapes))
+    assert boxes == [[1, 1, 4, 4]]
+    assert notes[0].startswith("1 shape(s) enclose nothing (points, lines), and are left out")
 
 
 def test_more_than_half_outside_is_no_slip(tmp_path):
