@@ -1,6 +1,6 @@
 """One batch size of whole detectors: who is timed, and what they find. Engine-neutral."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,15 +59,18 @@ def ours(setting: Acceleration) -> str:
     return f"ours, {setting.words()}"
 
 
-def inference_case(
-    subject: Subject, settings: Sequence[Acceleration], batch: int, roofline: Mapping[str, Any]
-) -> Case:
+def inference_cases(
+    subject: Subject,
+    settings: Sequence[Acceleration],
+    batches: Sequence[int],
+    roofline: Mapping[str, Any],
+) -> Iterator[Case]:
     """Times inference, and compares what is found with what Detectron2 finds.
 
     Args:
         subject: what is timed.
         settings: of ours, beside the exact one.
-        batch: number of images.
+        batches: numbers of images.
         roofline: of one image; see `projects.SpeedComparison.roofline`.
     """
     work = subject.work
@@ -75,29 +78,16 @@ def inference_case(
     builders[HALF] = Detectron2(work, half=True)
     builders |= {ours(s): Ours(work, "portable", s) for s in (EXACT, *settings)}
     with Contestants() as contestants:
-        case = _timed(subject, contestants, builders, batch)
-        opened = contestants.opened
-        asked = Request(batch, "boxes")
-        found = {n: as_detections(c.ask(asked).value) for n, c in opened.items()}
-        maps = {
-            n: c.ask(Request(batch, "maps")).value
-            for n, c in opened.items()
-            if n.startswith("ours")
-        }
-        exact = ours(EXACT)
-        against = THEIRS if THEIRS in found else exact
-        case["boxes"] = {
-            name: {"against": against, **agreement(found[against], boxes).as_dict()}
-            for name, boxes in found.items()
-        }
-        case["maps"] = {name: maps_difference(maps[exact], values) for name, values in maps.items()}
-        if THEIRS in opened and not subject.cuda:
-            case["spread"] = _spread(subject, found[THEIRS], batch)
-    _add_share_of_bound(case, roofline)
-    return case
+        _open(subject, contestants, builders)
+        for batch in batches:
+            case = _timed(subject, contestants, batch) | _likeness(subject, contestants, batch)
+            _add_share_of_bound(case, roofline)
+            yield case
 
 
-def training_case(subject: Subject, settings: Sequence[Acceleration], batch: int) -> Case:
+def training_cases(
+    subject: Subject, settings: Sequence[Acceleration], batches: Sequence[int]
+) -> Iterator[Case]:
     """Times training steps, and compares the losses of the first."""
     work, folder = subject.work, subject.folder
     builders: dict[str, Callable[[], Act]] = {
@@ -108,7 +98,11 @@ def training_case(subject: Subject, settings: Sequence[Acceleration], batch: int
         name = ours(setting)
         builders[name] = Training(work, "portable", folder / setting.words(), setting)
     with Contestants() as contestants:
-        return _timed(subject, contestants, builders, batch, losses=True)
+        _open(subject, contestants, builders)
+        for batch in batches:
+            asked = Request(batch, "losses")  # before anything is learned
+            losses = {name: c.ask(asked).value for name, c in contestants.opened.items()}
+            yield _timed(subject, contestants, batch) | {"losses": losses}
 
 
 def summary(rounds: Rounds) -> dict[str, Any]:
@@ -128,32 +122,45 @@ def summary(rounds: Rounds) -> dict[str, Any]:
     }
 
 
-def _timed(
-    subject: Subject,
-    contestants: Contestants,
-    builders: Mapping[str, Callable[[], Act]],
-    batch: int,
-    *,
-    losses: bool = False,
-) -> Case:
-    """Opens and times contestants; with `losses`, those before anything is learned are kept."""
-    request, first = Request(batch), {}
-    for name, build in builders.items():
-        if name in (THEIRS, HALF) and not detectron2_is_installed():
-            contestants.skipped[name] = ABSENT
-            continue
-        contestant = subject.contestant(build)
-        contestants.open(name, contestant, [] if losses else [request] * subject.warm_up)
-        if losses and name in contestants.opened:
-            first[name] = contestant.ask(Request(batch, "losses")).value
-            for _ in range(subject.warm_up - 1):
-                contestant.ask(request)
-    opened = contestants.opened
+def _open(
+    subject: Subject, contestants: Contestants, builders: Mapping[str, Callable[[], Act]]
+) -> None:
+    """Opens those that can be built here."""
+    absent = set() if detectron2_is_installed() else {THEIRS, HALF} & builders.keys()
+    contestants.skipped |= dict.fromkeys(sorted(absent), ABSENT)
+    contestants.open(
+        {name: subject.contestant(b) for name, b in builders.items() if name not in absent}
+    )
+
+
+def _timed(subject: Subject, contestants: Contestants, batch: int) -> Case:
+    request, opened = Request(batch), contestants.opened
+    for contestant in opened.values():
+        for _ in range(subject.warm_up):
+            contestant.ask(request)
     measures = {name: lambda c=c: c.ask(request).seconds for name, c in opened.items()}
     clocks = CUDA_CLOCKS if subject.cuda else CLOCKS
     rounds = alternate_measures(measures, subject.rounds, clocks)
-    case = {"batch": batch, "skipped": contestants.skipped, "clocks": summary(rounds)}
-    return case | ({"losses": first} if losses else {}) | {"rounds": rounds}
+    skipped = dict(contestants.skipped)
+    return {"batch": batch, "skipped": skipped, "clocks": summary(rounds), "rounds": rounds}
+
+
+def _likeness(subject: Subject, contestants: Contestants, batch: int) -> dict[str, Any]:
+    """Compares boxes with Detectron2's, and maps with those of our exact detector."""
+    opened, exact = contestants.opened, ours(EXACT)
+    asked = Request(batch, "boxes")
+    found = {name: as_detections(c.ask(asked).value) for name, c in opened.items()}
+    asked = Request(batch, "maps")
+    maps = {n: c.ask(asked).value for n, c in opened.items() if n not in (THEIRS, HALF)}
+    against = THEIRS if THEIRS in found else exact
+    boxes = {
+        name: {"against": against, **agreement(found[against], of_name).as_dict()}
+        for name, of_name in found.items()
+    }
+    case = {"boxes": boxes, "maps": {n: maps_difference(maps[exact], m) for n, m in maps.items()}}
+    if THEIRS in opened and not subject.cuda:
+        case["spread"] = _spread(subject, found[THEIRS], batch)
+    return case
 
 
 def _spread(subject: Subject, found: Any, batch: int) -> dict[str, Any]:

@@ -19,8 +19,8 @@ import torch
 from projects.SpeedComparison.detector_cases import (
     Case,
     Subject,
-    inference_case,
-    training_case,
+    inference_cases,
+    training_cases,
 )
 from projects.SpeedComparison.roofline import layers_of, measure_peaks, roofline
 from resnext_det.acceleration.setting import acceleration_of_words
@@ -83,12 +83,12 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     cases: dict[str, list[Case]] = {mode: [] for mode in args.modes}
     result: dict[str, Any] = {"image": [args.height, args.width], "trained": work.trained}
     result["roofline"] = bounds(work, args)
-    for mode, batches in (("inference", args.batch), ("training", args.training_batch)):
-        for batch in batches if mode in args.modes else ():
-            if mode == "inference":
-                case = inference_case(subject, settings, batch, result["roofline"])
-            else:
-                case = training_case(subject, training, batch)
+    found = {
+        "inference": inference_cases(subject, settings, args.batch, result["roofline"]),
+        "training": training_cases(subject, training, args.training_batch),
+    }
+    for mode in args.modes:
+        for case in found[mode]:
             print(summary(mode, case), flush=True)
             cases[mode].append(case)
             write_results(args.json, {**conditions(SCRIPT), **result, **cases})

@@ -34,11 +34,8 @@ def time_batches(
     """
     found: list[dict[str, Any]] = []
     with Contestants() as contestants:
-        bases: dict[str, int] = {}
-        for setting in settings:
-            contestant = bench.contestant(bench.ours(setting))
-            contestants.open(setting.words(), contestant)
-            bases[setting.words()] = contestant.base
+        contestants.open({s.words(): bench.contestant(bench.ours(s)) for s in settings})
+        bases = {name: contestant.base for name, contestant in contestants.opened.items()}
         if contestants.skipped:
             return found, "; ".join(f"{n}: {why}" for n, why in contestants.skipped.items())
         for batch in batches or (first * 2**k for k in range(_MOST.bit_length())):

@@ -121,10 +121,7 @@ def _finalists(screening: Screening) -> list[Acceleration]:
 
 
 def _finals(bench: Bench, settings: Sequence[Acceleration], batch: int) -> dict[str, Any]:
+    builders = {setting.words(): bench.ours(setting) for setting in settings} | bench.peers()
     with Contestants() as contestants:
-        for setting in settings:
-            build = bench.ours(setting)
-            contestants.open(setting.words(), bench.contestant(build), warm_up(batch))
-        for name, build in bench.peers().items():
-            contestants.open(name, bench.contestant(build), warm_up(batch))
+        contestants.open({n: bench.contestant(b) for n, b in builders.items()}, warm_up(batch))
         return bench.alternate(contestants, batch) | {"skipped": contestants.skipped}

@@ -8,7 +8,7 @@ want of memory takes none along. All wait while one is at work.
 import multiprocessing
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -80,10 +80,15 @@ class Contestant:
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self.base = 0
 
+    def start(self) -> None:
+        """Has it build itself, while others do; entering waits for its end."""
+        self._process.start()
+        self._theirs.close()  # so that its end is noticed
+
     def __enter__(self) -> Self:
         try:
-            self._process.start()
-            self._theirs.close()  # so that its end is noticed
+            if self._process.pid is None:
+                self.start()
             self.base = self._receive().peak
         except BaseException:
             self.close()
@@ -147,14 +152,24 @@ class Contestants:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def open(self, name: str, contestant: Contestant, warm_up: Sequence[Any] = ()) -> None:
-        """Opens one and has it answer some requests that are not timed.
+    def open(self, contestants: Mapping[str, Contestant], warm_up: Sequence[Any] = ()) -> None:
+        """Opens some, which build themselves side by side, and has each answer what is not timed.
 
         Args:
-            name: of it.
-            contestant: that is not open yet.
+            contestants: by name, not open yet.
             warm_up: the requests.
         """
+        try:
+            for contestant in contestants.values():
+                contestant.start()
+            for name, contestant in contestants.items():
+                self._enter(name, contestant, warm_up)
+        except BaseException:
+            for contestant in contestants.values():
+                contestant.close()
+            raise
+
+    def _enter(self, name: str, contestant: Contestant, warm_up: Sequence[Any]) -> None:
         try:
             self._stack.enter_context(contestant)
             for request in warm_up:

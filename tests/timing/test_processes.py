@@ -36,9 +36,10 @@ def tell_threads():
 
 def test_contestants_do_not_share_a_process():
     with Contestants() as contestants:
-        for name, value in (("one", 1), ("ten", 10)):
-            contestants.open(name, Contestant(partial(set_and_tell, value)), ["warm"])
-        contestants.open("none", Contestant(misbuilt))
+        values = {"one": 1, "ten": 10}
+        builders = {name: partial(set_and_tell, value) for name, value in values.items()}
+        builders["none"] = misbuilt
+        contestants.open({name: Contestant(b) for name, b in builders.items()}, ["warm"])
         opened = contestants.opened
         one, ten = opened["one"].ask("a"), opened["ten"].ask("b")
         assert one.value[1:] == (2, "a")  # once for the warm-up
