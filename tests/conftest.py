@@ -66,6 +66,14 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_kept_memory() -> Iterator[None]:
+    """Lets the test process return its memory, of which the tests of a whole session share it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resnext_det.training.memory._set", lambda parameter, value: None)
+        yield
+
+
 @pytest.fixture
 def shared() -> Callable[[str], Path]:
     """Returns a folder of the trial data, or skips where it is absent."""

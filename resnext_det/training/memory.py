@@ -23,9 +23,8 @@ def keep_memory() -> None:
     """
     if not can_keep_memory():
         raise UserError("keep_memory needs the GNU C library of Linux: leave it out")
-    library = ctypes.CDLL(None)
-    library.mallopt(_M_MMAP_MAX, 0)
-    library.mallopt(_M_TRIM_THRESHOLD, _MOST)
+    _set(_M_MMAP_MAX, 0)
+    _set(_M_TRIM_THRESHOLD, _MOST)
 
 
 def can_keep_memory() -> bool:
@@ -34,3 +33,7 @@ def can_keep_memory() -> bool:
         return False
     library = ctypes.CDLL(None)
     return hasattr(library, "gnu_get_libc_version") and hasattr(library, "mallopt")
+
+
+def _set(parameter: int, value: int) -> None:
+    ctypes.CDLL(None).mallopt(parameter, value)

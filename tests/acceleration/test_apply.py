@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from resnext_det.acceleration import winograd
+from resnext_det.acceleration import apply, winograd
 from resnext_det.acceleration.apply import accelerate
 from resnext_det.acceleration.detector import FastDetector
 from resnext_det.acceleration.setting import EXACT, Acceleration, acceleration_of_words
@@ -67,11 +67,23 @@ def switches(number: int) -> list[str]:
     return [" ".join(words) for words in itertools.combinations(ON_CPU, number)]
 
 
-@pytest.mark.parametrize("words", [*switches(1), *switches(2), *switches(3), "keep_memory"])
+@pytest.mark.parametrize("words", [*switches(1), *switches(2), *switches(3)])
 def test_each_switch_keeps_the_boxes(model: FasterRCNN, words: str) -> None:
     expected = found_by(model)
     assert sum(map(len, expected)) > 10
     assert_near(found_by(accelerate(model, acceleration_of_words(words))), expected)
+
+
+def test_memory_is_kept_where_it_is_asked_for(
+    model: FasterRCNN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(apply, "keep_memory", lambda: asked.append(True))
+    expected = found_by(model)
+    accelerate(model, Acceleration(channels_last=True))
+    assert not asked
+    assert_near(found_by(accelerate(model, Acceleration(keep_memory=True))), expected)
+    assert asked
 
 
 def test_winograd_keeps_the_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
