@@ -36,7 +36,7 @@ from resnext_det.benchmarking.training_set import write_training_set
 from resnext_det.benchmarking.work import Work
 from resnext_det.config import with_values
 from resnext_det.data.opened_image import Pixels
-from resnext_det.engines.base import Engine, EngineName, resolve_engine
+from resnext_det.engines.base import Engine, EngineName, Predictor, resolve_engine
 from resnext_det.errors import UserError
 from resnext_det.structures import Detections
 from resnext_det.timing.processes import Act
@@ -58,8 +58,9 @@ class Request:
 
     Attributes:
         batch: number of images.
-        wish: what is sent back: boxes (`Boxes`), the backbone's maps (a list of arrays) or the
-            losses before the update (name -> number).
+        wish: what is sent back: boxes (`Boxes`) in all images of the work, by so many at once;
+            the backbone's maps (a list of arrays); or the losses before the update (name ->
+            number).
     """
 
     batch: int
@@ -205,7 +206,7 @@ def _finding(work: Work, engine: Engine, model: nn.Module) -> Act:
     @torch.no_grad()
     def act(request: Request) -> Boxes | None:
         if request.wish == "boxes":
-            return _boxes(predict(work.batch(request.batch)))
+            return _boxes(_in_all(work, predict, request.batch))
         if request.batch not in batches:
             batches.clear()
             batches[request.batch] = work.samples(engine, request.batch)
@@ -213,6 +214,17 @@ def _finding(work: Work, engine: Engine, model: nn.Module) -> Act:
         return None
 
     return act
+
+
+def _in_all(work: Work, predict: Predictor, batch: int) -> list[Detections]:
+    """Finds boxes in all images, the first ones again where the last batch is to be filled."""
+    number = -(-len(work.images) // batch)
+    images = work.batch(number * batch)
+    return [
+        found
+        for place in range(0, len(images), batch)
+        for found in predict(images[place : place + batch])
+    ]
 
 
 def _boxes(found: Sequence[Detections]) -> Boxes:

@@ -9,6 +9,7 @@ from resnext_det.benchmarking.bench import WARM_UP, Bench
 from resnext_det.benchmarking.candidates import additions, grid, why_not
 from resnext_det.benchmarking.contestants import Request
 from resnext_det.benchmarking.judging import Verdict, judge, wish_of
+from resnext_det.errors import UserError
 from resnext_det.timing.processes import ContestantError
 
 _TRIES = 2
@@ -68,6 +69,7 @@ class Screening:
 
         Raises:
             ContestantError: the exact one does not run.
+            UserError: there is nothing in its answer that others could be compared with.
         """
         self._take(EXACT)
         mode, device = self.bench.mode, self.bench.device
@@ -115,6 +117,11 @@ class Screening:
             if setting == EXACT:
                 self._exact = answer.value
             verdict = judge(wish, self._exact, answer.value)
+            if setting == EXACT and not verdict.near_enough:
+                raise UserError(
+                    f"the exact detector itself cannot be judged ({verdict.told}): give --images "
+                    "FOLDER with images such as it was trained on"
+                )
             answers = [contestant.ask(Request(self.batch)) for _ in range(WARM_UP + _TRIES)]
         seconds = min(answer.seconds["wall"] for answer in answers[WARM_UP:])
         self.found.append(Screened(setting, seconds, verdict, answers[-1].peak))

@@ -11,6 +11,7 @@ from resnext_det.benchmarking import batch_sizes, screening
 from resnext_det.benchmarking.bench import BACKBONE, THEIRS, Bench
 from resnext_det.benchmarking.candidates import additions, grid, why_not
 from resnext_det.benchmarking.run import run_benchmark, save_outcome
+from resnext_det.errors import UserError
 from resnext_det.timing.processes import Answer, ContestantError
 
 CPU = torch.device("cpu")
@@ -148,6 +149,12 @@ def test_batches_end_when_they_take_too_long(bench, monkeypatch):
 def test_an_exact_detector_that_does_not_run_ends_the_benchmark(bench):
     with pytest.raises(ContestantError, match="9 GB"):
         run_benchmark(bench, batches=[16], say=lambda _: None)
+
+
+def test_a_detector_that_finds_nothing_cannot_be_judged(bench, monkeypatch):
+    monkeypatch.setitem(MAPS, "float32", [torch.full((3,), torch.nan).numpy()])
+    with pytest.raises(UserError, match="cannot be judged .*give --images FOLDER"):
+        run_benchmark(bench, batches=[1], say=lambda _: None)
 
 
 def test_what_is_chosen_is_saved_with_the_reason(bench, tmp_path, monkeypatch):

@@ -126,6 +126,7 @@ def test_ours_answers_what_it_is_asked_for(work):
     act = Ours(work, "portable")()
     assert act(Request(1)) is None
     expected = work.predictor(PORTABLE, work.build_model(PORTABLE))(work.batch(2))
+    assert len(act(Request(1, "boxes"))) == len(work.images) == 2  # one after the other
     found = as_detections(act(Request(2, "boxes")))
     assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(expected, found, strict=True))
     maps = act(Request(2, "maps"))
