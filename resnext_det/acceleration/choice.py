@@ -1,19 +1,27 @@
 """Which setting a detector is run with. Engine-neutral."""
 
+import logging
+
 import torch
 
-from resnext_det.acceleration.ability import can_keep_memory, computes_bfloat16
+from resnext_det.acceleration.ability import (
+    can_keep_memory,
+    check_acceleration,
+    computes_bfloat16,
+)
 from resnext_det.acceleration.machine import Mode, saved_acceleration
 from resnext_det.acceleration.setting import EXACT, Acceleration, acceleration_of_words
+from resnext_det.errors import UserError
 
 AUTO = "auto"
+logger = logging.getLogger(__name__)
 
 
 def choose_acceleration(words: str, device: torch.device, mode: Mode) -> Acceleration:
     """Returns the setting that is meant.
 
     Args:
-        words: "auto" is what was saved for this machine, else `default_acceleration`; others see
+        words: "auto" is what was saved for this machine, where that is still possible, else `default_acceleration`; others see
             `acceleration_of_words`.
         device: what is computed on.
         mode: what for.
@@ -24,7 +32,14 @@ def choose_acceleration(words: str, device: torch.device, mode: Mode) -> Acceler
     if words.strip() != AUTO:
         return acceleration_of_words(words)
     saved = saved_acceleration(device, mode)
-    return default_acceleration(device, mode) if saved is None else saved
+    if saved is None:
+        return default_acceleration(device, mode)
+    try:
+        check_acceleration(saved, device)
+    except UserError as error:  # a compiler that is gone, for one
+        logger.warning("this machine's saved setting is not used: %s", error)
+        return default_acceleration(device, mode)
+    return saved
 
 
 def default_acceleration(device: torch.device, mode: Mode) -> Acceleration:

@@ -43,7 +43,7 @@ def choose_engine(
     reason = "--engine d2" if engine == "d2" else _unknown_to_portable(cfg)
     if reason is None:
         return "portable", setting
-    if acceleration == AUTO:
+    if isinstance(acceleration, str) and acceleration.strip() == AUTO:
         logger.info("computed exactly, with Detectron2: %s", reason)
         return _exact(engine)
     raise UserError(

@@ -165,7 +165,9 @@ def _predict(job: Job, findings: Findings, ids: Ids, advance: Callable[[int], No
         raise UserError(_none_readable(job.inputs.sources, broken))
     rows = list(_rows(job.inputs.sources, keys, findings, ids))
     if "json" in job.save:
-        write_coco(job.output, lambda: rows, ids)
+        way = job.way
+        settings = {"device": way.device, "acceleration": way.acceleration.words()}
+        write_coco(job.output, lambda: rows, ids, {"engine": way.engine} | settings)
     if "csv" in job.save:
         write_csv(job.output / CSV, rows, ids.class_names)
     notes += _deep_note([s.path for s in job.inputs.sources if not s.is_video], broken)

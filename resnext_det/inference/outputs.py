@@ -6,7 +6,7 @@ They are written image by image, so that no more than one image's boxes are in m
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -40,7 +40,9 @@ class Row:
     finding: Callable[[], Finding]
 
 
-def write_coco(folder: Path, rows: Callable[[], Iterable[Row]], ids: Ids) -> None:
+def write_coco(
+    folder: Path, rows: Callable[[], Iterable[Row]], ids: Ids, info: Mapping[str, str]
+) -> None:
     """Writes the results, as the evaluation does, and the file that names their images.
 
     Args:
@@ -48,6 +50,7 @@ def write_coco(folder: Path, rows: Callable[[], Iterable[Row]], ids: Ids) -> Non
             score; and IMAGES, an annotation file without annotations.
         rows: in the order of the files; is called for each of them.
         ids: of the classes.
+        info: how the boxes were found, COCO's entry of that name in IMAGES.
 
     Raises:
         UserError: the disk takes no more, or refuses a file.
@@ -62,7 +65,7 @@ def write_coco(folder: Path, rows: Callable[[], Iterable[Row]], ids: Ids) -> Non
     write_whole(folder / RESULTS, lambda file: _write_list(file, records()))
 
     def write_images(file: IO[bytes]) -> None:
-        file.write(b'{"images": ')
+        file.write(b'{"info": ' + json.dumps(dict(info)).encode() + b', "images": ')
         _write_list(file, map(_image, rows()))
         rest = {"annotations": [], "categories": categories}
         file.write(b", " + json.dumps(rest)[1:].encode())

@@ -34,6 +34,16 @@ def test_what_was_saved_is_used_for_its_mode_alone() -> None:
     assert choose_acceleration("exact", CPU, "inference") == EXACT
 
 
+def test_what_was_saved_and_is_not_possible_any_more_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_acceleration(Acceleration(compile=True), CPU, "inference")
+    monkeypatch.setenv("PATH", "")
+    chosen = choose_acceleration("auto", CPU, "inference")
+    assert chosen == default_acceleration(CPU, "inference")
+    assert "saved setting is not used: acceleration 'float32 compile' on cpu" in caplog.text
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_the_usual_choice(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "computes_bfloat16", lambda device: native)

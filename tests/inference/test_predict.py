@@ -106,6 +106,9 @@ def test_says_what_the_detector_is_run_with(
 ) -> None:
     assert predict(photos, "--acceleration", "channels_last") == 0
     assert "portable engine on cpu: float32 channels_last\n" in capsys.readouterr().out
+    assert read(photos.parent / "out", IMAGES)["info"] == {
+        "engine": "portable", "device": "cpu", "acceleration": "float32 channels_last"
+    }  # fmt: skip
     assert predict(photos, "--acceleration", "exact") == 2  # results of another setting
     assert "--acceleration" in capsys.readouterr().err
     assert predict(photos, "--acceleration", "quick", out="other") == 2
