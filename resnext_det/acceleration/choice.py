@@ -21,8 +21,8 @@ def choose_acceleration(words: str, device: torch.device, mode: Mode) -> Acceler
     """Returns the setting that is meant.
 
     Args:
-        words: "auto" is what was saved for this machine, where that is still possible, else `default_acceleration`; others see
-            `acceleration_of_words`.
+        words: "auto" is what was saved for this machine, where it can still be had, else
+            `default_acceleration`; others see `acceleration_of_words`.
         device: what is computed on.
         mode: what for.
 
