@@ -10,6 +10,8 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
+from resnext_det.acceleration.ability import check_acceleration
+from resnext_det.acceleration.choice import AUTO
 from resnext_det.acceleration.machine import saved_acceleration
 from resnext_det.acceleration.setting import Acceleration, acceleration_of_words
 from resnext_det.config import LoadedConfig, get_value, task_of, with_values
@@ -17,8 +19,6 @@ from resnext_det.errors import UserError
 from resnext_det.training.device import resolve_device
 from resnext_det.training.distributed import broadcast_object
 
-AUTO = "auto"
-"""This machine's saved setting; none where none was saved, so that no numbers change unasked."""
 _KEYS = {
     "channels_last": "SOLVER.CHANNELS_LAST",
     "fold_norms": "SOLVER.FOLD_NORMS",
@@ -51,14 +51,21 @@ def training_keys(setting: Acceleration) -> dict[str, Any]:
     return keys | {key: getattr(setting, name) for name, key in _KEYS.items()}
 
 
-def check_words(words: str) -> None:
-    """Checks `--acceleration` of training before anything is read.
+def check_words(words: str, *, eval_only: bool = False) -> None:
+    """Checks `--acceleration` before anything is read.
 
     Raises:
-        UserError: a word is unknown, or of inference alone.
+        UserError: a word is unknown, or does not suit what is to be done.
     """
-    if words != AUTO:
-        training_keys(acceleration_of_words(words))
+    if words == AUTO:
+        return
+    setting = acceleration_of_words(words)
+    if not eval_only:
+        training_keys(setting)
+    elif setting.cuda_graphs:
+        raise UserError(
+            "cuda_graphs is of `resnext-det predict`, and --eval-only has none: leave it out"
+        )
 
 
 def with_acceleration(loaded: LoadedConfig, words: str, check: Check) -> LoadedConfig:
@@ -69,17 +76,21 @@ def with_acceleration(loaded: LoadedConfig, words: str, check: Check) -> LoadedC
 
     Args:
         loaded: the config.
-        words: AUTO, "exact", or a setting in words.
+        words: AUTO is this machine's saved setting, none where none was saved; "exact"; or a
+            setting in words.
         check: of the engine.
 
     Returns:
         The config, with a note for the run's log where a key was set.
 
     Raises:
-        UserError: a word is unknown, or the machine's file of settings is broken.
+        UserError: a word is unknown or not possible here, or the machine's file of settings is
+            broken.
     """
     if words != AUTO:
-        keys = training_keys(acceleration_of_words(words))
+        setting = acceleration_of_words(words)
+        check_acceleration(setting, resolve_device(loaded.cfg))
+        keys = training_keys(setting)
         found = _taken(loaded, keys, loaded.user_given, f"--acceleration {words}")
         return replace(found, user_given=found.user_given | (keys.keys() - loaded.user_given))
     saved = None

@@ -6,7 +6,9 @@ from contextlib import nullcontext
 
 from fvcore.common.config import CfgNode
 
-from resnext_det.acceleration.training_keys import AUTO, check_words, with_acceleration
+from resnext_det.acceleration.choice import AUTO
+from resnext_det.acceleration.setting import EXACT, EXACTLY, acceleration_of_words
+from resnext_det.acceleration.training_keys import check_words, with_acceleration
 from resnext_det.classification import evaluate_classifier, train_classifier
 from resnext_det.cli.offline import apply_offline
 from resnext_det.cli.source import ConfigSource
@@ -49,7 +51,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.eval_only and args.resume == "auto":
         raise UserError("--eval-only trains nothing: --resume evaluates the newest checkpoint")
     source.check_words(resume=args.resume is True)
-    check_words(args.acceleration)
+    check_words(args.acceleration, eval_only=args.eval_only)
     loaded = source.load(args.engine)
     check_device(loaded.cfg)  # before the data are read, which can take a while
     request = Request(
@@ -90,9 +92,13 @@ def run_task(
         engine_name: auto, d2 or portable; classification needs none.
         resume: continue the run in OUTPUT_DIR; "auto": where there is one, else start it.
         eval_only: evaluate instead of training.
-        acceleration: of training; see `with_acceleration`.
+        acceleration: see `with_acceleration`; evaluating is exact unless words are given.
     """
     if task_of(loaded.cfg) == "classification":
+        if eval_only and acceleration not in (AUTO, EXACTLY):
+            raise UserError(
+                f"--acceleration {acceleration}: --eval-only of a classifier has none: leave it out"
+            )
         if eval_only:
             evaluate_classifier(loaded, datasets, resume=bool(resume))
         else:
@@ -101,7 +107,8 @@ def run_task(
         return
     engine = source.engine(engine_name)
     if eval_only:
-        evaluate_detector(engine, DetectionJob(loaded, datasets, resume))
+        setting = EXACT if acceleration == AUTO else acceleration_of_words(acceleration)
+        evaluate_detector(engine, DetectionJob(loaded, datasets, resume, setting))
         return
 
     def check(cfg: CfgNode) -> None:

@@ -11,6 +11,8 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from resnext_det.acceleration.apply import accelerate
+from resnext_det.acceleration.setting import EXACT, Acceleration
 from resnext_det.config import LoadedConfig, check_weights, dump_config
 from resnext_det.data.catalog import DatasetEntry
 from resnext_det.data.coco import CocoDataset
@@ -63,11 +65,13 @@ class DetectionJob:
         loaded: the config, and which keys the user gave.
         datasets: the data sets named on the command line, by name.
         resume: continue the run in OUTPUT_DIR; "auto": where there is one, else start it.
+        acceleration: what a detector is evaluated with; how it is trained, the config says.
     """
 
     loaded: LoadedConfig
     datasets: Mapping[str, DatasetEntry]
     resume: Resume
+    acceleration: Acceleration = EXACT
 
 
 def train_detector(engine: Engine, job: DetectionJob) -> None:
@@ -131,7 +135,8 @@ def evaluate_detector(engine: Engine, job: DetectionJob) -> None:
     The detector is `MODEL.WEIGHTS`, or with `resume` the newest checkpoint in OUTPUT_DIR.
 
     Raises:
-        UserError: no trained detector is named, or its classes are not the data set's.
+        UserError: no trained detector is named, its classes are not the data set's, or it
+            cannot be accelerated so.
     """
     engine.check_config(job.loaded.cfg)
     tests = read_test_sets(job.loaded.cfg, job.datasets)
@@ -159,8 +164,14 @@ def _evaluate_in_folder(
     report = load_weights(model, weights, min_share=cfg.MODEL.WEIGHTS_MIN_SHARE)
     require_head(report)
     model = in_layout(cfg, model.to(resolve_device(cfg)))
+    model = accelerate(model.eval(), job.acceleration)
+    if job.acceleration != EXACT:
+        logger.info("Evaluating with acceleration: %s", job.acceleration.words())
     results = _evaluate(engine, model, run)
-    more = {"weights": {**provenance(weights), "loaded": report.as_dict()}}
+    more = {
+        "acceleration": job.acceleration.words(),
+        "weights": {**provenance(weights), "loaded": report.as_dict()},
+    }
     _write(run, engine, results, Path(run.cfg.OUTPUT_DIR) / "inference", began, more)
 
 

@@ -90,3 +90,26 @@ def test_a_shortened_option_is_none(capsys, command, verb):
         command([*verb, "--config-file", "absent.yaml", "--eval", "SEED", "1"])
     assert caught.value.code == 2
     assert "unrecognized arguments: --eval" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--acceleration", "quick"], "--acceleration 'quick': not known: there are exact"),
+        (["--acceleration", "cuda_graphs"], "cuda_graphs is of inference alone"),
+        (
+            ["--eval-only", "--acceleration", "cuda_graphs"],
+            "cuda_graphs is of `resnext-det predict`, and --eval-only has none: leave it out",
+        ),
+        (
+            ["--eval-only", "--acceleration", "channels_last", "MODEL.DEVICE", "cpu"],
+            "--acceleration channels_last: --eval-only of a classifier has none: leave it out",
+        ),
+        (
+            ["--acceleration", "float16", "MODEL.DEVICE", "cpu"],
+            "acceleration 'float16' on cpu: float16 needs a GPU",
+        ),
+    ],
+)
+def test_accelerations_that_are_none(capsys, words, message):
+    assert refusal(capsys, *words).startswith(message)

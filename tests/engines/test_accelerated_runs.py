@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from resnext_det.acceleration.setting import acceleration_of_words
 from resnext_det.acceleration.training_keys import with_acceleration
 from resnext_det.engines.base import Engine, resolve_engine
 from resnext_det.engines.detection import DetectionJob, evaluate_detector, train_detector
@@ -99,3 +100,19 @@ def test_compiled_in_parts_and_evaluated_as_written(bench: Bench, plain: Words) 
     evaluate_detector(engine, bench.job("compiled", resume=True))
     again = bench.folder / "compiled" / "inference" / "result.json"
     assert json.loads(again.read_text())["metrics"] == ends
+
+
+def test_a_detector_is_evaluated_as_asked(bench: Bench) -> None:
+    engine = resolve_engine("portable")
+    train_detector(engine, bench.job("run"))
+    results = {}
+    for words in ("exact", "channels_last fold_norms fast_pooling"):
+        job = bench.job("run", resume=True)
+        evaluate_detector(engine, replace(job, acceleration=acceleration_of_words(words)))
+        results[words] = json.loads((bench.folder / "run/inference/result.json").read_text())
+    assert [found["acceleration"] for found in results.values()] == [
+        "exact",
+        "float32 channels_last fold_norms fast_pooling",
+    ]
+    exact, fast = (found["metrics"]["AP"] for found in results.values())
+    assert fast == pytest.approx(exact, abs=0.1)

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     speed_help = (
         "what makes training faster with equal losses but for rounding, as in 'channels_last "
         "fold_norms'; exact: none; auto (the default): the setting saved for this machine, if any; "
-        "keys that you give win"
+        "keys that you give win; --eval-only is exact unless words are given"
     )
     add("--acceleration", default="auto", metavar="WORDS", help=speed_help)
     add("--num-gpus", type=int, default=1, help="GPUs, or without any processes, on this machine")
