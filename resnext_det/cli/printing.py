@@ -12,6 +12,7 @@ from rich.console import Console
 from resnext_det.errors import UserError
 from resnext_det.replacing import check_json_replaceable
 from resnext_det.weights.side_car_files import path_beside
+from resnext_det.whole_files import write_text_safe
 
 STDOUT = "-"
 _WIDTH_OF_A_PIPE = 140  # columns; a pipe or a file gets lines long enough for every name
@@ -62,8 +63,12 @@ def write_json(file: str | None, content: Any) -> None:
     if file == STDOUT:
         _write_stdout(text)
         return
-    try:
-        Path(file).write_text(text, encoding="utf-8")
+    path = Path(os.path.realpath(file))  # a link stays, and what it leads to is replaced
+    if path.is_file() or not path.exists():
+        write_text_safe(path, text)
+        return
+    try:  # a pipe or a device, which is none to be put another in its place
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"--json {file}: {error.strerror}") from error
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from resnext_det.cli.printing import open_console
 from resnext_det.errors import one_line
-from resnext_det.reports.html import write_report
+from resnext_det.reports.html import write_study
 from resnext_det.reports.sample_source import sample_source
 from resnext_det.reports.study import Study, read_study
 from resnext_det.reports.table import rich_table
@@ -21,8 +21,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: the JSON is missing or malformed, or the page cannot be written.
     """
     trusted = args.trust_file_names
-    page = write_report(args.result, args.output, trusted=trusted)
     study = read_study(args.result)
+    page = write_study(study, args.output, trusted=trusted)
     console = open_console()
     console.print(rich_table(study.rows, published=study.published or None))
     for line in (*_said_of_samples(study, trusted=trusted), f"{page} is written."):

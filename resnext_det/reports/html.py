@@ -62,9 +62,15 @@ def write_report(
         UserError: the JSON is missing or malformed, the page cannot be written, or another file
             stands in its place.
     """
-    study = read_study(result)
-    output = output or result.with_name("report.html")
-    check_page(output, elsewhere="resnext-det report RESULT.json -o PAGE", used=[result])
+    return write_study(read_study(result), output, num_pictures=num_pictures, trusted=trusted)
+
+
+def write_study(
+    study: Study, output: Path | None = None, *, num_pictures: int = 4, trusted: bool = False
+) -> Path:
+    """Writes the page of a study that has been read; see `write_report`."""
+    output = output or study.path.with_name("report.html")
+    check_page(output, elsewhere="resnext-det report RESULT.json -o PAGE", used=[study.path])
     write_page("report.html.j2", _content(study, num_pictures, trusted=trusted), output)
     return output
 

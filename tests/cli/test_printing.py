@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +49,23 @@ def test_a_closed_pipe_is_no_traceback():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_a_file_is_replaced_whole_and_a_link_or_a_pipe_stays(tmp_path):
+    file, link, pipe = (tmp_path / name for name in ("a.json", "link.json", "pipe"))
+    file.write_text("{}")
+    link.symlink_to(file)
+    before = file.stat().st_ino
+    write_json(str(link), [1])
+    assert link.is_symlink()
+    assert file.read_text() == "[\n 1\n]\n"
+    assert file.stat().st_ino != before  # whoever reads the old one reads on
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_json(str(pipe), [2])
+    assert os.read(reader, 100) == b"[\n 2\n]\n"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 SET = ("dataset", "check", "mine=a.json:images")
