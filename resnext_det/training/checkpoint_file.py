@@ -6,6 +6,7 @@ to torch.load(weights_only=True) and to Detectron2.
 """
 
 import logging
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -121,4 +122,6 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _why(error: BaseException) -> str:
+    if isinstance(error, pickle.UnpicklingError):  # torch's own words end in advice to run code
+        return "it holds other things than tensors, numbers and strings"
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
