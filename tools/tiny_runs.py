@@ -33,7 +33,7 @@ _CLASSIFIER = {
     "SOLVER": {"IMS_PER_BATCH": 4, "BASE_LR": 0.01, "REFERENCE_BATCH": 0},
     "SEED": 1,
 }
-_DETECTOR = {
+DETECTOR = {
     "MODEL": {
         "META_ARCHITECTURE": "GeneralizedRCNN",
         "WEIGHTS": "",
@@ -92,7 +92,7 @@ class TinyRun:
                 write_classes(self.folder / split, seed=place)
             else:
                 write_rectangles(self.folder / split, seed=place)
-        content = _CLASSIFIER if is_classifier else _DETECTOR
+        content = _CLASSIFIER if is_classifier else DETECTOR
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(content))
 
     def command(self, output: str, *options: str) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,57 +16,42 @@ from resnext_det.data.catalog import DatasetEntry
 from resnext_det.engines.base import Engine, resolve_engine
 from resnext_det.engines.detection import DetectionJob
 from resnext_det.training.run_directory import Resume
+from tools.tiny_runs import DETECTOR
 
 NUM_IMAGES, WIDTH, HEIGHT = 6, 96, 64
 
-CONFIG = {
-    "MODEL": {
-        "META_ARCHITECTURE": "GeneralizedRCNN",
-        "WEIGHTS": "",
-        "DEVICE": "cpu",
-        "PIXEL_MEAN": [123.675, 116.28, 103.53],
-        "PIXEL_STD": [58.395, 57.12, 57.375],
-        "BACKBONE": {"NAME": "build_resnext_fpn_backbone", "FREEZE_AT": 0},
-        "RESNETS": {
-            "DEPTH": 26,
-            "NUM_GROUPS": 4,
-            "WIDTH_PER_GROUP": 4,
-            "STEM_OUT_CHANNELS": 16,
-            "RES2_OUT_CHANNELS": 32,
-            "NORM": "BN",
-            "STRIDE_IN_1X1": False,
-            "OUT_FEATURES": ["res2", "res3", "res4", "res5"],
+
+def _changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Returns nested keys with some changed or added; lists are taken whole."""
+    merged = dict(content)
+    for key, value in changes.items():
+        merged[key] = _changed(content[key], value) if isinstance(content.get(key), dict) else value
+    return merged
+
+
+# That of the tools, a little wider and longer trained; the learning rate is that of any config.
+CONFIG = _changed(
+    {**DETECTOR, "SOLVER": {"IMS_PER_BATCH": 2}},
+    {
+        "MODEL": {
+            "RESNETS": {"WIDTH_PER_GROUP": 4, "STEM_OUT_CHANNELS": 16, "RES2_OUT_CHANNELS": 32},
+            "FPN": {"OUT_CHANNELS": 16},
+            "RPN": {"PRE_NMS_TOPK_TEST": 200},
+            "ROI_BOX_HEAD": {"NUM_FC": 2, "FC_DIM": 32},
         },
-        "FPN": {"IN_FEATURES": ["res2", "res3", "res4", "res5"], "OUT_CHANNELS": 16},
-        "ANCHOR_GENERATOR": {"SIZES": [[8], [16], [32], [64], [128]]},
-        "RPN": {"IN_FEATURES": ["p2", "p3", "p4", "p5", "p6"], "PRE_NMS_TOPK_TEST": 200},
-        "ROI_HEADS": {"NAME": "StandardROIHeads", "IN_FEATURES": ["p2", "p3", "p4", "p5"]},
-        "ROI_BOX_HEAD": {
-            "NAME": "FastRCNNConvFCHead",
-            "NUM_FC": 2,
-            "FC_DIM": 32,
-            "POOLER_RESOLUTION": 7,
+        "INPUT": {"MAX_SIZE_TRAIN": 128, "MAX_SIZE_TEST": 128},
+        "DATALOADER": {"NUM_WORKERS": 0},
+        "SOLVER": {
+            "BASE_LR": 0.01,
+            "MAX_ITER": 6,
+            "STEPS": [4],
+            "WARMUP_ITERS": 2,
+            "CHECKPOINT_PERIOD": 3,
         },
+        "DATASETS": {"TRAIN": ["shapes"], "TEST": ["shapes"]},
+        "SEED": 7,
     },
-    "INPUT": {
-        "FORMAT": "RGB",
-        "MIN_SIZE_TRAIN": [48, 64],
-        "MAX_SIZE_TRAIN": 128,
-        "MIN_SIZE_TEST": 64,
-        "MAX_SIZE_TEST": 128,
-    },
-    "DATALOADER": {"NUM_WORKERS": 0},
-    "SOLVER": {
-        "IMS_PER_BATCH": 2,
-        "BASE_LR": 0.01,
-        "MAX_ITER": 6,
-        "STEPS": [4],
-        "WARMUP_ITERS": 2,
-        "CHECKPOINT_PERIOD": 3,
-    },
-    "DATASETS": {"TRAIN": ["shapes"], "TEST": ["shapes"]},
-    "SEED": 7,
-}
+)
 
 
 @dataclass(frozen=True)
