@@ -5,7 +5,6 @@ asked for, in arrays.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -247,17 +246,15 @@ def _peer(work: Work, peer: Peer | None, library: str) -> Act:
 
 def _maps(model: nn.Module, work: Work, images: Sequence[Pixels]) -> list[NDArray[Any]]:
     """Returns the maps of the backbone, an accelerated one's in its own precision."""
-    peer = maps_of(_backbone(model), work)
+    peer = maps_of(backbone_of(model), work)
     maps = peer.compute(peer.prepare(images))
     return [_array(maps[name].float()) for name in sorted(maps)]
 
 
-def _backbone(model: nn.Module) -> nn.Module:
+def backbone_of(model: nn.Module) -> nn.Module:
     """Returns what computes the maps, wherever acceleration has put it."""
-    for name in ("stage.stage.backbone", "stage.backbone"):
-        with suppress(AttributeError):
-            return model.get_submodule(name)
-    return model.get_submodule("backbone")
+    parts = model.named_modules()
+    return next(part for name, part in parts if name.rpartition(".")[2] == "backbone")
 
 
 def _array(tensor: torch.Tensor) -> NDArray[Any]:

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from resnext_det.acceleration.apply import accelerate
+from resnext_det.acceleration.recorded import RecordedDetector
+from resnext_det.acceleration.setting import acceleration_of_words
 from resnext_det.benchmarking.agreement import agreement, maps_difference
 from resnext_det.benchmarking.contestants import (
     OurBackbone,
@@ -16,6 +19,7 @@ from resnext_det.benchmarking.contestants import (
     TorchvisionDetector,
     Training,
     as_detections,
+    backbone_of,
 )
 from resnext_det.benchmarking.sizes import Size, parse_size
 from resnext_det.benchmarking.training_set import BOXES, write_training_set
@@ -161,3 +165,18 @@ def test_peers_run_on_the_same_network(build):
 def test_a_network_that_others_do_not_have_is_told(build, library, work):
     with pytest.raises(UserError, match=f"{library} is not installed, or has no such network"):
         build(work)()
+
+
+def test_the_backbone_is_found_wherever_acceleration_puts_it(work):
+    model = work.build_model(PORTABLE)
+    image = torch.zeros(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = model.backbone(image)
+        for form in (
+            model,
+            RecordedDetector(model),
+            accelerate(model, acceleration_of_words("channels_last fold_norms")),
+        ):
+            found = backbone_of(form)(image)
+            for name, values in expected.items():
+                torch.testing.assert_close(found[name], values, rtol=1e-3, atol=1e-4)
