@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ from resnext_det.benchmarking.contestants import (
     as_detections,
     backbone_of,
 )
+from resnext_det.benchmarking.judging import judge
 from resnext_det.benchmarking.sizes import Size, parse_size
 from resnext_det.benchmarking.training_set import BOXES, write_training_set
 from resnext_det.benchmarking.work import work_of_config
+from resnext_det.config import with_values
 from resnext_det.engines.base import DetectionRun, resolve_engine
 from resnext_det.errors import UserError
 from tests.benchmarking.conftest import TINY, drawn_images
@@ -136,6 +139,19 @@ def test_ours_answers_what_it_is_asked_for(work):
     maps = act(Request(2, "maps"))
     assert [m.shape for m in maps] == [(2, 16, 64 // s, -(-96 // s)) for s in (4, 8, 16, 32, 64)]
     assert maps_difference(maps, maps) == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("words", ["float32 cuda_graphs", "bfloat16 fold_norms channels_last"])
+def test_a_gpu_answers_what_it_is_asked_for(words, work):
+    on_gpu = replace(work, cfg=with_values(work.cfg, {"MODEL.DEVICE": "cuda"}))
+    exact, act = (
+        Ours(on_gpu, "portable")(),
+        Ours(on_gpu, "portable", acceleration_of_words(words))(),
+    )
+    for wish in ("boxes", "maps"):
+        expected, found = exact(Request(2, wish)), act(Request(2, wish))
+        assert judge(wish, expected, found).near_enough
 
 
 @pytest.mark.d2
