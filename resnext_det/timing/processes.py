@@ -7,6 +7,7 @@ want of memory takes none along. All wait while one is at work.
 
 import multiprocessing
 import resource
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -182,6 +183,7 @@ class Contestants:
 
 
 def _serve(connection: Connection, build: Callable[[], Act], cuda: bool, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends when the one that asks does
     torch.set_num_threads(threads)
     try:
         act = build()
