@@ -53,8 +53,8 @@ _TRAINING = {
         "bfloat16 channels_last fold_norms fast_pooling keep_memory sampled_anchors",
     ),
     "cuda": (
-        "float32 channels_last fold_norms fast_suppression sampled_anchors",
-        "bfloat16 channels_last fold_norms fast_suppression sampled_anchors",
+        "float32 channels_last fast_suppression",
+        "bfloat16 channels_last fast_suppression",
     ),
 }
 """What is timed where no settings are named, by device."""

@@ -7,7 +7,7 @@ python projects/TrainingSpeed/tables.py --write    puts them into README.md
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ def tables() -> dict[str, str]:
     for path in sorted((FOLDER / "results").glob("*.json")):
         parts = tables_of(json.loads(path.read_text()))
         found |= {f"{path.stem} {part}": table for part, table in parts.items()}
+    for path in sorted((FOLDER / "results" / "detectors").glob("*.json")):
+        found[f"detectors {path.stem}"] = detectors_table(json.loads(path.read_text()))
     return found
 
 
@@ -71,6 +73,39 @@ def profile_table(profile: Mapping[str, Mapping[str, float]]) -> str:
         shares = [f"{found[kind] / total:.1%}" for kind in KINDS]
         lines.append([name, f"{1000 * total:.0f}", *shares])
     return pipe_table(lines)
+
+
+def detectors_table(result: Mapping[str, Any]) -> str:
+    """Returns a line for each detector: seconds of a step, speed, and how far its losses lie.
+
+    Losses: of the first and the last update that were compared, from Detectron2's, as a share.
+    """
+    clocks = [clock for clock in CLOCKS if clock in result["clocks"]]
+    apart, memory = result.get("apart", {}), result["peak_mib"]
+    head = ["", *(cell for clock in clocks for cell in (f"s, {CLOCKS[clock]}", "speed (95 %)"))]
+    head += ["loss apart, first", "last"] + ["peak MiB"] * bool(memory)
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    names = [n for n in [*apart, *result["clocks"]["wall"]] if n not in result["skipped"]]
+    for name in sorted(set(names), key=_detector_order(result)):
+        cells = [name]
+        for clock in clocks:
+            found = result["clocks"][clock].get(name)
+            speed = "{median:.2f} ({low:.2f}–{high:.2f})"
+            cells += (
+                [f"{found['seconds']['median']:.3g}", speed.format_map(found["speed"])]
+                if found
+                else [MISSING, MISSING]
+            )
+        shares = apart.get(name, [])
+        cells += [f"{shares[0]:.0e}", f"{shares[-1]:.0e}"] if shares else [MISSING, MISSING]
+        cells += [f"{memory[name]:.0f}" if name in memory else MISSING] * bool(memory)
+        lines.append(cells)
+    return pipe_table(lines)
+
+
+def _detector_order(result: Mapping[str, Any]) -> Callable[[str], tuple[int, str]]:
+    timed = list(result["clocks"]["wall"])
+    return lambda name: (timed.index(name) if name in timed else 0, name)
 
 
 def _head(first: str, clocks: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from projects.TrainingSpeed import detectors
+from projects.TrainingSpeed import detectors, tables
 from projects.TrainingSpeed.detector_contestants import Contestant, Work, calibrated_state
 
 TINY = ["--net", "tiny", "--height", "64", "--width", "96", "--batch", "1"]
@@ -57,3 +57,30 @@ def test_a_setting_of_another_device_is_left_out_with_its_reason(tmp_path):
     assert detectors.main([*TINY, *few, "--json", str(path)]) == 0
     (reason,) = json.loads(path.read_text())["skipped"].values()
     assert reason.startswith("UserError: SOLVER.FAST_SUPPRESSION is True, which is for GPUs alone")
+
+
+KEPT = sorted((tables.FOLDER / "results" / "detectors").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_kept_numbers_follow_from_the_kept_rounds(path):
+    kept = json.loads(path.read_text())
+    assert detectors.summary(kept["rounds"]) == kept["clocks"]
+    assert detectors.apart(kept["losses"]) == kept["apart"]
+
+
+def test_a_table_has_a_line_for_each_detector():
+    numbers = {"seconds": {"median": 2.0}, "speed": {"median": 1.5, "low": 1.25, "high": 1.75}}
+    result = {
+        "clocks": {"wall": {detectors.THEIRS: numbers, "ours": numbers}},
+        "apart": {f"{detectors.THEIRS}, once more": [1e-5, 2e-4], "ours": [3e-5, 4e-4]},
+        "skipped": {},
+        "peak_mib": {"ours": 123.4},
+    }
+    assert tables.detectors_table(result).splitlines() == [
+        "|  | s, clock | speed (95 %) | loss apart, first | last | peak MiB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| Detectron2 | 2 | 1.50 (1.25–1.75) | – | – | – |",
+        "| Detectron2, once more | – | – | 1e-05 | 2e-04 | – |",
+        "| ours | 2 | 1.50 (1.25–1.75) | 3e-05 | 4e-04 | 123 |",
+    ]
