@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -81,8 +82,8 @@ def _run(
 ) -> None:
     here = request.machine_rank
     with tempfile.TemporaryDirectory() as folder:
-        given = (fn, args, request, address, folder, current().installed)
-        context: Any = mp.spawn(_child, given, nprocs=request.per_machine, join=False)
+        task = _Task(fn, args, request, address, folder, current().installed)
+        context: Any = mp.spawn(_child, (task,), nprocs=request.per_machine, join=False)
         processes: Sequence[BaseProcess] = context.processes
         try:
             elsewhere = _wait(processes, store, here)
@@ -117,29 +118,36 @@ def _open(request: Request) -> tuple[dist.TCPStore, tuple[str, int]]:
     return find_store(host, port, request.timeout), (host, port)
 
 
-def _child(
-    local: int,
-    fn: Callable[..., Any],
-    args: tuple[Any, ...],
-    request: Request,
-    address: tuple[str, int],
-    folder: str,
-    listens: bool,
-) -> None:
-    """Is one of the processes; `listens` to what tells it to stop."""
+@dataclass(frozen=True)
+class _Task:
+    """What each of the processes is given.
+
+    Attributes:
+        fn: what it runs.
+        args: of that.
+        request: for processes.
+        address: host and port of the store.
+        folder: where it leaves how it ended.
+        listens: whether it listens to what tells it to stop.
+    """
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    request: Request
+    address: tuple[str, int]
+    folder: str
+    listens: bool
+
+
+def _child(local: int, task: _Task) -> None:
+    """Is one of the processes."""
     _die_with_parent()
-    with handled() if listens else contextlib.nullcontext():
-        _be_child(local, fn, args, request, address, folder)
+    with handled() if task.listens else contextlib.nullcontext():
+        _be_child(local, task)
 
 
-def _be_child(
-    local: int,
-    fn: Callable[..., Any],
-    args: tuple[Any, ...],
-    request: Request,
-    address: tuple[str, int],
-    folder: str,
-) -> None:
+def _be_child(local: int, task: _Task) -> None:
+    request = task.request
     place = Place(
         rank=request.machine_rank * request.per_machine + local,
         world_size=request.world_size,
@@ -148,20 +156,20 @@ def _be_child(
         machine=request.machine_rank,
     )
     try:
-        store = find_store(*address, request.timeout)
+        store = find_store(*task.address, request.timeout)
         starter = f"--num-gpus {request.per_machine}"
         if request.num_machines > 1:
             starter += f" on {request.num_machines} machines"
         with stops_together(store, place.rank):
             hosts = meet(store, "rank", place.rank, place.world_size, request.timeout)
             distributed.join(
-                store, place, hosts, starter=starter, address=address, on_gpus=request.on_gpus
+                store, place, hosts, starter=starter, address=task.address, on_gpus=request.on_gpus
             )
-            fn(*args)
+            task.fn(*task.args)
         dist.destroy_process_group()
     except KeyboardInterrupt as interrupt:
         if place.rank == 0 and isinstance(interrupt, SaidInterruptError):
-            Path(folder, _SAID).touch()
+            Path(task.folder, _SAID).touch()
         sys.exit(_INTERRUPTED)
     except Preempted as stopped:
         if str(stopped):
@@ -170,7 +178,7 @@ def _be_child(
     except Exception as error:
         kind = next((name for name, kind in _KINDS.items() if isinstance(error, kind)), "")
         text = str(error) if kind else traceback.format_exc()
-        Path(folder, f"{place.rank}.json").write_text(json.dumps([kind, text]))
+        Path(task.folder, f"{place.rank}.json").write_text(json.dumps([kind, text]))
         sys.exit(1)
 
 
