@@ -24,6 +24,9 @@ _ON_TOP: dict[Mode, Sequence[str]] = {
     "training": ("fast_pooling", "fast_suppression", "sampled_anchors", "keep_memory", "compile"),
 }
 
+_OF_GPUS = ("fast_suppression",)
+"""What a CPU can do, too, and gains nothing by."""
+
 
 def grid(mode: Mode, device: torch.device) -> list[Acceleration]:
     """Returns the settings to begin with, the exact one first; only those that can be had here."""
@@ -37,9 +40,10 @@ def grid(mode: Mode, device: torch.device) -> list[Acceleration]:
     return found
 
 
-def additions(mode: Mode) -> list[str]:
+def additions(mode: Mode, device: torch.device) -> list[str]:
     """Returns the switches to add to the fastest of a precision, in the order of trying."""
-    return [name for name in _ON_TOP[mode] if name in SWITCHES]
+    left_out = () if device.type == "cuda" else _OF_GPUS
+    return [name for name in _ON_TOP[mode] if name in SWITCHES and name not in left_out]
 
 
 def why_not(setting: Acceleration, device: torch.device) -> str | None:

@@ -86,7 +86,7 @@ class Screening:
         best, fastest = self.fastest(precision), self.fastest()
         if best is None or fastest is None or best.seconds > _HOPELESS * fastest.seconds:
             return
-        for name in additions(self.bench.mode):
+        for name in additions(self.bench.mode, self.bench.device):
             setting = replace(best.setting, **{name: True})
             if why_not(setting, self.bench.device) is None:
                 self.look(setting)

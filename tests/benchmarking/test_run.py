@@ -82,13 +82,18 @@ def test_the_grid_is_of_what_can_be_had_here():
     assert all(why_not(setting, CPU) is None for setting in found)
     assert {setting.precision for setting in found} == {"float32", "bfloat16"}  # float16: GPUs
     assert not any(s.cuda_graphs or s.compile for s in found)
-    assert {"channels_last", "fold_norms"}.isdisjoint(additions("training"))
+    assert {"channels_last", "fold_norms"}.isdisjoint(additions("training", CPU))
+
+
+def test_what_a_gpu_alone_gains_by_is_not_tried_on_a_processor():
+    assert "fast_suppression" in additions("training", torch.device("cuda"))
+    assert "fast_suppression" not in additions("training", CPU)
 
 
 @pytest.mark.parametrize("mode", machine.MODES)
 def test_no_switch_is_tried_twice(mode):
     together = {name for s in grid(mode, CPU) for name, on in s.to_dict().items() if on is True}
-    assert together.isdisjoint(additions(mode))
+    assert together.isdisjoint(additions(mode, CPU))
 
 
 def test_the_fastest_that_is_near_enough_is_chosen(bench):
