@@ -45,8 +45,8 @@ def choose_acceleration(words: str, device: torch.device, mode: Mode) -> Acceler
 def default_acceleration(device: torch.device, mode: Mode) -> Acceleration:
     """Returns what is used where nothing was saved.
 
-    Training is exact, so that its numbers do not change unasked. Inference takes what costs no
-    start-up: bfloat16 where the device multiplies it natively, else float32.
+    Training is exact, so that its numbers do not change unasked. Inference takes what costs hardly
+    any start-up: bfloat16 where the device multiplies it natively, else float32.
     """
     if mode == "training" or device.type not in ("cpu", "cuda"):
         return EXACT
@@ -59,4 +59,5 @@ def default_acceleration(device: torch.device, mode: Mode) -> Acceleration:
         fast_pooling=on_cpu,
         winograd=on_cpu and not bfloat16,
         keep_memory=on_cpu and can_keep_memory(),
+        cuda_graphs=not on_cpu,
     )
