@@ -66,16 +66,16 @@ def _draw_case(axes: Any, mode: str, case: Mapping[str, Any]) -> None:
         label = f"{median:.0f} ms" if median >= 10 else f"{median:.1f} ms"
         if times["speed"] and place:
             label += f", {times['speed']['median']:.2f} times as fast"
+        least = times.get("share_of_bound", 0.0) * median
         axes.annotate(
             label,
-            (scale * seconds["high"], place),
+            (max(scale * seconds["high"], least), place),
             (5, 0),
             va="center",
             textcoords="offset points",
             color=_INK,
         )
-        if "share_of_bound" in times:
-            least = times["share_of_bound"] * median
+        if least:
             axes.vlines(least, place - 0.35, place + 0.35, color=_INK, linewidth=2)
     axes.set_yticks(range(len(found)), [_wrapped(name) for name in found])
     axes.invert_yaxis()
