@@ -5,6 +5,7 @@ They stand in a `data.yaml` (`names`, `train`, `val`, `test`), in a `classes.txt
 """
 
 import posixpath
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -55,10 +56,7 @@ def read_settings(folder: Folder, given: Sequence[str] | None = None) -> YoloSet
     if not found:
         for name in folder.files:
             if posixpath.basename(name) in _LISTS or name.endswith(".names"):
-                lines = [line for line in read_lines(folder.root, name) if line]
-                shown = str(folder.root / name)
-                names = tuple(checked_class(line, shown) for line in lines)
-                found[name] = YoloSettings(name, names, False, {})
+                found[name] = YoloSettings(name, _of_list(folder, name), False, {})
     if given is None and len({settings.class_names for settings in found.values()}) > 1:
         raise UserError(
             f"{folder.root}: names of classes differ between {few(sorted(found))}; give the file "
@@ -69,6 +67,13 @@ def read_settings(folder: Folder, given: Sequence[str] | None = None) -> YoloSet
 
 
 _NONE = YoloSettings("", (), False, {})
+
+
+def _of_list(folder: Folder, name: str) -> tuple[str, ...]:
+    """Reads one name on each line; a class's number is its line's, so only the end may be blank."""
+    shown = str(folder.root / name)
+    lines = read_text(folder.root, name).rstrip().splitlines()
+    return _all_different([checked_class(line, shown) for line in lines], shown)
 
 
 def _of_yaml(folder: Folder, name: str) -> YoloSettings | None:
@@ -91,11 +96,18 @@ def _names(names: Any, shown: str) -> tuple[str, ...]:
         names = list(names.values())
     if not isinstance(names, list) or not names:
         raise UserError(f"{shown}: 'names' is neither a list nor numbered from 0 without a gap")
-    checked = tuple(checked_class(str(name), f"{shown}: 'names'") for name in names)
-    twice = next((name for name in checked if checked.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"{shown}: class {twice!r} is named twice; give each a name of its own")
-    return checked
+    # YAML takes yes, no, on, off and null for other things than words.
+    odd = next((name for name in names if type(name) not in (str, int)), names[0])
+    if type(odd) not in (str, int):
+        raise UserError(f"{shown}: 'names': YAML reads a class as {odd!r}; put it in quotes")
+    return _all_different([checked_class(str(name), f"{shown}: 'names'") for name in names], shown)
+
+
+def _all_different(names: Sequence[str], shown: str) -> tuple[str, ...]:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(f"{shown}: class {twice[0]!r} is named twice; give each a name of its own")
+    return tuple(names)
 
 
 def _splits(folder: Folder, name: str, content: dict[str, Any]) -> dict[str, frozenset[str]]:

@@ -71,6 +71,14 @@ def labelme_with(*shapes, **more) -> Made:
     return lambda root: labelme_folder(root, *shapes, **more)
 
 
+def yolo_listed(text: str) -> Made:
+    def make(root: Path) -> None:
+        yolo_folder(root, BOX, names="")
+        write(root / "classes.txt", text)
+
+    return make
+
+
 def labelme_of(text: str) -> Made:
     def make(root: Path) -> None:
         picture(root / "a.jpg")
@@ -252,6 +260,21 @@ REFUSED: dict[str, tuple[Made, str, str]] = {
         coco_of(area="\ud800"),
         "coco",
         "ROOT: a 'segmentation' or 'area' holds what JSON cannot ('utf-8' codec can't encode",
+    ),
+    "yolo of a name that YAML takes for none": (
+        yolo_with(BOX, names="names: [mask, no]\n"),
+        "yolo",
+        "ROOT/data.yaml: 'names': YAML reads a class as False; put it in quotes",
+    ),
+    "yolo of a blank line between classes": (  # without it, dog would be 1
+        yolo_listed("cat\n\ndog\n"),
+        "yolo",
+        "ROOT/classes.txt: the class is ''; give it a name of one line",
+    ),
+    "yolo of a class listed twice": (
+        yolo_listed("cat\ndog\ncat\n"),
+        "yolo",
+        "ROOT/classes.txt: class 'cat' is named twice; give each a name of its own",
     ),
     "coco of not a number": (
         coco_of(bbox=[1, 2, float("nan"), 4]),

@@ -119,7 +119,7 @@ def test_yolos_names_in_yaml(tmp_path, names):
 @pytest.mark.parametrize("place", ["classes.txt", "labels/classes.txt", "obj.names"])
 def test_yolos_names_in_a_list(tmp_path, place):
     root = yolo_folder(tmp_path / "yolo", "1 0.5 0.5 0.5 0.2", names="")
-    folders.write(root / place, "cat\ndog\n")
+    folders.write(root / place, "cat\ndog\n \n\n")
     assert converted(root)[1].class_names == ("cat", "dog")
 
 
