@@ -59,6 +59,7 @@ def test_maps_differ_by_their_norms():
     assert judge("maps", [one], [one * 1.05]).near_enough
     assert not judge("maps", [one], [one * 1.2]).near_enough
     assert not judge("maps", [one], [one * math.nan]).near_enough
+    assert not judge("maps", [one, one], [one, one * math.nan]).near_enough
 
 
 @pytest.mark.parametrize(("loss", "near"), [(1.0, True), (1.05, False), (math.nan, False)])
