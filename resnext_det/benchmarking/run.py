@@ -10,7 +10,7 @@ from resnext_det.benchmarking.batch_sizes import time_batches
 from resnext_det.benchmarking.bench import Bench, median_seconds, warm_up
 from resnext_det.benchmarking.judging import tolerance_of, wish_of
 from resnext_det.benchmarking.screening import Say, Screened, Screening
-from resnext_det.timing.processes import Contestants
+from resnext_det.timing.processes import ContestantError, Contestants
 
 _CLOSE, _MOST_FINALISTS = 1.3, 4
 """Settings within this multiple of the fastest are timed once more, and so many at most."""
@@ -122,6 +122,11 @@ def _finalists(screening: Screening) -> list[Acceleration]:
 
 def _finals(bench: Bench, settings: Sequence[Acceleration], batch: int) -> dict[str, Any]:
     builders = {setting.words(): bench.ours(setting) for setting in settings} | bench.peers()
+    exact = EXACT.words()
     with Contestants() as contestants:
+        # First, so that none takes the memory of what all are compared with.
+        contestants.open({exact: bench.contestant(builders.pop(exact))}, warm_up(batch))
+        if exact in contestants.skipped:
+            raise ContestantError(contestants.skipped[exact])
         contestants.open({n: bench.contestant(b) for n, b in builders.items()}, warm_up(batch))
         return bench.alternate(contestants, batch) | {"skipped": contestants.skipped}

@@ -156,6 +156,28 @@ def test_an_exact_detector_that_does_not_run_ends_the_benchmark(bench):
         run_benchmark(bench, batches=[16], say=lambda _: None)
 
 
+def test_an_exact_detector_that_does_not_run_twice_ends_the_benchmark(bench, monkeypatch):
+    enter, times = Fake.__enter__, iter((None, "cannot have 9 GB"))
+
+    def enter_once(fake):
+        if fake.build == EXACT and (why := next(times)):
+            raise ContestantError(why, True)
+        return enter(fake)
+
+    monkeypatch.setattr(Fake, "__enter__", enter_once)
+    with pytest.raises(ContestantError, match="9 GB"):
+        run_benchmark(bench, settings=[EXACT], batches=[1], say=lambda _: None)
+
+
+def test_the_exact_detector_is_the_first_of_the_finals(bench, monkeypatch):
+    started = []
+    monkeypatch.setattr(Fake, "start", lambda fake: started.append(fake.build))
+    only = Acceleration(channels_last=True)
+    outcome = run_benchmark(bench, settings=[only], batches=[1], say=lambda _: None)
+    assert list(outcome.seconds) == ["exact", only.words(), THEIRS]
+    assert started[0] == EXACT
+
+
 def test_a_detector_that_finds_nothing_cannot_be_judged(bench, monkeypatch):
     monkeypatch.setitem(MAPS, "float32", [torch.full((3,), torch.nan).numpy()])
     with pytest.raises(UserError, match="cannot be judged .*give --images FOLDER"):
