@@ -53,8 +53,12 @@ class Folder:
             raise UserError(f"{self.image_root}: no image in this folder or below it{advice}")
         self.known = frozenset(self.images)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
+        # By folder, too: each of a thousand videos may have a frame 0001.jpg.
+        self._by_place: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in self.images:
-            self._by_stem[PurePosixPath(name).stem].append(name)
+            stem = PurePosixPath(name).stem
+            self._by_stem[stem].append(name)
+            self._by_place[posixpath.dirname(name).lower(), stem].append(name)
 
     def with_ending(self, *endings: str) -> list[str]:
         """Returns the names of files with one of some endings, sorted."""
@@ -79,7 +83,7 @@ class Folder:
         """
         folder, stem = posixpath.dirname(file), PurePosixPath(file).stem
         named = self._named(folder, called.replace("\\", "/")) if called else []
-        same_stem = self._nearest(folder, self._by_stem.get(stem, []))
+        same_stem = self._nearest(folder, stem)
         if same_stem and not set(named) & set(same_stem):
             chosen = sorted({*named, *same_stem})
         else:
@@ -115,16 +119,22 @@ class Folder:
         if path in self.known:
             return [path]
         base = posixpath.basename(called)
-        same = self._by_stem.get(PurePosixPath(base).stem, [])
-        return self._nearest(folder, [n for n in same if posixpath.basename(n) == base])
+        return self._nearest(folder, PurePosixPath(base).stem, base)
 
-    def _nearest(self, folder: str, names: list[str]) -> list[str]:
-        """Returns those in the labels' folder, else in the one that goes with it, else all."""
+    def _nearest(self, folder: str, stem: str, base: str = "") -> list[str]:
+        """Returns those of a stem, or of a whole name.
+
+        In the labels' folder, else in the one that goes with it, else all.
+        """
         for wanted in (folder, *_image_folders_of(folder)):
-            near = [name for name in names if posixpath.dirname(name).lower() == wanted.lower()]
+            near = _called(base, self._by_place.get((wanted.lower(), stem), []))
             if near:
                 return near
-        return names
+        return _called(base, self._by_stem.get(stem, []))
+
+
+def _called(base: str, names: list[str]) -> list[str]:
+    return [name for name in names if base in ("", posixpath.basename(name))]
 
 
 def _image_folders_of(folder: str) -> Iterator[str]:

@@ -395,6 +395,18 @@ def test_images_of_one_name_in_two_folders_are_two(tmp_path):
     assert boxes == [[18, 7.5, 4, 15], [16, 7.5, 8, 15]]
 
 
+def test_frames_of_many_videos_are_found_by_their_folder(tmp_path, monkeypatch):
+    root = tmp_path / "set"
+    for video in ("a", "b", "C"):
+        picture(root / video / "images/1.jpg")
+        write(root / video / "labels/1.txt", BOX)
+    folder = folder_module.Folder(root)
+    monkeypatch.setattr(folder, "_by_stem", {})  # as long as there are videos
+    for video in ("a", "b", "C"):
+        assert folder.image_of(f"{video}/labels/1.txt") == f"{video}/images/1.jpg"
+        assert folder.image_called(f"{video}/labels", "../1.jpg") == f"{video}/images/1.jpg"
+
+
 def test_one_image_labelled_twice(tmp_path):
     root = voc_folder(tmp_path / "set", INSIDE)
     write(root / "Annotations/copy.xml", voc_xml(INSIDE, name="a.jpg"))
