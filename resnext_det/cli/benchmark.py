@@ -1,9 +1,14 @@
 """The verb that finds the fastest setting of this machine. Engine-neutral."""
 
 import argparse
+import signal
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -46,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     console.print(machine_name(device), markup=False, highlight=False)
     modes: list[Mode] = [mode for mode in MODES if args.mode in (mode, "both")]
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with _leaving_nothing(), tempfile.TemporaryDirectory() as folder:
         for mode in modes:
             bench = Bench(work, mode, device, Path(folder), args.rounds)
             outcome = _outcome(args, bench, console)
@@ -59,6 +64,23 @@ def run(args: argparse.Namespace) -> int:
                 console.print(told, markup=False, highlight=False, soft_wrap=True)
     write_json(args.json, _described(args, device, work) | found)
     return 0
+
+
+@contextmanager
+def _leaving_nothing() -> Iterator[None]:
+    """Has SIGTERM unwind the body as an exception, which ends processes and removes folders."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may listen
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)  # as a shell tells a signal
 
 
 def _work(args: argparse.Namespace, device: str) -> Work:

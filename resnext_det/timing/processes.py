@@ -22,6 +22,8 @@ from resnext_det.timing.alternation import seconds_of
 Act = Callable[[Any], object]
 """From a request to its answer; both without tensors, which would be shared instead of sent."""
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+_PATIENCE = 5.0
+"""Seconds that one has to end by itself."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,13 @@ class Contestant:
         return self._receive()
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends it, within seconds, whatever it is at: compiling takes minutes."""
         self._connection.close()  # on which it ends
         if self._process.pid is not None:
-            self._process.join()
+            self._process.join(_PATIENCE)
+            if self._process.exitcode is None:
+                self._process.kill()
+                self._process.join()
 
     def _receive(self) -> Answer:
         try:

@@ -1,6 +1,9 @@
 """`resnext-det benchmark`: its mistakes, what it prints, writes and saves."""
 
 import json
+import os
+import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,24 @@ def test_nothing_is_saved_where_that_is_not_wanted(config, tmp_path, capsys, in_
     assert small(config, "--device", "cpu", "--no-save", "--mode", "inference") == 0
     assert machine.settings_file().read_bytes() == before
     assert "saved" not in capsys.readouterr().out
+
+
+def test_sigterm_leaves_no_folder(config, tmp_path, in_process, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folders = []
+
+    def told_to_stop(screening, settings):
+        folders.append(screening.bench.folder)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("resnext_det.benchmarking.screening.Screening.run", told_to_stop)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        small(config, "--device", "cpu", "--mode", "inference")
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert folders[0].parent == tmp_path
+    assert not folders[0].exists()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_detector_that_does_not_run_is_told_in_one_line(config, capsys, in_process, monkeypatch):

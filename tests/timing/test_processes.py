@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
 from functools import partial
 
 import pytest
 import torch
 
 from resnext_det.errors import UserError
+from resnext_det.timing import processes
 from resnext_det.timing.alternation import alternate_measures
 from resnext_det.timing.processes import Contestant, ContestantError, Contestants
 
@@ -28,6 +30,10 @@ def set_and_tell(value):
 
 def misbuilt():
     raise UserError("no such network")
+
+
+def sleep_long():
+    return lambda request: time.sleep(600)
 
 
 def tell_threads():
@@ -66,6 +72,14 @@ def test_one_that_fails_goes_on_and_one_that_is_ended_does_not():
             with pytest.raises(ContestantError, match="ended by signal 9") as caught:
                 contestant.ask("end")
             assert caught.value.out_of_memory
+
+
+def test_one_that_is_at_work_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(processes, "_PATIENCE", 0.1)
+    contestant = Contestant(sleep_long)
+    with contestant:
+        contestant._connection.send(None)
+    assert contestant._process.exitcode == -signal.SIGKILL
 
 
 def test_threads_are_those_of_the_process_that_asks():
