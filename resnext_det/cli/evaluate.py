@@ -126,11 +126,17 @@ def _subject(args: argparse.Namespace) -> Subject:
 
 
 def _names(first: str, second: str) -> tuple[str, str]:
-    """Returns names for sentences: without the folders that both lie in."""
-    one, other = Path(first), Path(second)
-    if one.name != other.name:
-        return one.name, other.name
-    return first, second
+    """Returns names for sentences and headings: without the folders that both paths share.
+
+    Of `study/r50/run` and `study/x50/run` these are `r50` and `x50`.
+    """
+    one, other = list(Path(first).parts), list(Path(second).parts)
+    if one[-1:] != other[-1:]:
+        return Path(first).name or first, Path(second).name or second
+    for place in (-1, 0):  # the end that both share, then the beginning
+        while one and other and one[place] == other[place]:
+            del one[place], other[place]
+    return (str(Path(*one)), str(Path(*other))) if one and other else (first, second)
 
 
 def _warn(found: Analysis) -> None:

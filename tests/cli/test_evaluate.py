@@ -99,6 +99,38 @@ def test_a_comparison_says_one_sentence(
     assert "worse.json beside dt.json" in (tmp_path / "out" / "evaluation.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (("r50", "x50"), ("r50", "x50")),
+        (("study/r50/run", "study/x50/run"), ("r50", "x50")),
+        (("r50/seed_0/dt.json", "x50/seed_1/dt.json"), ("r50/seed_0", "x50/seed_1")),
+        (("run", "new/run"), ("run", "new/run")),
+        (("run", "run"), ("run", "run")),
+    ],
+)
+def test_names_are_what_two_paths_differ_in(
+    evaluate: Run,
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    paths: tuple[str, str],
+    names: tuple[str, str],
+) -> None:
+    gt, dt = files
+    monkeypatch.chdir(tmp_path)
+    for path in set(paths):
+        place = Path(path)
+        if place.suffix:
+            place.parent.mkdir(parents=True)
+            place.write_text(dt.read_text())
+        else:
+            as_run(place, files)
+    status, said, _ = evaluate("--compare", *paths, "--annotations", gt, "--samples", "2")
+    assert status == 0
+    assert f"{names[1]} minus {names[0]} is" in " ".join(said.split())
+
+
 def test_no_detection_scores_0_and_says_so(evaluate: Run, tmp_path: Path) -> None:
     gt, dt = write_vector(tmp_path, seed=0, max_detections=0)
     status, said, errors = evaluate(dt, "--annotations", gt, "--samples", "5", "--json", "-")
