@@ -227,8 +227,9 @@ def sizes_table(found: Analysis) -> PageTable:
         for name, row in size_rows(found).items()
     )
     words = (
-        "Percent. Small: below 32², medium: below 96² square pixels. Found: at IoU 0.50, by a box "
-        f"scored at least {found.threshold:.3f}."
+        "Percent. Small: up to 32², medium: up to 96² square pixels; an object of just that area "
+        "counts in both, as pycocotools counts it. Found: at IoU 0.50, by a box scored at least "
+        f"{found.threshold:.3f}."
     )
     return PageTable(headings, lines, words)
 

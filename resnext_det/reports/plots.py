@@ -56,9 +56,10 @@ def _draw_differences(
     axes.axvline(0, color=INK, linewidth=1)
     named = set()
     for y, d in enumerate(differences):
+        apart = 0.12 if None not in (d.low, d.t_low) else 0.0  # one alone lies on its point
         for ends, offset, index, words in (
-            ((d.low, d.high), -0.12, 0, d.drawn),
-            ((d.t_low, d.t_high), 0.12, 1, "seeds alone"),
+            ((d.low, d.high), -apart, 0, d.drawn),
+            ((d.t_low, d.t_high), apart, 1, "seeds alone"),
         ):
             if None in ends:
                 continue
