@@ -47,12 +47,15 @@ def small(config: Path, *words: str | Path) -> int:
     return main(["benchmark", "--config-file", str(config), *size, *map(str, words)])
 
 
-def test_it_saves_the_fastest_and_writes_what_was_found(config, tmp_path, capsys, in_process):
-    assert small(config, "--device", "cpu", "--json", tmp_path / "found.json") == 0
+def test_it_saves_the_fastest_and_writes_what_was_found(
+    config, tmp_path, capsys, in_process, monkeypatch
+):
+    monkeypatch.setattr("sys.argv", ["resnext-det", "benchmark", "--rounds", "1"])
+    assert small(config, "--save", "--device", "cpu", "--json", tmp_path / "found.json") == 0
     said = capsys.readouterr().out
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["image"] == [64, 96]
-    assert found["command"].startswith("resnext-det ")
+    assert found["command"] == "resnext-det benchmark --rounds 1"
     assert {"hardware", "versions", "threads", "load_average_at_the_end"} <= found.keys()
     for mode in machine.MODES:
         words = found[mode]["chosen"]
@@ -66,10 +69,11 @@ def test_it_saves_the_fastest_and_writes_what_was_found(config, tmp_path, capsys
     assert "torchvision's Faster R-CNN: left out" in said
 
 
-def test_nothing_is_saved_where_that_is_not_wanted(config, tmp_path, capsys, in_process):
+@pytest.mark.parametrize("words", [["--no-save"], []], ids=["said", "a choice of settings"])
+def test_nothing_is_saved_where_that_is_not_wanted(words, config, tmp_path, capsys, in_process):
     machine.save_acceleration(EXACT, CPU, "inference")
     before = machine.settings_file().read_bytes()
-    assert small(config, "--device", "cpu", "--no-save", "--mode", "inference") == 0
+    assert small(config, "--device", "cpu", *words, "--mode", "inference") == 0
     assert machine.settings_file().read_bytes() == before
     assert "saved" not in capsys.readouterr().out
 
@@ -137,7 +141,7 @@ def test_a_broken_file_of_settings_is_told_before_anything_is_timed(words, confi
     path = machine.settings_file()
     path.parent.mkdir(parents=True)
     path.write_text("{")
-    assert small(config, *words) == 2
+    assert small(config, "--save", *words) == 2
     assert "remove machine.json" in capsys.readouterr().err
 
 
@@ -146,7 +150,7 @@ def test_without_write_access_it_is_told_before_anything_is_timed(
 ):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RESNEXT_DET_CACHE", str(tmp_path / "file"))
-    assert small(config) == 2
+    assert small(config, "--save") == 2
     assert "set RESNEXT_DET_CACHE to a folder that can" in capsys.readouterr().err
 
 

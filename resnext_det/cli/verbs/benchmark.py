@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rounds", metavar="N", type=int, default=6, help="in which they take turns (6)")
     settings = "try these alone, each in quotes, as 'bfloat16 channels_last' (all)"
     add("--settings", metavar="WORDS", nargs="+", default=[], help=settings)
-    save = "save the fastest as this machine's setting (yes)"
-    add("--save", action=argparse.BooleanOptionalAction, default=True, help=save)
+    save = "save the fastest as this machine's setting (yes, but of --settings alone)"
+    add("--save", action=argparse.BooleanOptionalAction, help=save)
     add_json(parser, "all times, comparisons and conditions")
     parser.set_defaults(run=run)
 
@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     for option, values in (("--batch", args.batch), ("--rounds", [args.rounds])):
         if any(value < 1 for value in values):
             raise UserError(f"{option} {min(values)}: give 1 or more")
+    if args.save is None:
+        args.save = not args.settings
     for words in args.settings:
         acceleration_of_words(words, "--settings")
     if args.checkpoint and "://" not in args.checkpoint:
