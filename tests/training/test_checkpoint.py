@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from resnext_det import whole_files
 from resnext_det.errors import UserError
 from resnext_det.training.checkpoint import (
     Checkpointer,
@@ -44,7 +43,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(whole_files.torch, "save", torn)
+    monkeypatch.setattr("torch.save", torn)
     with pytest.raises(KeyboardInterrupt):
         write_safe(path, {"iteration": 2})
     assert load_checkpoint(path) == {"iteration": 1}
@@ -60,7 +59,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
                 "[enforce fail at inline_container.cc:671] . unexpected pos"
             ) from None
 
-    monkeypatch.setattr(whole_files.torch, "save", full)
+    monkeypatch.setattr("torch.save", full)
     with pytest.raises(UserError, match=r"a\.pth: cannot be written \(No space left on device\)"):
         write_safe(tmp_path / "a.pth", {})
     assert not list(tmp_path.iterdir())
