@@ -49,7 +49,8 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
-        if isinstance(self.norm, FrozenBatchNorm2d) and self._folds(input):
+        if self.folds_norm and self._folds(input):
+            assert isinstance(self.norm, FrozenBatchNorm2d)
             return self._folded(input, *self.norm.scale_and_shift())
         x = super().forward(input)
         return x if self.norm is None else self.norm(x)
@@ -57,7 +58,7 @@ class Conv2d(nn.Conv2d):
     def _folds(self, x: Tensor) -> bool:
         # A GPU adds a convolution's bias in a pass of its own, and slowly; compiled code does not.
         quick = not x.is_cuda or torch.compiler.is_compiling()
-        return self.folds_norm and self.training and quick
+        return self.training and quick and isinstance(self.norm, FrozenBatchNorm2d)
 
     def _folded(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         # norm(conv(x, w) + b) = conv(x, scale * w) + (shift + scale * b)

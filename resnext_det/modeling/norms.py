@@ -61,7 +61,7 @@ class FrozenBatchNorm2d(nn.Module):
             )
         # The fused layer would keep x to differentiate the constants: two plain operations
         # keep nothing of the size of x.
-        scale, shift = self.scale_and_shift()
+        scale, shift = self.scale_and_shift() if x.is_cuda else self._scale_and_shift()
         shape = (1, -1, 1, 1)
         return x * scale.reshape(shape).to(x.dtype) + shift.reshape(shape).to(x.dtype)
 
