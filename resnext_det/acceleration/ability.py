@@ -1,15 +1,13 @@
 """What a machine can accelerate with. Engine-neutral."""
 
 from importlib.util import find_spec
-from shutil import which
 
 import torch
 
 from resnext_det.acceleration.setting import Acceleration
 from resnext_det.errors import UserError
+from resnext_det.training.acceleration import CPP_COMPILERS, has_cpp_compiler
 from resnext_det.training.memory import can_keep_memory
-
-_COMPILERS = ("g++", "clang++", "c++")
 
 
 def computes_bfloat16(device: torch.device) -> bool:
@@ -56,6 +54,8 @@ def _obstacles(setting: Acceleration, device: torch.device) -> dict[str, str]:
         found["cuda_graphs"] = "needs a CUDA device: leave it out"
     if setting.compile and device.type == "cuda" and find_spec("triton") is None:
         found["compile"] = "needs triton, which is not installed: pip install triton"
-    if setting.compile and device.type == "cpu" and not any(map(which, _COMPILERS)):
-        found["compile"] = f"needs a C++ compiler ({_COMPILERS[0]}): install one, or leave it out"
+    if setting.compile and device.type == "cpu" and not has_cpp_compiler():
+        found["compile"] = (
+            f"needs a C++ compiler ({CPP_COMPILERS[0]}): install one, or leave it out"
+        )
     return found

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from resnext_det.acceleration.first_stage import Candidates, FirstStage
+from resnext_det.acceleration.first_stage import FirstStage
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.engines.portable.pooling import RoIPooler
-from resnext_det.engines.portable.postprocess import rescale_detections
 from resnext_det.engines.portable.proposals import Proposals, select_proposals
 from resnext_det.structures import Detections, DetectionSample
 
@@ -78,14 +77,7 @@ class FastDetector(FasterRCNN):
     @torch.no_grad()
     def detect(self, samples: Sequence[DetectionSample]) -> list[Detections]:
         """Detections of each image; see `FasterRCNN.forward`."""
-        images, sizes = self.preprocess(samples)
-        candidates = self.stage(images)
-        proposals = self._propose(candidates, sizes)
-        detections = self.roi_heads.detect(candidates.features, proposals)
-        return [
-            rescale_detections(found, size, sample.height, sample.width)
-            for found, size, sample in zip(detections, sizes, samples, strict=True)
-        ]
+        return super().detect(samples)
 
     def preprocess(
         self, samples: Sequence[DetectionSample]
@@ -94,9 +86,12 @@ class FastDetector(FasterRCNN):
         images, sizes = super().preprocess(samples)
         return images.to(self.dtype, memory_format=self.memory_format), sizes
 
-    def _propose(self, candidates: Candidates, sizes: Sequence[tuple[int, int]]) -> list[Proposals]:
-        rpn = self.proposal_generator
-        return select_proposals(
+    def first_stage(
+        self, images: Tensor, sizes: Sequence[tuple[int, int]]
+    ) -> tuple[dict[str, Tensor], list[Proposals]]:
+        """Decodes the best anchors alone; see `FasterRCNN.first_stage`."""
+        candidates, rpn = self.stage(images), self.proposal_generator
+        proposals = select_proposals(
             candidates.boxes,
             candidates.logits,
             sizes,
@@ -105,3 +100,4 @@ class FastDetector(FasterRCNN):
             post_nms_topk=rpn.post_nms_topk[1],
             min_box_size=rpn.min_box_size,
         )
+        return candidates.features, proposals

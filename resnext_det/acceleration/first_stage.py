@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from resnext_det.engines.portable.box_regression import BoxTransform
 from resnext_det.engines.portable.rpn import RPN
 
 _KEPT = 8  # sizes of maps whose anchors are kept
@@ -50,7 +51,7 @@ class FirstStage(nn.Module):
         features = self.backbone(images)
         maps = [features[name] for name in self.in_features]
         levels = zip(self.anchors(maps), *self.rpn_head(maps), strict=True)
-        tops = [self._top(*level) for level in levels]
+        tops = [best_of_level(self.transform, self.topk, *level) for level in levels]
         boxes, logits = tuple(b for b, _ in tops), tuple(scores for _, scores in tops)
         return Candidates(dict(features), boxes, logits)
 
@@ -63,10 +64,24 @@ class FirstStage(nn.Module):
             self._anchors[sizes] = self.anchor_generator(maps)
         return self._anchors[sizes]
 
-    def _top(self, anchors: Tensor, logits: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns (N, k, 4) boxes and their (N, k) logits."""
-        best, index = logits.float().topk(min(self.topk, logits.shape[1]), dim=1)
-        chosen = deltas.gather(1, index[..., None].expand(-1, -1, 4))
-        # (N, k, 4) -> (N * k, 4) and back
-        boxes = self.transform.decode(chosen.flatten(0, 1), anchors[index.flatten()])
-        return boxes.view(*index.shape, 4), best
+
+def best_of_level(
+    transform: BoxTransform, most: int, anchors: Tensor, logits: Tensor, deltas: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Decodes the anchors with the highest logits alone.
+
+    Args:
+        transform: how deltas relate to anchors.
+        most: anchors kept, k; all where there are fewer.
+        anchors: (R, 4) xyxy.
+        logits: (N, R).
+        deltas: (N, R, 4).
+
+    Returns:
+        (N, k, 4) float32 boxes, not clipped, best first, and their (N, k) logits, float32.
+    """
+    best, index = logits.float().topk(min(most, logits.shape[1]), dim=1)
+    chosen = deltas.gather(1, index[..., None].expand(-1, -1, 4))
+    # (N, k, 4) -> (N * k, 4) and back
+    boxes = transform.decode(chosen.flatten(0, 1), anchors[index.flatten()])
+    return boxes.unflatten(0, index.shape), best

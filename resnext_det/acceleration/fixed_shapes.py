@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from resnext_det.acceleration.first_stage import best_of_level
 from resnext_det.acceleration.suppression import keep_of_groups
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.engines.portable.pooling import RoIPooler, assign_levels
@@ -117,7 +118,7 @@ def propose(
     mode = 0 if rpn.training else 1
     most, topk = rpn.pre_nms_topk[mode], rpn.post_nms_topk[mode]
     levels = [
-        _best_of_level(rpn, most, *of_level)
+        best_of_level(rpn.transform, most, *of_level)
         for of_level in zip(anchors, logits, deltas, strict=True)
     ]
     longest = max(scores.shape[1] for _, scores in levels)
@@ -181,15 +182,6 @@ def pool(pooler: RoIPooler, features: Sequence[Tensor], regions: Regions) -> Ten
         pooled = part if pooled is None else pooled.add_(part)
     assert pooled is not None
     return pooled
-
-
-def _best_of_level(
-    rpn: RPN, most: int, anchors: Tensor, logits: Tensor, deltas: Tensor
-) -> tuple[Tensor, Tensor]:
-    best, index = logits.float().topk(min(most, logits.shape[1]), dim=1)
-    chosen = deltas.gather(1, index[..., None].expand(-1, -1, 4))
-    boxes = rpn.transform.decode(chosen.flatten(0, 1), anchors[index].flatten(0, 1))
-    return boxes.unflatten(0, index.shape), best
 
 
 def _filled(values: Tensor, length: int, filler: float) -> Tensor:

@@ -30,7 +30,8 @@ ACCELERATION_KEYS = (
     "SOLVER.SAMPLED_ANCHORS",
 )
 """What `--acceleration` sets; a run that is continued keeps them where nobody says otherwise."""
-_COMPILERS = ("g++", "clang++", "c++")
+CPP_COMPILERS = ("g++", "clang++", "c++")
+"""What torch.compile looks for on the CPU, best first."""
 
 
 @runtime_checkable
@@ -119,6 +120,11 @@ def check_speed_keys(cfg: CfgNode) -> None:
         )
 
 
+def has_cpp_compiler() -> bool:
+    """Tells whether one of CPP_COMPILERS can be run."""
+    return any(map(which, CPP_COMPILERS))
+
+
 def check_compile(cfg: CfgNode) -> None:
     """Checks, before training, that SOLVER.COMPILE finds what it compiles with.
 
@@ -138,8 +144,8 @@ def check_compile(cfg: CfgNode) -> None:
             raise UserError(
                 "SOLVER.COMPILE is True, but triton is not installed: pip install triton"
             )
-    elif not any(map(which, _COMPILERS)):
+    elif not has_cpp_compiler():
         raise UserError(
-            f"SOLVER.COMPILE is True, which needs a C++ compiler on the CPU ({_COMPILERS[0]}); "
+            f"SOLVER.COMPILE is True, which needs a C++ compiler on the CPU ({CPP_COMPILERS[0]}); "
             "install one, or set it to False"
         )

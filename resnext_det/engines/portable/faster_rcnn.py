@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from resnext_det.engines.portable.fpn import FPN
 from resnext_det.engines.portable.postprocess import rescale_detections
+from resnext_det.engines.portable.proposals import Proposals
 from resnext_det.engines.portable.roi_heads import RoIHeads
 from resnext_det.engines.portable.rpn import RPN
 from resnext_det.structures import Detections, DetectionSample
@@ -78,13 +79,28 @@ class FasterRCNN(nn.Module):
     def detect(self, samples: Sequence[DetectionSample]) -> list[Detections]:
         """Detections of each image; see `forward`."""
         images, sizes = self.preprocess(samples)
-        features = self.backbone(images)
-        proposals, _ = self.proposal_generator(features, sizes)
+        features, proposals = self.first_stage(images, sizes)
         detections = self.roi_heads.detect(features, proposals)
         return [
             rescale_detections(found, size, sample.height, sample.width)
             for found, size, sample in zip(detections, sizes, samples, strict=True)
         ]
+
+    def first_stage(
+        self, images: Tensor, sizes: Sequence[tuple[int, int]]
+    ) -> tuple[dict[str, Tensor], list[Proposals]]:
+        """Proposes regions in evaluation mode.
+
+        Args:
+            images: (N, 3, H, W), normalised and padded.
+            sizes: (height, width) of each without padding.
+
+        Returns:
+            (N, C, H, W) maps by name, and the proposals of each image.
+        """
+        features = self.backbone(images)
+        proposals, _ = self.proposal_generator(features, sizes)
+        return features, proposals
 
     def preprocess(
         self, samples: Sequence[DetectionSample]
