@@ -38,8 +38,27 @@ class LoweredHead(nn.Module):
         return self.head(pooled.to(self.dtype)).float()
 
 
-class FastDetector(FasterRCNN):
-    """Finds what `FasterRCNN.detect` finds, but for rounding. It cannot be trained.
+class TrainedDetector(FasterRCNN):
+    """A detector of another one's parts, on its device. It cannot be trained."""
+
+    def __init__(self, model: FasterRCNN) -> None:
+        super().__init__(
+            backbone=model.backbone,
+            proposal_generator=model.proposal_generator,
+            roi_heads=model.roi_heads,
+            pixel_mean=model.pixel_mean.flatten().tolist(),
+            pixel_std=model.pixel_std.flatten().tolist(),
+        )
+        self.to(model.pixel_mean.device)
+        self.eval()
+
+    def forward(self, samples: Sequence[DetectionSample]) -> list[Detections]:
+        """Detections of each image, without gradients; see `FasterRCNN.forward`."""
+        return self.detect(samples)
+
+
+class FastDetector(TrainedDetector):
+    """Finds what `FasterRCNN.detect` finds, but for rounding.
 
     Boxes, scores and suppression are computed in float32 whatever the features are in, and so
     are the last two linear layers.
@@ -57,22 +76,10 @@ class FastDetector(FasterRCNN):
         dtype: torch.dtype,
         memory_format: torch.memory_format,
     ) -> None:
-        super().__init__(
-            backbone=model.backbone,
-            proposal_generator=model.proposal_generator,
-            roi_heads=model.roi_heads,
-            pixel_mean=model.pixel_mean.flatten().tolist(),
-            pixel_std=model.pixel_std.flatten().tolist(),
-        )
+        super().__init__(model)
         self.stage = FirstStage(model.backbone, model.proposal_generator)
         self.dtype = dtype
         self.memory_format = memory_format
-        self.to(model.pixel_mean.device)
-        self.eval()
-
-    def forward(self, samples: Sequence[DetectionSample]) -> list[Detections]:
-        """Detections of each image, without gradients; see `FasterRCNN.forward`."""
-        return self.detect(samples)
 
     @torch.no_grad()
     def detect(self, samples: Sequence[DetectionSample]) -> list[Detections]:

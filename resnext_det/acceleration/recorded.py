@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnext_det.acceleration.batch_selection import select
+from resnext_det.acceleration.detector import TrainedDetector
 from resnext_det.acceleration.fixed_shapes import Predictions, anchors_of, predict
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.structures import Detections, DetectionSample
@@ -44,7 +45,7 @@ class Recording:
     found: Predictions
 
 
-class RecordedDetector(nn.Module):
+class RecordedDetector(TrainedDetector):
     """Finds what a model finds, but for rounding.
 
     Args:
@@ -52,21 +53,20 @@ class RecordedDetector(nn.Module):
     """
 
     def __init__(self, model: FasterRCNN) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self._recordings: OrderedDict[tuple[int, ...], Recording | None] = OrderedDict()
         self._anchors_of: dict[tuple[int, int], list[Tensor]] = {}
         self._pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
 
     @torch.no_grad()
-    def forward(self, samples: Sequence[DetectionSample]) -> list[Detections]:
-        """Returns per image its detections; see `FasterRCNN.detect`."""
+    def detect(self, samples: Sequence[DetectionSample]) -> list[Detections]:
+        """Detections of each image; see `FasterRCNN.forward`."""
         batch = self._batch(samples)
         found = self._found(batch)
         if not bool(found.settled):
             found = self._run(batch, rounds=None)
         wholes = [[sample.height, sample.width] for sample in samples]
-        heads = self.model.roi_heads
+        heads = self.roi_heads
         return select(
             found,
             batch.sizes,
@@ -93,13 +93,13 @@ class RecordedDetector(nn.Module):
 
     def _run(self, batch: Batch, rounds: int | None) -> Predictions:
         images = self._normalised(batch)
-        return predict(self.model, images, batch.sizes, self._anchors(images.shape), rounds)
+        return predict(self, images, batch.sizes, self._anchors(images.shape), rounds)
 
     def _anchors(self, shape: torch.Size) -> list[Tensor]:
         """Gives the anchors of a padded size, which stay: recordings read them."""
         size = (shape[-2], shape[-1])
         if size not in self._anchors_of:
-            self._anchors_of[size] = anchors_of(self.model.proposal_generator, *size)
+            self._anchors_of[size] = anchors_of(self.proposal_generator, *size)
         return self._anchors_of[size]
 
     def _record(self, batch: Batch) -> Recording:
@@ -124,9 +124,9 @@ class RecordedDetector(nn.Module):
             del self._recordings[oldest]
 
     def _batch(self, samples: Sequence[DetectionSample]) -> Batch:
-        device = self.model.pixel_mean.device
+        device = self.pixel_mean.device
         sizes = [(s.image.shape[-2], s.image.shape[-1]) for s in samples]
-        divisor = max(self.model.backbone.size_divisibility, 1)
+        divisor = max(self.backbone.size_divisibility, 1)
         height, width = (-(-max(side) // divisor) * divisor for side in zip(*sizes, strict=True))
         pixels = torch.zeros(len(samples), 3, height, width, dtype=torch.uint8, device=device)
         for place, sample in enumerate(samples):
@@ -140,5 +140,5 @@ class RecordedDetector(nn.Module):
         rows = torch.arange(height, device=batch.sizes.device)[None] < batch.sizes[:, :1]
         columns = torch.arange(width, device=batch.sizes.device)[None] < batch.sizes[:, 1:]
         inside = rows[:, None, :, None] & columns[:, None, None, :]
-        images = (batch.pixels - self.model.pixel_mean) / self.model.pixel_std
+        images = (batch.pixels - self.pixel_mean) / self.pixel_std
         return (images * inside).contiguous(memory_format=torch.channels_last)

@@ -8,6 +8,7 @@ import torch
 from resnext_det.acceleration import recorded
 from resnext_det.acceleration.fixed_shapes import Regions, pool
 from resnext_det.acceleration.recorded import RecordedDetector
+from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.engines.portable.pooling import RoIPooler
 from tests.acceleration.tiny import assert_near, samples, tiny
 
@@ -40,6 +41,14 @@ def test_finds_what_the_model_finds(of: list[tuple[int, int]]):
 def test_settings_are_honoured(settings: dict[str, object]):
     model, images = tiny(1, **settings), samples((64, 96), (40, 96))
     assert_near(RecordedDetector(model)(images), model(images))
+
+
+@torch.no_grad()
+def test_it_is_what_the_engine_evaluates():
+    model, images = tiny(), samples((64, 96))
+    detector = RecordedDetector(model)
+    assert isinstance(detector, FasterRCNN)
+    assert_near(detector.detect(images), model.detect(images))
 
 
 @torch.no_grad()
