@@ -23,6 +23,7 @@ import torch.multiprocessing as mp
 
 from resnext_det.errors import SaidInterruptError, UserError
 from resnext_det.training import distributed
+from resnext_det.training.child_end import crash_of, crashes_told, leave
 from resnext_det.training.place import Place, Request
 from resnext_det.training.preemption import SIGNALS, STATUS, Preempted, current, handled
 from resnext_det.training.rendezvous import (
@@ -142,11 +143,15 @@ class _Task:
 def _child(local: int, task: _Task) -> None:
     """Is one of the processes."""
     _die_with_parent()
-    with handled() if task.listens else contextlib.nullcontext():
-        _be_child(local, task)
+    rank = task.request.machine_rank * task.request.per_machine + local
+    with crashes_told(Path(task.folder), rank):
+        with handled() if task.listens else contextlib.nullcontext():
+            status = _be_child(local, task)
+        leave(status)
 
 
-def _be_child(local: int, task: _Task) -> None:
+def _be_child(local: int, task: _Task) -> int:
+    """Returns the status of exit."""
     request = task.request
     place = Place(
         rank=request.machine_rank * request.per_machine + local,
@@ -167,19 +172,20 @@ def _be_child(local: int, task: _Task) -> None:
             )
             task.fn(*task.args)
         dist.destroy_process_group()
+        return 0
     except KeyboardInterrupt as interrupt:
         if place.rank == 0 and isinstance(interrupt, SaidInterruptError):
             Path(task.folder, _SAID).touch()
-        sys.exit(_INTERRUPTED)
+        return _INTERRUPTED
     except Preempted as stopped:
         if str(stopped):
             print(stopped, file=sys.stderr, flush=True)
-        sys.exit(STATUS)
+        return STATUS
     except Exception as error:
         kind = next((name for name, kind in _KINDS.items() if isinstance(error, kind)), "")
         text = str(error) if kind else traceback.format_exc()
         Path(task.folder, f"{place.rank}.json").write_text(json.dumps([kind, text]))
-        sys.exit(1)
+        return 1
 
 
 def _die_with_parent() -> None:
@@ -276,8 +282,12 @@ def _raise_failure(
     if current().installed and not reports and (early or (stopped and killed is None)):
         raise Preempted  # early: before it listened, which is before anything was trained
     if killed is not None:
-        memory = " (out of memory?)" if killed[1] == "SIGKILL" else ""
-        line = f"the process of rank {first + killed[0]} was killed by {killed[1]}{memory}"
+        rank = first + killed[0]
+        place, threads = crash_of(folder, rank)
+        print(threads, end="", file=sys.stderr, flush=True)
+        why = f" at {place}" if place else ""
+        why = " (out of memory?)" if killed[1] == "SIGKILL" else why
+        line = f"the process of rank {rank} was killed by {killed[1]}{why}"
         report_failure(store, line, here)
         raise UserError(line)
     elsewhere = failed_elsewhere(store, here, GRACE if request.num_machines > 1 else 0.0)

@@ -1,9 +1,11 @@
 """Starting processes, and what comes back when one fails. Engine-neutral."""
 
 import argparse
+import atexit
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -39,6 +41,19 @@ def die() -> None:
     distributed.barrier()
 
 
+def crash() -> None:
+    if distributed.rank() == 1:
+        os.abort()
+    distributed.barrier()
+
+
+def leave_late() -> None:
+    """What is registered with atexit is done; what hangs after it is not waited for."""
+    if distributed.rank() == 1:
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+        atexit.register(print, "done at the end")
+
+
 def break_down() -> None:
     if distributed.rank() == 1:
         raise ZeroDivisionError("a fault of ours")
@@ -69,6 +84,21 @@ def test_a_diverged_process_comes_back_as_one_line_and_status_3(capsys):
 def test_a_killed_process_is_named():
     with pytest.raises(UserError, match=r"^the process of rank 1 was killed by SIGKILL \(out of"):
         launch(die, TWO)
+
+
+def test_a_crash_is_told_with_the_line_that_it_was_at(capfd):
+    line = r"^the process of rank 1 was killed by SIGABRT at test_launch\.py:\d+, in crash$"
+    with pytest.raises(UserError, match=line):
+        launch(crash, TWO)
+    told = capfd.readouterr().err
+    assert "Fatal Python error: Aborted" in told
+    assert "children.py" in told  # all the way
+
+
+@pytest.mark.slow
+def test_what_is_registered_for_the_end_of_a_process_is_done(capfd):
+    launch(leave_late, TWO)
+    assert capfd.readouterr().out == "done at the end\n"
 
 
 @pytest.mark.slow
