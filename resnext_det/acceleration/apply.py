@@ -12,7 +12,7 @@ from resnext_det.acceleration.fused_conv import FusedConv, can_fold
 from resnext_det.acceleration.fused_network import FusedBoxHead, FusedRPNHead, fuse_fpn
 from resnext_det.acceleration.pooling import FastRoIPooler
 from resnext_det.acceleration.recorded import RecordedDetector
-from resnext_det.acceleration.setting import EXACT, Acceleration
+from resnext_det.acceleration.setting import EXACT, Acceleration, check_for_inference
 from resnext_det.acceleration.winograd import use_winograd
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.errors import UserError
@@ -31,7 +31,8 @@ def accelerate(model: nn.Module, setting: Acceleration) -> nn.Module:
         setting: `EXACT` gives back the model itself.
 
     Raises:
-        UserError: the device lacks something, or the model is another engine's.
+        UserError: the device lacks something, the setting has a switch of training alone, or the
+            model is another engine's.
     """
     if setting == EXACT:
         return model
@@ -40,6 +41,7 @@ def accelerate(model: nn.Module, setting: Acceleration) -> nn.Module:
             f"acceleration {setting.words()!r}: is for the portable engine's detector, not for "
             f"{type(model).__name__}: give --engine portable, or exact"
         )
+    check_for_inference(setting)
     check_acceleration(setting, model.pixel_mean.device)
     if setting.keep_memory:
         keep_memory()

@@ -10,7 +10,12 @@ from resnext_det.acceleration.ability import (
     computes_bfloat16,
 )
 from resnext_det.acceleration.machine import Mode, saved_acceleration
-from resnext_det.acceleration.setting import EXACT, Acceleration, acceleration_of_words
+from resnext_det.acceleration.setting import (
+    EXACT,
+    Acceleration,
+    acceleration_of_words,
+    check_for_inference,
+)
 from resnext_det.errors import UserError
 
 AUTO = "auto"
@@ -27,10 +32,14 @@ def choose_acceleration(words: str, device: torch.device, mode: Mode) -> Acceler
         mode: what for.
 
     Raises:
-        UserError: the words mean nothing, or the file of saved settings is broken.
+        UserError: the words mean nothing or are of training, where inference is meant; or the
+            file of saved settings is broken.
     """
     if words.strip() != AUTO:
-        return acceleration_of_words(words)
+        setting = acceleration_of_words(words)
+        if mode == "inference":
+            check_for_inference(setting)
+        return setting
     saved = saved_acceleration(device, mode)
     if saved is None:
         return default_acceleration(device, mode)

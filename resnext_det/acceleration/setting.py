@@ -60,6 +60,8 @@ class Acceleration:
 
 
 SWITCHES = tuple(field.name for field in fields(Acceleration) if field.name != "precision")
+TRAINING_ALONE = ("fast_suppression", "sampled_anchors")
+"""Switches that inference has no use for."""
 EXACT = Acceleration()
 """As `train_net.py --eval-only` computes."""
 
@@ -111,6 +113,19 @@ def acceleration_of_words(words: str, option: str = "--acceleration") -> Acceler
         raise UserError(f"{option} {words!r}: names {' and '.join(precisions)}: give one precision")
     switches = {word: True for word in given if word in SWITCHES}
     return acceleration_of_dict({"precision": next(iter(precisions), "float32")} | switches, option)
+
+
+def check_for_inference(setting: Acceleration) -> None:
+    """Checks that a setting says nothing of training.
+
+    Raises:
+        UserError: it has a switch that inference has no use for.
+    """
+    for word in TRAINING_ALONE:
+        if getattr(setting, word):
+            raise UserError(
+                f"acceleration {setting.words()!r}: {word} is of training alone: leave it out"
+            )
 
 
 def _known(names: tuple[str, ...]) -> str:

@@ -13,10 +13,14 @@ from fvcore.common.config import CfgNode
 from resnext_det.acceleration.ability import check_acceleration
 from resnext_det.acceleration.choice import AUTO
 from resnext_det.acceleration.machine import saved_acceleration
-from resnext_det.acceleration.setting import Acceleration, acceleration_of_words
+from resnext_det.acceleration.setting import (
+    Acceleration,
+    acceleration_of_words,
+    check_for_inference,
+)
 from resnext_det.config import LoadedConfig, get_value, task_of, with_values
 from resnext_det.errors import UserError
-from resnext_det.training.device import resolve_device
+from resnext_det.training.device import find_device
 from resnext_det.training.distributed import broadcast_object
 
 _KEYS = {
@@ -62,7 +66,9 @@ def check_words(words: str, *, eval_only: bool = False) -> None:
     setting = acceleration_of_words(words)
     if not eval_only:
         training_keys(setting)
-    elif setting.cuda_graphs:
+        return
+    check_for_inference(setting)
+    if setting.cuda_graphs:
         raise UserError(
             "cuda_graphs is of `resnext-det predict`, and --eval-only has none: leave it out"
         )
@@ -89,14 +95,14 @@ def with_acceleration(loaded: LoadedConfig, words: str, check: Check) -> LoadedC
     """
     if words != AUTO:
         setting = acceleration_of_words(words)
-        check_acceleration(setting, resolve_device(loaded.cfg))
+        check_acceleration(setting, find_device(loaded.cfg))
         keys = training_keys(setting)
         found = _taken(loaded, keys, loaded.user_given, f"--acceleration {words}")
         return replace(found, user_given=found.user_given | (keys.keys() - loaded.user_given))
     saved = None
     if task_of(loaded.cfg) == "detection":
         # The first process's, should the others be on other machines.
-        saved = broadcast_object(saved_acceleration(resolve_device(loaded.cfg), "training"))
+        saved = broadcast_object(saved_acceleration(find_device(loaded.cfg), "training"))
     if saved is None:
         return loaded
     wanted = training_keys(replace(saved, cuda_graphs=False))

@@ -44,9 +44,24 @@ def check_device_name(name: str, what: str) -> None:
 
 
 def resolve_device(cfg: CfgNode) -> torch.device:
-    """Returns MODEL.DEVICE, or the CPU (and one line in the log) where there is no GPU.
+    """Returns `find_device`, with one line in the log where there is no GPU. Call it once a run.
 
-    Among several processes, "cuda" is the GPU of this process. Call it once a run.
+    Raises:
+        UserError: as `check_device`.
+    """
+    device = find_device(cfg)
+    if device.type != torch.device(cfg.MODEL.DEVICE).type and is_main():
+        logging.getLogger(__name__).warning(
+            "MODEL.DEVICE is %s and torch finds no GPU here: this runs on the CPU",
+            cfg.MODEL.DEVICE,
+        )
+    return device
+
+
+def find_device(cfg: CfgNode) -> torch.device:
+    """Returns MODEL.DEVICE, or the CPU where it is "cuda" and there is no GPU.
+
+    Among several processes, "cuda" is the GPU of this process.
 
     Raises:
         UserError: as `check_device`.
@@ -56,10 +71,6 @@ def resolve_device(cfg: CfgNode) -> torch.device:
     if device.type != "cuda":
         return device
     if not torch.cuda.is_available():
-        if is_main():
-            logging.getLogger(__name__).warning(
-                "MODEL.DEVICE is %s and torch finds no GPU here: this runs on the CPU", device
-            )
         return torch.device("cpu")
     return torch.device("cuda", own_gpu()) if device.index is None else device
 

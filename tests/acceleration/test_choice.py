@@ -9,6 +9,7 @@ from resnext_det.acceleration import choice
 from resnext_det.acceleration.choice import choose_acceleration, default_acceleration
 from resnext_det.acceleration.machine import save_acceleration
 from resnext_det.acceleration.setting import EXACT, Acceleration
+from resnext_det.acceleration.training_keys import check_words
 from resnext_det.errors import UserError
 
 CPU = torch.device("cpu")
@@ -24,6 +25,16 @@ def test_words_are_taken_as_they_are() -> None:
     assert choose_acceleration("bfloat16", CPU, "training") == Acceleration("bfloat16")
     with pytest.raises(UserError, match="--acceleration 'turbo': not known"):
         choose_acceleration("turbo", CPU, "inference")
+
+
+@pytest.mark.parametrize("word", ["fast_suppression", "sampled_anchors"])
+def test_words_of_training_are_none_of_inference(word: str) -> None:
+    assert getattr(choose_acceleration(word, CPU, "training"), word)
+    message = f"^acceleration 'float32 {word}': {word} is of training alone: leave it out$"
+    with pytest.raises(UserError, match=message):
+        choose_acceleration(word, CPU, "inference")
+    with pytest.raises(UserError, match=message):
+        check_words(word, eval_only=True)
 
 
 def test_what_was_saved_is_used_for_its_mode_alone() -> None:

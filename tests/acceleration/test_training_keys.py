@@ -94,6 +94,14 @@ def test_auto_takes_the_machines_setting():
     assert found.user_given == loaded.user_given  # so that a run goes on as it began
 
 
+def test_a_missing_gpu_is_left_to_the_run_to_say(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    loaded = load("MODEL.DEVICE", "cuda")
+    for words in (AUTO, "channels_last"):
+        with_acceleration(loaded, words, anything)
+    assert not caplog.records
+
+
 def test_auto_leaves_keys_that_the_user_gave_and_what_cannot_be_trained():
     loaded = load("SOLVER.CHANNELS_LAST", False)
     setting = Acceleration(channels_last=True, fold_norms=True, sampled_anchors=True)
