@@ -3,7 +3,7 @@
 | word | stands for |
 |---|---|
 | a file | an image, or a video where its name ends as a video's |
-| a folder | every image and video below it, hidden ones apart |
+| a folder | every image and video below it, in linked folders too, hidden ones apart |
 | a pattern | what it matches, `**` any number of folders: quote it, so that no shell expands it |
 | - | standard input: one image, or names of files and folders, a line each (or NUL between them) |
 """
@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from resnext_det.data.plain_files import LARGEST_IMAGE
 from resnext_det.errors import UserError, one_line
+from resnext_det.folder_walks import walk_folders
 from resnext_det.inference.places import with_places
 
 STDIN = "-"
@@ -128,7 +129,7 @@ def _of_word(word: str, output: Path) -> list[Source]:
 
 def _below(folder: str, output: str) -> Iterator[str]:
     """Yields the names of images and videos below a folder, relative to it."""
-    for parent, folders, files in os.walk(folder, onerror=_unlisted):
+    for parent, folders, files in walk_folders(folder, _unlisted):
         folders[:] = [
             name
             for name in folders

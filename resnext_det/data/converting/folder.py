@@ -5,7 +5,6 @@ A file of labels lies beside its photograph, or in a folder of its own: `Annotat
 the ending; what a label file itself calls its photograph counts where that is there.
 """
 
-import os
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from resnext_det.data.file_names import leaves_folder, name_flaw, shown_name
 from resnext_det.errors import UserError, few
+from resnext_det.folder_walks import walk_folders
 
 IMAGE_ENDINGS = (
     ".jpg",
@@ -160,7 +160,7 @@ def _names_below(root: Path, option: str) -> list[str]:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})")
 
     names = []
-    for place, folders, files in os.walk(root, onerror=refuse):
+    for place, folders, files in walk_folders(str(root), refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(place).relative_to(root).as_posix()
         names += [
