@@ -11,7 +11,7 @@ from rich.console import Console
 
 from resnext_det.errors import UserError
 from resnext_det.replacing import check_json_replaceable
-from resnext_det.weights.side_car_files import path_beside
+from resnext_det.weights.side_car import path_beside
 from resnext_det.whole_files import write_text_safe
 
 STDOUT = "-"

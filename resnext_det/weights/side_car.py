@@ -6,6 +6,7 @@ config from it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from resnext_det.weights.convention import Convention
@@ -55,3 +56,8 @@ class SideCar:
             if getattr(self, f.name) in ("", None, (), {})
         }
         return replace(self, **unknown)
+
+
+def path_beside(path: Path) -> Path:
+    """Returns where the side-car of a .pth or .pkl file stands."""
+    return path.with_name(f"{path.name}.json")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from resnext_det.content_digests import numbers_of
 from resnext_det.errors import UserError, one_line
-from resnext_det.weights.side_car import SideCar
+from resnext_det.weights.side_car import SideCar, path_beside
 from resnext_det.weights.side_car_values import checked_value
 from resnext_det.whole_files import write_text_safe
 
@@ -83,11 +83,6 @@ def read_header(extras: Mapping[str, Any], source: str) -> SideCar | None:
     """
     text = extras.get(ENTRY)
     return from_json(text, source) if isinstance(text, str) else None
-
-
-def path_beside(path: Path) -> Path:
-    """Returns where the side-car of a .pth or .pkl file stands."""
-    return path.with_name(f"{path.name}.json")
 
 
 def write_beside(path: Path, side_car: SideCar) -> Path:

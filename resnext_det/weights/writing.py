@@ -17,8 +17,8 @@ from resnext_det.weights.expressing import NORM_EPS, NotExpressible, express, fo
 from resnext_det.weights.heads import infer_head
 from resnext_det.weights.naming.base import UnknownNames
 from resnext_det.weights.naming.detectron2 import backbone_ending, is_backbone_key
-from resnext_det.weights.side_car import SideCar
-from resnext_det.weights.side_car_files import digest_of, path_beside, with_digest, write_beside
+from resnext_det.weights.side_car import SideCar, path_beside
+from resnext_det.weights.side_car_files import digest_of, with_digest, write_beside
 from resnext_det.weights.sources import Weights, weights_of_file
 from resnext_det.weights.suiting import norm_of_weights
 from resnext_det.weights.targets import Target, find_target

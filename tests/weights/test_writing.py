@@ -13,8 +13,8 @@ from resnext_det.errors import UserError
 from resnext_det.modeling import build_classifier
 from resnext_det.weights import writing
 from resnext_det.weights.convention import Convention, torchvision_convention
-from resnext_det.weights.side_car import SideCar
-from resnext_det.weights.side_car_files import digest_of, path_beside
+from resnext_det.weights.side_car import SideCar, path_beside
+from resnext_det.weights.side_car_files import digest_of
 from resnext_det.weights.sources import Weights, read_weights
 from resnext_det.weights.targets import TARGETS
 from resnext_det.weights.writing import prepare, write_weights
