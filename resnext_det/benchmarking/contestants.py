@@ -36,7 +36,6 @@ from resnext_det.benchmarking.work import Work
 from resnext_det.config import with_values
 from resnext_det.data.opened_image import Pixels
 from resnext_det.engines.base import Engine, EngineName, Predictor, resolve_engine
-from resnext_det.errors import UserError
 from resnext_det.structures import Detections
 from resnext_det.timing.processes import Act
 
@@ -98,8 +97,6 @@ class Detectron2:
     def __call__(self) -> Act:
         """Builds it."""
         model = detectron2_model(self.work, torch.bfloat16 if self.half else None)
-        if model is None:
-            raise UserError("Detectron2 is not installed, or has no such backbone")
         return _finding(self.work, resolve_engine("d2"), model)
 
 
@@ -111,7 +108,7 @@ class TorchvisionDetector:
 
     def __call__(self) -> Act:
         """Builds it."""
-        return _peer(self.work, torchvision_detector(self.work), "torchvision")
+        return _peer(self.work, torchvision_detector(self.work))
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ class TimmBackbone:
 
     def __call__(self) -> Act:
         """Builds it."""
-        return _peer(self.work, timm_backbone(self.work), "timm")
+        return _peer(self.work, timm_backbone(self.work))
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ class OurBackbone:
         """Builds it."""
         model: Any = self.work.build_model(resolve_engine(self.engine))
         backbone = getattr(model.backbone, "bottom_up", model.backbone)
-        return _peer(self.work, maps_of(backbone, self.work), "")
+        return _peer(self.work, maps_of(backbone, self.work))
 
 
 @dataclass(frozen=True)
@@ -183,11 +180,8 @@ class Training:
         cfg = for_training(self.work.cfg, batch)
         if not self.theirs:
             return with_values(cfg, training_keys(self.setting))
-        cfg = their_config(cfg)
-        if cfg is None:
-            raise UserError("Detectron2 has no such backbone")
         half = {"SOLVER.AMP.ENABLED": True, "SOLVER.AMP.DTYPE": "bfloat16"}
-        return with_values(cfg, half) if self.half else cfg
+        return with_values(their_config(cfg), half if self.half else {})
 
 
 def as_detections(boxes: Boxes) -> list[Detections]:
@@ -230,9 +224,7 @@ def _boxes(found: Sequence[Detections]) -> Boxes:
     return [(_array(f.boxes.float()), _array(f.scores.float()), _array(f.classes)) for f in found]
 
 
-def _peer(work: Work, peer: Peer | None, library: str) -> Act:
-    if peer is None:
-        raise UserError(f"{library} is not installed, or has no such network")
+def _peer(work: Work, peer: Peer) -> Act:
     batches = dict[int, Any]()
 
     def act(request: Request) -> None:

@@ -15,6 +15,7 @@ from resnext_det.benchmarking.work import Work
 from resnext_det.config import with_values
 from resnext_det.data.opened_image import Pixels
 from resnext_det.engines.base import detectron2_is_installed, resolve_engine
+from resnext_det.errors import UserError
 from resnext_det.training.device import resolve_device
 
 DETECTRON2 = "Detectron2"
@@ -65,40 +66,45 @@ class Autocast(nn.Module):
             return self.model(batch)
 
 
-def their_config(cfg: CfgNode) -> CfgNode | None:
-    """Returns a config whose backbone is Detectron2's own; None where it has none of the kind."""
+def their_config(cfg: CfgNode) -> CfgNode:
+    """Returns a config whose backbone is Detectron2's own.
+
+    Raises:
+        UserError: Detectron2 is not installed, or has none of the kind.
+    """
+    if not detectron2_is_installed():
+        raise UserError("Detectron2 is not installed")
     builder = _THEIR_BUILDERS.get(cfg.MODEL.BACKBONE.NAME)
-    return None if builder is None else with_values(cfg, {"MODEL.BACKBONE.NAME": builder})
+    if builder is None:
+        raise UserError("Detectron2 has no such backbone")
+    return with_values(cfg, {"MODEL.BACKBONE.NAME": builder})
 
 
-def detectron2_model(work: Work, dtype: torch.dtype | None = None) -> nn.Module | None:
+def detectron2_model(work: Work, dtype: torch.dtype | None = None) -> nn.Module:
     """Returns Detectron2's whole detector, its own ResNet in it, with the same weights.
 
     Args:
         work: what is timed.
         dtype: of autocast; None computes as Detectron2 does by default.
 
-    Returns:
-        None where it is not installed, or has no such backbone.
+    Raises:
+        UserError: it is not installed, or has no such backbone.
     """
-    cfg = their_config(work.cfg)
-    if cfg is None or not detectron2_is_installed():
-        return None
-    model = work.build_model(resolve_engine("d2"), cfg)
+    model = work.build_model(resolve_engine("d2"), their_config(work.cfg))
     return model if dtype is None else Autocast(model, dtype)
 
 
-def torchvision_detector(work: Work) -> Peer | None:
+def torchvision_detector(work: Work) -> Peer:
     """Returns torchvision's Faster R-CNN with FPN on the same network, with its own random weights.
 
     Under them it finds next to nothing, which spares it some of the work on boxes.
 
-    Returns:
-        None where it has no such network.
+    Raises:
+        UserError: it has no such network.
     """
     network = _TORCHVISION.get(_kind(work.cfg))
     if network is None or work.cfg.MODEL.META_ARCHITECTURE != "GeneralizedRCNN":
-        return None
+        raise UserError("torchvision has no such network")
     from torchvision.models.detection import FasterRCNN
     from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
@@ -118,15 +124,17 @@ def torchvision_detector(work: Work) -> Peer | None:
     return Peer(prepare, compute)
 
 
-def timm_backbone(work: Work) -> Peer | None:
+def timm_backbone(work: Work) -> Peer:
     """Returns timm's network of the same kind, which gives four maps, with random weights.
 
-    Returns:
-        None where timm is not installed or has no such network.
+    Raises:
+        UserError: timm is not installed, or has no such network.
     """
+    if find_spec("timm") is None:
+        raise UserError("timm is not installed")
     name = _TIMM.get(_kind(work.cfg))
-    if name is None or find_spec("timm") is None:
-        return None
+    if name is None:
+        raise UserError("timm has no such network")
     import timm
 
     model = timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
