@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from resnext_det.analysis.places import own_set
 from resnext_det.analysis.scored_boxes import ScoredBoxes
 from resnext_det.errors import UserError
 from resnext_det.json_files import read_json
@@ -34,10 +35,19 @@ def coverage_note(boxes: ScoredBoxes, results: Path) -> str:
     if looked_at is not None or not empty:
         return ""
     sought = len(np.unique(boxes.truth.images[boxes.sought]))
-    return (
-        f"{empty:,} of the {sought:,} images with objects have no detection at all: if they were "
-        "not looked at, the results are partial, and AP is too low."
-    )
+    told = f"{empty:,} of the {sought:,} images with objects have no detection at all"
+    if _is_of_run(boxes, results):
+        return f"{told}."
+    return f"{told}: if they were not looked at, the results are partial, and AP is too low."
+
+
+def _is_of_run(boxes: ScoredBoxes, results: Path) -> bool:
+    """Tells whether a run made the results for these annotations: it looks at all images."""
+    try:
+        found = own_set(results)
+    except UserError:
+        return False
+    return found is not None and found[0].resolve() == boxes.truth.path.resolve()
 
 
 def _num_looked_at(boxes: ScoredBoxes, results: Path) -> int | None:

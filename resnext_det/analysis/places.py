@@ -81,14 +81,30 @@ def _of_run(folder: Path, annotations: Path | None, images: Path | None) -> Subj
         _explain(folder, inference)
     if annotations is not None:
         return Subject(str(folder), results, annotations, images)
-    for place in (inference.parent / _RESULT, inference / _RESULT):
+    found = own_set(results)
+    if found is None:
+        raise UserError(
+            f"{folder}: its result.json does not say where the test set lies: give --annotations "
+            "JSON"
+        )
+    known = Subject(str(folder), results, *found)
+    return known if images is None else replace(known, images=images)
+
+
+def own_set(results: Path) -> tuple[Path, Path | None] | None:
+    """Returns the annotations and images that a run made its results for.
+
+    Returns:
+        None where they are no run's, or it does not say.
+
+    Raises:
+        UserError: the run's result.json is damaged.
+    """
+    for place in (results.parent.parent / _RESULT, results.parent / _RESULT):
         found = _of_result(place) if place.is_file() else None
         if found is not None:
-            known = Subject(str(folder), results, *found)
-            return known if images is None else replace(known, images=images)
-    raise UserError(
-        f"{folder}: its result.json does not say where the test set lies: give --annotations JSON"
-    )
+            return found
+    return None
 
 
 def _explain(folder: Path, inference: Path) -> None:

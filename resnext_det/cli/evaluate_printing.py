@@ -26,7 +26,7 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def print_analysis(console: Console, found: Analysis) -> None:
-    """Prints the metrics, the classes from the worst on, and the errors from the dearest on."""
+    """Prints the metrics, the classes from the worst on, and the errors from the costliest on."""
     boxes = found.boxes
     say(
         console,
@@ -113,7 +113,7 @@ def _classes_table(found: Analysis) -> Table:
     order = np.argsort(np.where(np.isnan(ap), np.inf, ap), kind="stable")[:_SHOWN].tolist()
     title = "Classes" if len(names) <= _SHOWN else f"The {_SHOWN} classes with the lowest AP"
     shown = ("AP", "AP50", "AR100")
-    table = _table(title, ["Class", "objects", *shown, "best F1", "from score", "dearest error"])
+    table = _table(title, ["Class", "objects", *shown, "best F1", "from score", "costliest error"])
     for place in order:
         curves = found.curves[place]
         best = curves.best if curves is not None else None

@@ -85,7 +85,7 @@ def _cards(found: Analysis) -> list[str]:
     costs = np.nan_to_num(found.costs.overall)
     if costs.any():
         kind = int(costs.argmax())
-        cards.append(f"Dearest kind of error: {KINDS[kind]}, {costs[kind]:.1f} points of AP50.")
+        cards.append(f"Costliest kind of error: {KINDS[kind]}, {costs[kind]:.1f} points of AP50.")
     if found.overall is not None and found.overall.best is not None:
         best = found.overall.best
         cards.append(
@@ -93,6 +93,14 @@ def _cards(found: Analysis) -> list[str]:
             f"precision {best.precision:.1f} %, recall {best.recall:.1f} %."
         )
     return cards
+
+
+def _confusion_rule(found: Analysis) -> str:
+    return (
+        f"Boxes scored at least {found.confusion.threshold:.3f}. By falling score, each takes the "
+        "object that it overlaps most (IoU 0.50 or more) and that no other box has, whatever the "
+        "classes; what is left over stands under background."
+    )
 
 
 def _sections(found: Analysis, drawn: EvaluatedImages, count: int) -> list[Section]:
@@ -115,7 +123,7 @@ def _sections(found: Analysis, drawn: EvaluatedImages, count: int) -> list[Secti
         Section(
             "confusion",
             "Confusion",
-            (f"Boxes scored at least {found.confusion.threshold:.3f}, IoU 0.50.",),
+            (_confusion_rule(found),),
             confusion_figures(found),
             None,
             confusion_folds(found, drawn, few),

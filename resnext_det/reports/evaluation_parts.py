@@ -90,7 +90,7 @@ def metrics_table(found: Analysis) -> PageTable:
 
 
 def errors_table(found: Analysis) -> PageTable:
-    """Returns the kinds of errors, the dearest first."""
+    """Returns the kinds of errors, the costliest first."""
     headings = (("Kind", False), ("points of AP50", True), ("number", True), ("what", False))
     costs = np.nan_to_num(found.costs.overall)
     lines = [
@@ -110,7 +110,7 @@ def errors_table(found: Analysis) -> PageTable:
 
 
 def error_folds(found: Analysis, images: EvaluatedImages, count: int) -> tuple[Fold, ...]:
-    """Returns the worst images of each kind of error, the dearest kind first."""
+    """Returns the worst images of each kind of error, the costliest kind first."""
     folds = []
     costs = np.nan_to_num(found.costs.overall)
     for kind in np.argsort(-costs, kind="stable").tolist():
@@ -140,7 +140,7 @@ def classes_table(found: Analysis) -> PageTable:
     """Returns every class, that with the lowest AP first."""
     shown = ("AP", "AP50", "AR100")
     titles = ("objects", *shown, "AP interval", "best F1", "from score", "calibration")
-    headings = (("Class", False), *((title, True) for title in titles), ("dearest error", False))
+    headings = (("Class", False), *((title, True) for title in titles), ("costliest error", False))
     ends = {one.metric: f"{one.low:.0f} to {one.high:.0f}" for one in found.intervals}
     objects = found.boxes.objects_of_class()
     lines = []

@@ -51,7 +51,7 @@ def test_everything_is_written(evaluate: Run, files: tuple[Path, Path], tmp_path
         dt, "--annotations", gt, "--samples", "20", "-o", out, "--json", copy
     )
     assert (status, errors) == (0, "")
-    assert "dearest error" in said
+    assert "costliest error" in said
     content = json.loads((out / "evaluation.json").read_text())
     assert content == json.loads(copy.read_text())
     reference = evaluate_coco(gt, dt, backend="pycocotools")
@@ -66,7 +66,7 @@ def test_everything_is_written(evaluate: Run, files: tuple[Path, Path], tmp_path
     assert len((out / "images.csv").read_text().splitlines()) == 1 + 8
     assert len((out / "confusion.csv").read_text().splitlines()) == 1 + 3 + 1
     page = (out / "evaluation.html").read_text()
-    assert "Dearest kind of error" in page
+    assert "Costliest kind of error" in page
     assert "<script" not in page
     assert "src=" not in page
 
@@ -254,6 +254,11 @@ def test_partial_results_are_told_in_a_line(
     said = evaluate(partial.parent, *words)[1]
     assert f"\n1 of the {len(objects)} images with objects have no detection at all: if " in said
     seen = [{"id": row["id"]} for row in json.loads(gt.read_text())["images"] if row["id"] != one]
+    (partial.parent / "result.json").write_text(
+        json.dumps({"test_sets": {"own": {"annotations": str(gt), "images": ""}}})
+    )
+    said = evaluate(partial.parent, "--samples", "0")[1]  # a run looks at all
+    assert f"\n1 of the {len(objects)} images with objects have no detection at all.\n" in said
     (partial.parent / "images.json").write_text(json.dumps({"images": seen}))
     assert "\nOnly 7 of the 8 images were looked at: the objects in" in evaluate(partial, *words)[1]
 
