@@ -37,5 +37,6 @@ def report_errors(verb: Callable[[argparse.Namespace], int], args: argparse.Name
     except SaidInterruptError:
         return 130
     except KeyboardInterrupt:
-        print("interrupted; --resume continues a training run from a checkpoint", file=sys.stderr)
+        hint = "; --resume continues a training run from a checkpoint" if "resume" in args else ""
+        print(f"interrupted{hint}", file=sys.stderr)
         return 130

@@ -147,7 +147,15 @@ def _tell(job: Job, outcome: Outcome) -> None:
         print(f"the detector finds {' and '.join(more)}, too: only boxes are written")
     frames = f", {outcome.num_frames} frame(s) of videos" if outcome.num_frames else ""
     print(f"{job.way.engine} engine on {job.way.device}: {job.way.acceleration.words()}")
+    boxes = f"{outcome.num_boxes} box(es){_drawn(job, outcome)}"
     print(
-        f"{outcome.num_images} image(s){frames}: {outcome.num_boxes} box(es); "
+        f"{outcome.num_images} image(s){frames}: {boxes}; "
         f"{len(outcome.broken)} left out; results in {one_line(str(job.output))}"
     )
+
+
+def _drawn(job: Job, outcome: Outcome) -> str:
+    """Says how many of the boxes the pictures show, where it is not all of them."""
+    if outcome.num_drawn == outcome.num_boxes or job.save.isdisjoint({"pictures", "videos"}):
+        return ""
+    return f", {outcome.num_drawn} of them drawn (scores of {job.way.drawn_from:g} and better)"

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from resnext_det.content_digests import digest_of_content
 from resnext_det.data.image_files import read_header
 from resnext_det.data.opened_image import UnreadableImage
@@ -87,6 +89,7 @@ class Outcome:
         num_images: that were looked at, frames of videos apart.
         num_frames: of videos.
         num_boxes: in all of them.
+        num_drawn: those of them that are scored high enough to be drawn.
         broken: what could not be read, by path, with the reason.
         notes: a line each on what a person should know.
     """
@@ -94,6 +97,7 @@ class Outcome:
     num_images: int
     num_frames: int
     num_boxes: int
+    num_drawn: int
     broken: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
@@ -172,8 +176,9 @@ def _predict(job: Job, findings: Findings, ids: Ids, advance: Callable[[int], No
         write_csv(job.output / CSV, rows, ids.class_names)
     notes += _deep_note([s.path for s in job.inputs.sources if not s.is_video], broken)
     num_frames = sum(row.frame is not None for row in rows)
-    num_boxes = sum(len(row.finding().scores) for row in rows)
-    return Outcome(len(rows) - num_frames, num_frames, num_boxes, broken, notes)
+    scores = np.concatenate([np.empty(0), *(row.finding().scores for row in rows)])
+    num_drawn = int((scores >= job.way.drawn_from).sum())
+    return Outcome(len(rows) - num_frames, num_frames, len(scores), num_drawn, broken, notes)
 
 
 def _rows(

@@ -35,3 +35,21 @@ def _full(_):
 def test_text_of_any_language_stays_as_it_is():
     assert one_line("ünï – 猫 'x' \\n") == "ünï – 猫 'x' \\n"
     assert one_line("") == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (argparse.Namespace(), "interrupted\n"),
+        (
+            argparse.Namespace(resume=False),
+            "interrupted; --resume continues a training run from a checkpoint\n",
+        ),
+    ],
+)
+def test_an_interrupt_speaks_of_resuming_where_that_can_be(args, said, capsys):
+    def verb(_):
+        raise KeyboardInterrupt
+
+    assert report_errors(verb, args) == 130
+    assert capsys.readouterr().err == said

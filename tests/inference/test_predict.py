@@ -85,7 +85,11 @@ def test_writes_pictures_coco_json_and_csv(
     assert float(first["x1"]) == pytest.approx(float(found[0].boxes[0, 2]), abs=0.005)
     with Image.open(out / "pictures/0.jpg") as picture:
         assert picture.size == (96, 64)
-    assert f"3 image(s): {len(expected)} box(es); 0 left out" in capsys.readouterr().out
+    drawn = sum(row["score"] >= 0.5 for row in expected)
+    said = (
+        f"3 image(s): {len(expected)} box(es), {drawn} of them drawn (scores of 0.5 and better); "
+    )
+    assert f"{said}0 left out" in capsys.readouterr().out
 
 
 def test_with_annotations_the_file_is_the_evaluations(trained: Trained, tmp_path: Path) -> None:
