@@ -7,6 +7,7 @@ import numpy as np
 from resnext_det.analysis.places import own_set
 from resnext_det.analysis.scored_boxes import ScoredBoxes
 from resnext_det.errors import UserError
+from resnext_det.evaluation.results_json import RESULTS_FILE
 from resnext_det.json_files import read_json
 
 IMAGES_FILE = "images.json"
@@ -42,7 +43,9 @@ def coverage_note(boxes: ScoredBoxes, results: Path) -> str:
 
 
 def _is_of_run(boxes: ScoredBoxes, results: Path) -> bool:
-    """Tells whether a run made the results for these annotations: it looks at all images."""
+    """Tells whether a run made the results for these annotations: it looks at every image."""
+    if results.name != RESULTS_FILE.name:
+        return False
     try:
         found = own_set(results)
     except UserError:

@@ -104,15 +104,21 @@ def find_inputs(words: Sequence[str], output: Path, stdin: BinaryIO) -> Inputs:
             found.append(Source(str(output / STDIN_FILE), STDIN_FILE))
         for name in names:
             found += _of_word(name, output)
-    once = {os.path.abspath(source.path): source for source in reversed(found)}
-    kept = [source for source in found if once.pop(os.path.abspath(source.path), None)]
+    once = {_whole_path(source): source for source in reversed(found)}
+    kept = [source for source in found if once.pop(_whole_path(source), None)]
     return Inputs(with_places(_with_own_names(kept)), piped)
+
+
+def _whole_path(source: Source) -> str:
+    """Returns a path that is the same by whichever folders it is given."""
+    folder, name = os.path.split(source.path)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def _of_word(word: str, output: Path) -> list[Source]:
     path = os.path.expanduser(word)
     if os.path.isdir(path):
-        below = sorted(_below(path, os.path.abspath(output)))
+        below = sorted(_below(path, output))
         if not below:
             raise UserError(f"{one_line(word)}: a folder without an image or a video")
         return [Source(os.path.join(path, name), name) for name in below]
@@ -127,14 +133,13 @@ def _of_word(word: str, output: Path) -> list[Source]:
     return [Source(match, os.path.relpath(match, root)) for match in matched]
 
 
-def _below(folder: str, output: str) -> Iterator[str]:
+def _below(folder: str, output: Path) -> Iterator[str]:
     """Yields the names of images and videos below a folder, relative to it."""
-    for parent, folders, files in walk_folders(folder, _unlisted):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.abspath(os.path.join(parent, name)) != output
-        ]
+
+    def is_wanted(path: str) -> bool:
+        return not os.path.basename(path).startswith(".") and not _is_inside(path, output)
+
+    for parent, files in walk_folders(folder, _unlisted, is_wanted):
         for name in files:
             if not name.startswith(".") and _is_known(name):
                 yield os.path.relpath(os.path.join(parent, name), folder)
@@ -145,8 +150,12 @@ def _unlisted(error: OSError) -> None:
 
 
 def _may_be(match: str, output: Path) -> bool:
-    inside = os.path.abspath(match).startswith(os.path.abspath(output) + os.sep)
-    return not inside and not os.path.isdir(match)
+    return not _is_inside(match, output) and not os.path.isdir(match)
+
+
+def _is_inside(path: str, folder: Path) -> bool:
+    """Tells whether a path leads to a folder or into it, through whatever links."""
+    return Path(path).resolve().is_relative_to(folder.resolve())
 
 
 def _is_known(name: str) -> bool:

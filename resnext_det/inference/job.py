@@ -89,7 +89,7 @@ class Outcome:
         num_images: that were looked at, frames of videos apart.
         num_frames: of videos.
         num_boxes: in all of them.
-        num_drawn: those of them that are scored high enough to be drawn.
+        num_drawn: those of them that pictures and videos show; 0 where neither is written.
         broken: what could not be read, by path, with the reason.
         notes: a line each on what a person should know.
     """
@@ -176,9 +176,13 @@ def _predict(job: Job, findings: Findings, ids: Ids, advance: Callable[[int], No
         write_csv(job.output / CSV, rows, ids.class_names)
     notes += _deep_note([s.path for s in job.inputs.sources if not s.is_video], broken)
     num_frames = sum(row.frame is not None for row in rows)
-    scores = np.concatenate([np.empty(0), *(row.finding().scores for row in rows)])
-    num_drawn = int((scores >= job.way.drawn_from).sum())
-    return Outcome(len(rows) - num_frames, num_frames, len(scores), num_drawn, broken, notes)
+    num_boxes = num_drawn = 0
+    for row in rows:
+        scores = np.array(row.finding().scores)
+        num_boxes += len(scores)
+        if ("pictures" if row.frame is None else "videos") in job.save:
+            num_drawn += int((scores >= job.way.drawn_from).sum())
+    return Outcome(len(rows) - num_frames, num_frames, num_boxes, num_drawn, broken, notes)
 
 
 def _rows(

@@ -2,10 +2,12 @@
 
 import atexit
 import contextlib
+import ctypes
 import faulthandler
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +21,19 @@ def leave(status: int) -> NoReturn:
 
     Taking it apart destroys objects of C++ that threads of its own (gloo's, autograd's) may be
     using, while the connections to the other processes break off; and with torch it takes a
-    second. What is registered with `atexit` is done, loaders' workers among it.
+    second. Threads that are no daemons are waited for, what is registered with `atexit` is done,
+    and streams are flushed, C's too; where one cannot be, the status is 1 instead of 0.
     """
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]: as multiprocessing does
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()  # as the end of the interpreter begins
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        try:
             stream.flush()
+        except (OSError, ValueError, AttributeError):  # full, closed, or none
+            status = status or int(stream is not None and not stream.closed)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).fflush(None)
     os._exit(status)
 
 
@@ -44,14 +52,15 @@ def crash_of(folder: Path, rank: int) -> tuple[str, str]:
     """Returns what a process has left that a signal of its own, as SIGABRT, has ended.
 
     Returns:
-        The innermost line of Python at which it was, as "file.py:12, in name"; and the whole text.
-        Both are empty where there is none, as after SIGKILL.
+        The innermost line of Python at which it was, as "file.py:12, in name", empty where it was
+        in a thread of a library; and the whole text, empty after SIGKILL.
     """
     try:
         text = _path(folder, rank).read_text(errors="replace")
     except OSError:
         return "", ""
-    found = _LINE.search(text[max(0, text.find("Current thread")) :])
+    _, _, current = text.partition("Current thread")  # none where it is a library's own
+    found = _LINE.search(current.partition("\n\n")[0])
     if found is None:
         return "", text
     return f"{Path(found['file']).name}:{found['line']}, in {found['function']}", text

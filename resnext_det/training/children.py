@@ -285,7 +285,7 @@ def _raise_failure(
         rank = first + killed[0]
         place, threads = crash_of(folder, rank)
         print(threads, end="", file=sys.stderr, flush=True)
-        why = f" at {place}" if place else ""
+        why = f" at {place}" if place else " in a thread of a library" if threads else ""
         why = " (out of memory?)" if killed[1] == "SIGKILL" else why
         line = f"the process of rank {rank} was killed by {killed[1]}{why}"
         report_failure(store, line, here)

@@ -45,6 +45,24 @@ def test_results_within_a_folder_are_no_inputs_of_the_next_start(folder: Path) -
     assert names(find(folder / "**/a.*", output=folder / "out")) == ["a.PNG", "sub/a.png"]
 
 
+def test_results_are_no_inputs_through_a_link_either(folder: Path) -> None:
+    results = folder.parent / "else" / "out"
+    (results / "pictures").mkdir(parents=True)
+    (results / "pictures" / "a.jpg").touch()
+    (results.parent / "c.jpg").touch()
+    (folder / "linked").symlink_to(results.parent)
+    (folder / "results").symlink_to(results)
+    (folder / "pictures").symlink_to(results / "pictures")
+    found = names(find(folder, output=results))
+    assert found == ["a.PNG", "b.jpg", "linked/c.jpg", "sub/a.png", "sub/deep/clip.MP4"]
+    assert names(find(folder / "*/*.jpg", output=results)) == ["linked/c.jpg"]
+
+
+def test_a_file_is_looked_at_once_by_whichever_folder(folder: Path) -> None:
+    (folder.parent / "alias").symlink_to(folder)
+    assert len(find(folder, folder.parent / "alias").sources) == 4
+
+
 def test_patterns_files_and_each_file_once(folder: Path) -> None:
     assert names(find(folder / "*.jpg")) == ["b.jpg"]
     assert names(find(folder / "**" / "*.png")) == ["sub/a.png"]

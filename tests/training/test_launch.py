@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import ctypes
 import os
 import signal
 import socket
@@ -48,10 +49,23 @@ def crash() -> None:
 
 
 def leave_late() -> None:
-    """What is registered with atexit is done; what hangs after it is not waited for."""
+    """Leaves something to be done at the end: by a thread, with atexit, and by C's streams."""
+    distributed.barrier()
     if distributed.rank() == 1:
-        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
-        atexit.register(print, "done at the end")
+        atexit.register(print, "registered")
+        ctypes.CDLL(None).puts(b"C's own")
+        threading.Timer(1.0, print, ["a thread's"]).start()
+
+
+def crash_in_a_library() -> None:
+    """Ends in a thread that Python knows nothing of."""
+    distributed.barrier()
+    if distributed.rank() == 1:
+        libc = ctypes.CDLL(None)
+        libc.pthread_create(
+            ctypes.byref(ctypes.c_ulong()), None, ctypes.cast(libc.abort, ctypes.c_void_p), None
+        )
+        time.sleep(600)
 
 
 def break_down() -> None:
@@ -96,9 +110,16 @@ def test_a_crash_is_told_with_the_line_that_it_was_at(capfd):
 
 
 @pytest.mark.slow
+def test_a_crash_in_a_library_is_not_laid_to_a_line_of_python(capfd):
+    with pytest.raises(UserError, match=r"was killed by SIGABRT in a thread of a library$"):
+        launch(crash_in_a_library, TWO)
+    assert "in crash_in_a_library" in capfd.readouterr().err
+
+
+@pytest.mark.slow
 def test_what_is_registered_for_the_end_of_a_process_is_done(capfd):
     launch(leave_late, TWO)
-    assert capfd.readouterr().out == "done at the end\n"
+    assert sorted(capfd.readouterr().out.split("\n")) == ["", "C's own", "a thread's", "registered"]
 
 
 @pytest.mark.slow

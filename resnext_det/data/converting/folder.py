@@ -160,15 +160,19 @@ def _names_below(root: Path, option: str) -> list[str]:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})")
 
     names = []
-    for place, folders, files in walk_folders(str(root), refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    for place, files in walk_folders(str(root), refuse, lambda path: not _is_hidden(path)):
         below = Path(place).relative_to(root).as_posix()
         names += [
             posixpath.normpath(posixpath.join(below, file))
             for file in files
-            if not file.startswith(".")  # as ._a.jpg, which macOS leaves behind
+            if not _is_hidden(file)
         ]
     return sorted(names)
+
+
+def _is_hidden(path: str) -> bool:
+    """Tells whether a name begins with a dot, as ._a.jpg, which macOS leaves behind."""
+    return posixpath.basename(path).startswith(".")
 
 
 def check_image_name(name: str) -> None:
