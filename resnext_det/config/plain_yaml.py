@@ -16,6 +16,7 @@ MOST_CHARACTERS = 1_000_000
 _MOST_NODES = 200_000  # of a tree in which every alias is written out
 _MOST_DIGITS = 300  # of a number; a float has at most 17
 _DEEPEST = 50
+_TOO_DEEP = f"it is nested deeper than {_DEEPEST} levels"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -74,7 +75,7 @@ def read_plain_yaml(text: str) -> Any:
     except yaml.YAMLError as error:
         raise NotPlainYAMLError(str(error).splitlines()[0]) from error
     except RecursionError as error:
-        raise NotPlainYAMLError("it is nested too deep") from error
+        raise NotPlainYAMLError(_TOO_DEEP) from error  # before the walk could count
     except Exception as error:  # of odd scalars: ValueError, IndexError, KeyError, OverflowError …
         reason = " ".join(str(error).split())[:80]
         raise NotPlainYAMLError(f"it has a value that is none ({reason})") from error
@@ -101,7 +102,7 @@ class _Walk:
         if known is None:
             raise NotPlainYAMLError("a part of it contains itself", line)
         if depth + known[1] - 1 > _DEEPEST:
-            raise NotPlainYAMLError(f"it is nested deeper than {_DEEPEST} levels", line)
+            raise NotPlainYAMLError(_TOO_DEEP, line)
         if known[0]:
             return known
         if isinstance(node, yaml.ScalarNode):

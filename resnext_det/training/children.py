@@ -1,7 +1,6 @@
 """The processes that a command starts on its machine, and how they end. Engine-neutral."""
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -23,7 +22,13 @@ import torch.multiprocessing as mp
 
 from resnext_det.errors import SaidInterruptError, UserError
 from resnext_det.training import distributed
-from resnext_det.training.child_end import crash_of, crashes_told, leave
+from resnext_det.training.child_process import (
+    crash_of,
+    crashes_told,
+    die_with_parent,
+    hear_one_interrupt,
+    leave,
+)
 from resnext_det.training.place import Place, Request
 from resnext_det.training.preemption import SIGNALS, STATUS, Preempted, current, handled
 from resnext_det.training.rendezvous import (
@@ -40,8 +45,6 @@ from resnext_det.training.watch import END, GRACE, failed_elsewhere
 _KINDS = {"UserError": UserError, "FloatingPointError": FloatingPointError}
 """What a process fails with in one line instead of a traceback."""
 _PERIOD = 1.0
-_PR_SET_PDEATHSIG = 1
-"""Of prctl(2): the signal that a process gets when its parent dies."""
 _INTERRUPTED = 130
 _SAID = "said"
 """A file that the main process leaves when its log says what an interrupt leaves."""
@@ -142,7 +145,8 @@ class _Task:
 
 def _child(local: int, task: _Task) -> None:
     """Is one of the processes."""
-    _die_with_parent()
+    die_with_parent()
+    hear_one_interrupt()
     rank = task.request.machine_rank * task.request.per_machine + local
     with crashes_told(Path(task.folder), rank):
         with handled() if task.listens else contextlib.nullcontext():
@@ -186,15 +190,6 @@ def _be_child(local: int, task: _Task) -> int:
         text = str(error) if kind else traceback.format_exc()
         Path(task.folder, f"{place.rank}.json").write_text(json.dumps([kind, text]))
         return 1
-
-
-def _die_with_parent() -> None:
-    """Ends this process when the one that started it is killed and cannot end it itself.
-
-    Linux alone can do so; elsewhere the process goes on until the others miss it.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait(processes: Sequence[BaseProcess], store: dist.Store, here: int) -> str | None:

@@ -46,8 +46,11 @@ REFUSED = {
     "endless list": ("a: &a [*a]", "a part of it contains itself"),
     "endless mapping": ("&a {b: *a}", "a part of it contains itself"),
     "deep": ("[" * 60 + "]" * 60, "it is nested deeper than 50 levels"),
-    "deeper": ("[" * 1_000, "it is nested too deep"),
-    "deep blocks": ("\n".join(" " * n + "a:" for n in range(600)), "it is nested too deep"),
+    "deeper": ("[" * 1_000, "it is nested deeper than 50 levels"),
+    "deep blocks": (
+        "\n".join(" " * n + "a:" for n in range(600)),
+        "it is nested deeper than 50 levels",
+    ),
     "long": ("a: " + "b" * MOST_CHARACTERS, "it has 1,000,003 characters; at most 1,000,000"),
     "long number": ("a: " + "9" * 20_000, "a number of 20000 characters"),
     "sexagesimal": ("a: 1" + ":1" * 20_000, "a number of 40001 characters"),

@@ -68,6 +68,19 @@ def crash_in_a_library() -> None:
         time.sleep(600)
 
 
+def be_interrupted_twice() -> None:
+    distributed.barrier()
+    if distributed.rank() == 1:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(600)
+        except KeyboardInterrupt:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            print("ends undisturbed", flush=True)
+            raise
+
+
 def break_down() -> None:
     if distributed.rank() == 1:
         raise ZeroDivisionError("a fault of ours")
@@ -114,6 +127,13 @@ def test_a_crash_in_a_library_is_not_laid_to_a_line_of_python(capfd):
     with pytest.raises(UserError, match=r"was killed by SIGABRT in a thread of a library$"):
         launch(crash_in_a_library, TWO)
     assert "in crash_in_a_library" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_second_interrupt_does_not_disturb_a_process_that_ends(capfd):
+    with pytest.raises(KeyboardInterrupt):
+        launch(be_interrupted_twice, TWO)
+    assert capfd.readouterr().out == "ends undisturbed\n"
 
 
 @pytest.mark.slow

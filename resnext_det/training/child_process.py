@@ -1,4 +1,4 @@
-"""How a process that was started for a run ends, and what a crash of it leaves. Engine-neutral."""
+"""What each process that is started for a run does at its begin and its end. Engine-neutral."""
 
 import atexit
 import contextlib
@@ -6,14 +6,42 @@ import ctypes
 import faulthandler
 import os
 import re
+import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 _LINE = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>.+)$', re.M)
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent dies."""
+
+
+def hear_one_interrupt() -> None:
+    """Has the first Ctrl-C end this process, and further ones not disturb it in that.
+
+    One comes from the terminal, another from the process that started this one, which cannot know
+    of the first, and ends by force whoever stays.
+    """
+
+    def interrupt(number: int, _: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def die_with_parent() -> None:
+    """Ends this process when the one that started it is killed and cannot end it itself.
+
+    Linux alone can do so; elsewhere the process goes on until the others miss it.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def leave(status: int) -> NoReturn:
