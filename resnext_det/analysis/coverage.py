@@ -7,6 +7,7 @@ import numpy as np
 from resnext_det.analysis.places import own_set
 from resnext_det.analysis.scored_boxes import ScoredBoxes
 from resnext_det.errors import UserError
+from resnext_det.evaluation.box_arrays import TruthBoxes
 from resnext_det.evaluation.results_json import RESULTS_FILE
 from resnext_det.json_files import read_json
 
@@ -53,14 +54,39 @@ def _is_of_run(boxes: ScoredBoxes, results: Path) -> bool:
     return found is not None and found[0].resolve() == boxes.truth.path.resolve()
 
 
+def check_names(truth: TruthBoxes, results: Path) -> None:
+    """Refuses results whose ids are of other images than the annotations' are.
+
+    Args:
+        truth: the annotations.
+        results: a file; without `IMAGES_FILE` beside it nobody knows.
+
+    Raises:
+        UserError: an id is of two images by name.
+    """
+    known = _names_looked_at(results) or {}
+    for key, name in zip(truth.image_ids, truth.file_names, strict=True):
+        other = known.get(str(key), "")
+        if name and other and Path(name).name != Path(other).name:
+            raise UserError(
+                f"{results}: its image {key} is {other}, and {name} in {truth.path}: numbered on "
+                f"their own; give predict --annotations {truth.path}"
+            )
+
+
 def _num_looked_at(boxes: ScoredBoxes, results: Path) -> int | None:
     """Returns how many of the images a prediction looked at; None where nobody knows."""
+    known = _names_looked_at(results)
+    return None if known is None else sum(str(key) in known for key in boxes.truth.image_ids)
+
+
+def _names_looked_at(results: Path) -> dict[str, str] | None:
+    """Returns the names of the images that a prediction looked at, by id as text."""
     path = results.with_name(IMAGES_FILE)
     if not path.is_file():
         return None
     try:
         content = read_json(path)
-        known = {str(image["id"]) for image in content["images"]}
-    except (UserError, KeyError, TypeError):
+        return {str(image["id"]): str(image.get("file_name", "")) for image in content["images"]}
+    except (UserError, KeyError, TypeError, AttributeError):
         return None  # somebody else's file of this name
-    return sum(str(key) in known for key in boxes.truth.image_ids)

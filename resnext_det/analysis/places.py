@@ -84,8 +84,7 @@ def _of_run(folder: Path, annotations: Path | None, images: Path | None) -> Subj
     found = own_set(results)
     if found is None:
         raise UserError(
-            f"{folder}: its result.json does not say where the test set lies: give --annotations "
-            "JSON"
+            f"{folder}: nothing there says where the test set lies: give --annotations JSON"
         )
     known = Subject(str(folder), results, *found)
     return known if images is None else replace(known, images=images)

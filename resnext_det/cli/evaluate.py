@@ -18,6 +18,7 @@ from resnext_det.analysis.content import (
     confusion_table,
     image_table,
 )
+from resnext_det.analysis.coverage import check_names
 from resnext_det.analysis.places import Subject, check_same_set, is_checkpoint, locate
 from resnext_det.cli.evaluate_printing import print_analysis, print_comparison
 from resnext_det.cli.printing import check_json, open_console, write_json
@@ -68,7 +69,9 @@ def check_output(folder: Path) -> None:
 
 def _evaluate(args: argparse.Namespace, options: Options) -> int:
     subject = _subject(args)
-    found = analyse(read_truth(subject.annotations), subject.results, options)
+    truth = read_truth(subject.annotations)
+    check_names(truth, subject.results)
+    found = analyse(truth, subject.results, options)
     console = open_console(args.json)
     _warn(found)
     print_analysis(console, found)
@@ -90,6 +93,8 @@ def _compare(args: argparse.Namespace, options: Options) -> int:
     first, second = subjects
     check_same_set(first, second)
     truth = read_truth(first.annotations)
+    for subject in subjects:
+        check_names(truth, subject.results)
     without = replace(options, num_samples=0)  # the intervals are those of the difference
     sides = (analyse(truth, first.results, without), analyse(truth, second.results, without))
     for side in sides:

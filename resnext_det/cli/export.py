@@ -22,7 +22,7 @@ from resnext_det.export.formats import (
 )
 from resnext_det.export.int8 import Quantized
 from resnext_det.export.pictures import built_in_pictures, pictures_of
-from resnext_det.export.proving import Proof, Tolerances, read_test_set
+from resnext_det.export.proving import Proof, Tolerances, pictures_of_set, read_test_set
 from resnext_det.export.run import Exported, Wanted, export
 from resnext_det.export.source import read_source
 from resnext_det.export.suppression import OPSET
@@ -50,11 +50,9 @@ def run(args: argparse.Namespace) -> int:
     fixed = None if args.fixed is None else _fixed(args.fixed)
     calibration = _calibration(args, kind)
     check_packages(kind, int8=args.int8)
-    pictures = (
-        pictures_of(Path(args.images), "--images", NUM_PROVEN)
-        if args.images
-        else built_in_pictures()
-    )
+    pictures = pictures_of(Path(args.images), "--images", NUM_PROVEN) if args.images else None
+    if pictures is None and not args.test_data:
+        pictures = built_in_pictures()
     source = read_source(
         args.checkpoint,
         config_file=args.config_file,
@@ -62,6 +60,9 @@ def run(args: argparse.Namespace) -> int:
         score_thresh=args.score_thresh,
     )
     test_set = read_test_set(args.test_data, source.class_names) if args.test_data else None
+    if pictures is None:
+        assert test_set is not None
+        pictures = pictures_of_set(test_set, NUM_PROVEN)
     wanted = Wanted(
         output=output,
         kind=kind,

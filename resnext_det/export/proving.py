@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -173,6 +174,11 @@ def read_test_set(text: str, class_names: Sequence[str]) -> CocoDataset:
             f"({len(dataset.class_names)}), the detector's {few(class_names)} ({len(class_names)})"
         )
     return dataset
+
+
+def pictures_of_set(dataset: CocoDataset, most: int) -> list[Pixels]:
+    """Returns the first images of a test set, (H, W, 3) uint8 RGB each."""
+    return [pixels for _, pixels in islice(_images(dataset), most)]
 
 
 def _precisions(

@@ -166,6 +166,7 @@ def _predict(job: Job, findings: Findings, ids: Ids, advance: Callable[[int], No
         if keys[source.path] in findings and findings[keys[source.path]].broken
     }
     if broken and len(broken) == len(job.inputs.sources):
+        (job.output / FILE).unlink()  # there is nothing to go on with
         raise UserError(_none_readable(job.inputs.sources, broken))
     rows = list(_rows(job.inputs.sources, keys, findings, ids))
     if "json" in job.save:

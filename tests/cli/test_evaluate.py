@@ -169,7 +169,7 @@ def test_no_object_is_undefined_and_says_so(evaluate: Run, tmp_path: Path) -> No
         (("unfinished",), "unfinished: the run is not finished, it has no inference/coco_"),
         (("untested",), "untested: the run was tested on no set"),
         (("empty",), "empty: not a detection run's folder"),
-        (("old",), "old: its result.json does not say where the test set lies"),
+        (("old",), "old: nothing there says where the test set lies"),
         (("old/result.json",), "without its boxes: give the run's folder"),
         (("two",), "two: was tested on 2 sets: give one's results file"),
         (("dt.json", "--test-data", "a=b.json:c"), "--test-data is for a checkpoint"),
@@ -261,6 +261,31 @@ def test_partial_results_are_told_in_a_line(
     assert f"\n1 of the {len(objects)} images with objects have no detection at all.\n" in said
     (partial.parent / "images.json").write_text(json.dumps({"images": seen}))
     assert "\nOnly 7 of the 8 images were looked at: the objects in" in evaluate(partial, *words)[1]
+
+
+def test_results_on_images_numbered_otherwise_are_refused(
+    evaluate: Run, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    gt, dt = files
+    named = json.loads(gt.read_text())
+    for row in named["images"]:
+        row["file_name"] = f"photos/{row['id']}.jpg"
+    truth, results = tmp_path / "named.json", tmp_path / "found" / "coco_instances_results.json"
+    truth.write_text(json.dumps(named))
+    results.parent.mkdir()
+    results.write_text(dt.read_text())
+    seen = [{"id": row["id"], "file_name": f"{row['id']}.jpg"} for row in named["images"]]
+    (results.parent / "images.json").write_text(json.dumps({"images": seen}))
+    words = ("--annotations", truth, "--samples", "0")
+    assert evaluate(results, *words)[0] == 0
+    seen[2]["file_name"] = "other.jpg"
+    (results.parent / "images.json").write_text(json.dumps({"images": seen}))
+    line = (
+        f"error: {results}: its image {seen[2]['id']} is other.jpg, and photos/{seen[2]['id']}.jpg "
+        f"in {truth}: numbered on their own; give predict --annotations {truth}\n"
+    )
+    for command in ((results, *words), ("--compare", dt, results, *words[:2])):
+        assert evaluate(*command)[::2] == (2, line)
 
 
 @pytest.mark.parametrize("name", ["gt.json", "dt.json", "out/evaluation.json"])

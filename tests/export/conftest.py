@@ -27,7 +27,8 @@ class Export:
 def exported(trained: Trained, file: Path, *words: object) -> Export:
     """Exports a trained detector by the command, which has to succeed."""
     json_file = file.with_suffix(".json")
-    images = trained.bench.entry.image_root
-    command = [trained.checkpoint, "-o", file, "--images", images, "--json", json_file, *words]
+    command = [trained.checkpoint, "-o", file, "--json", json_file, *words]
+    if "--test-data" not in words:  # whose images it is proven on
+        command += ["--images", trained.bench.entry.image_root]
     assert main(["export", *map(str, command)]) == 0
     return Export(file, json.loads(json_file.read_text()))

@@ -42,8 +42,9 @@ def differences(trained: Trained, file: Path, batch: list[Pixels]) -> Difference
 
 
 @pytest.mark.slow
-def test_the_command_proves_what_it_writes(onnx: Export) -> None:
+def test_the_command_proves_what_it_writes(portable: Trained, onnx: Export) -> None:
     proof = onnx.found["proof"]
+    assert proof["differences"]["images"] == len(portable.images) + 1  # one of them mirrored
     assert proof["runtime"].startswith("ONNX Runtime ")
     assert proof["differences"]["matched"] > 10
     assert proof["differences"]["unmatched"] == 0

@@ -211,6 +211,7 @@ def test_too_many_broken_images_end_it(
     assert error.startswith("error: ")
     assert error.endswith("1.png: cannot be read as an image (not an image in a format that can be "
                           "read)\n")  # fmt: skip
+    assert predict(photos / "0.png", out="other") == 0  # which holds nothing to go on with
 
 
 def test_a_decompression_bomb_is_left_out(predict: Any, photos: Path) -> None:

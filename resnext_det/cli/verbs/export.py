@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--score-thresh", type=float, metavar="S", help="give boxes scored above this (config's)")
     add("--config-file", metavar="FILE", help="of a checkpoint that holds no config")
     add("--class-names", metavar="FILE", help="one on each line, of a checkpoint that holds none")
-    images_help = "prove it on the first 16 images there (the quickstart's)"
+    images_help = "prove it on the first 16 images there (--test-data's, or 4 built in)"
     add("--images", metavar="FOLDER", help=images_help)
     data_help = "compare AP, too, on NAME=annotations.json:images/"
     add("--test-data", metavar="NAME=…", help=data_help)
