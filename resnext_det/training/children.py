@@ -147,15 +147,6 @@ def _child(local: int, task: _Task) -> None:
     """Is one of the processes."""
     die_with_parent()
     hear_one_interrupt()
-    rank = task.request.machine_rank * task.request.per_machine + local
-    with crashes_told(Path(task.folder), rank):
-        with handled() if task.listens else contextlib.nullcontext():
-            status = _be_child(local, task)
-        leave(status)
-
-
-def _be_child(local: int, task: _Task) -> int:
-    """Returns the status of exit."""
     request = task.request
     place = Place(
         rank=request.machine_rank * request.per_machine + local,
@@ -164,6 +155,15 @@ def _be_child(local: int, task: _Task) -> int:
         local_world_size=request.per_machine,
         machine=request.machine_rank,
     )
+    with crashes_told(Path(task.folder), place.rank):
+        with handled() if task.listens else contextlib.nullcontext():
+            status = _be_child(place, task)
+        leave(status)
+
+
+def _be_child(place: Place, task: _Task) -> int:
+    """Returns the status of exit."""
+    request = task.request
     try:
         store = find_store(*task.address, request.timeout)
         starter = f"--num-gpus {request.per_machine}"
