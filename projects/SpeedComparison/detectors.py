@@ -42,9 +42,9 @@ _SETTINGS = {
         "bfloat16 channels_last fold_norms fast_pooling keep_memory",
     ),
     "cuda": (
-        "float32 channels_last fold_norms cuda_graphs",
-        "bfloat16 channels_last fold_norms cuda_graphs",
-        "float16 channels_last fold_norms cuda_graphs",
+        "float32 channels_last fold_norms fast_pooling cuda_graphs",
+        "bfloat16 channels_last fold_norms fast_pooling cuda_graphs",
+        "float16 channels_last fold_norms fast_pooling cuda_graphs",
     ),
 }
 _TRAINING = {

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import torch
 
+from resnext_det.acceleration.gpu_pooling import obstacle_to_gpu_pooling
 from resnext_det.acceleration.setting import Acceleration
 from resnext_det.errors import UserError
 from resnext_det.training.acceleration import CPP_COMPILERS, has_cpp_compiler
@@ -17,6 +18,11 @@ def computes_bfloat16(device: torch.device) -> bool:
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def can_pool_fast(device: torch.device) -> bool:
+    """Tells whether a device can have fast_pooling."""
+    return _obstacle_to_pooling(device) is None
 
 
 def check_acceleration(setting: Acceleration, device: torch.device) -> None:
@@ -37,8 +43,8 @@ def _obstacles(setting: Acceleration, device: torch.device) -> dict[str, str]:
         found["float16"] = "needs a GPU: give bfloat16 or float32"
     if setting.precision == "bfloat16" and device.type == "cuda" and not computes_bfloat16(device):
         found["bfloat16"] = "is not what this GPU computes with: give float16 or float32"
-    if setting.fast_pooling and device.type != "cpu":
-        found["fast_pooling"] = "is for the CPU alone: leave it out"
+    if setting.fast_pooling and (why := _obstacle_to_pooling(device)):
+        found["fast_pooling"] = why
     if setting.keep_memory and device.type != "cpu":
         found["keep_memory"] = "is for the CPU alone: leave it out"
     elif setting.keep_memory and not can_keep_memory():
@@ -59,3 +65,11 @@ def _obstacles(setting: Acceleration, device: torch.device) -> dict[str, str]:
             f"needs a C++ compiler ({CPP_COMPILERS[0]}): install one, or leave it out"
         )
     return found
+
+
+def _obstacle_to_pooling(device: torch.device) -> str | None:
+    if device.type == "cpu":
+        return None
+    if device.type != "cuda":
+        return "is for the CPU and for CUDA devices: leave it out"
+    return obstacle_to_gpu_pooling(device)

@@ -10,6 +10,7 @@ from resnext_det.acceleration.ability import check_acceleration
 from resnext_det.acceleration.detector import FastDetector, Float32Pooler, LoweredHead
 from resnext_det.acceleration.fused_conv import FusedConv, can_fold
 from resnext_det.acceleration.fused_network import FusedBoxHead, FusedRPNHead, fuse_fpn
+from resnext_det.acceleration.gpu_pooling import GpuRoIPooler
 from resnext_det.acceleration.pooling import FastRoIPooler
 from resnext_det.acceleration.recorded import RecordedDetector
 from resnext_det.acceleration.setting import EXACT, Acceleration, check_for_inference
@@ -67,12 +68,13 @@ def _fast(model: FasterRCNN, setting: Acceleration) -> nn.Module:
         if setting.compile and name != "box_head":
             owner.add_module(name, _compiled(part))
     heads.add_module("box_head", LoweredHead(heads.box_head, dtype))
-    if setting.cuda_graphs:
-        return RecordedDetector(model)
     pooler = heads.box_pooler
     if setting.fast_pooling:
-        heads.box_pooler = FastRoIPooler.of(pooler)
-    elif dtype != torch.float32:
+        kind = FastRoIPooler if model.pixel_mean.device.type == "cpu" else GpuRoIPooler
+        heads.box_pooler = kind.of(pooler)
+    if setting.cuda_graphs:
+        return RecordedDetector(model)
+    if not setting.fast_pooling and dtype != torch.float32:
         heads.box_pooler = Float32Pooler(pooler.output_size, pooler.strides, pooler.sampling_ratio)
     layout = torch.channels_last if setting.channels_last else torch.contiguous_format
     return FastDetector(model, dtype=dtype, memory_format=layout)

@@ -34,18 +34,16 @@ def select(
     Returns:
         Per image its detections, best first, in pixels of the image on disk.
     """
-    scores = found.probabilities[..., :-1]
-    finite = found.boxes.flatten(2).isfinite().all(dim=-1) & found.probabilities.isfinite().all(-1)
-    wanted = (scores > score_thresh) & (finite & found.usable)[..., None]
+    scores, wanted = usable_scores(found, score_thresh)
     image, region, category = torch.nonzero(wanted, as_tuple=True)
     column = category if found.boxes.shape[2] > 1 else torch.zeros_like(category)
-    boxes = _inside(found.boxes[image, region, column], sizes[image])
+    boxes = clip_to(found.boxes[image, region, column], sizes[image])
     kept_scores = scores[image, region, category]
     keep = batched_nms(boxes, kept_scores, image * scores.shape[2] + category, nms_thresh)
     keep = keep[image[keep].argsort(stable=True)]  # by image, best first within
     keep = keep[_rank_within(image[keep], len(sizes)) < topk] if topk >= 0 else keep
     image = image[keep]
-    boxes = _inside(
+    boxes = clip_to(
         boxes[keep] * (whole_sizes / sizes)[image].flip(1).repeat(1, 2), whole_sizes[image]
     )
     wide = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
@@ -54,9 +52,20 @@ def select(
     return [Detections(*part) for part in zip(*parts, strict=True)]
 
 
-def _inside(boxes: Tensor, sizes: Tensor) -> Tensor:
-    """Clips (R, 4) boxes to their images' (R, 2) rows and columns."""
-    return torch.minimum(boxes.clamp(min=0), sizes.flip(1).repeat(1, 2))
+def usable_scores(found: Predictions, score_thresh: float) -> tuple[Tensor, Tensor]:
+    """Returns (N, P, K) scores without the background's, and whether each is above the threshold.
+
+    None is of a region that is not usable, or of which any number is not finite.
+    """
+    scores = found.probabilities[..., :-1]
+    finite = found.boxes.flatten(2).isfinite().all(dim=-1) & found.probabilities.isfinite().all(-1)
+    return scores, (scores > score_thresh) & (finite & found.usable)[..., None]
+
+
+def clip_to(boxes: Tensor, sizes: Tensor) -> Tensor:
+    """Clips (…, 4) boxes to their images' (…, 2) rows and columns."""
+    limits = sizes.flip(-1)
+    return torch.minimum(boxes.clamp(min=0), torch.cat([limits, limits], dim=-1))
 
 
 def _rank_within(groups: Tensor, num_groups: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 
 from resnext_det.acceleration.ability import (
     can_keep_memory,
+    can_pool_fast,
     check_acceleration,
     computes_bfloat16,
 )
@@ -65,7 +66,7 @@ def default_acceleration(device: torch.device, mode: Mode) -> Acceleration:
         precision="bfloat16" if bfloat16 else "float32",
         channels_last=True,
         fold_norms=True,
-        fast_pooling=on_cpu,
+        fast_pooling=can_pool_fast(device),
         winograd=on_cpu and not bfloat16,
         keep_memory=on_cpu and can_keep_memory(),
         cuda_graphs=not on_cpu,

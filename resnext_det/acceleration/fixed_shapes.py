@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from resnext_det.acceleration.first_stage import best_of_level
+from resnext_det.acceleration.gpu_pooling import GpuRoIPooler
 from resnext_det.acceleration.suppression import keep_of_groups
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.engines.portable.pooling import RoIPooler, assign_levels
@@ -144,29 +145,43 @@ def propose(
 
 
 def pool(pooler: RoIPooler, features: Sequence[Tensor], regions: Regions) -> Tensor:
-    """Pools each region from the level that suits it.
-
-    Every level pools all of them, those of other levels as boxes of no size, which have no
-    sampling points: they cost nothing and give 0.
+    """Pools each region from the level that suits it; those that are not usable give 0.
 
     Args:
-        pooler: for its settings.
+        pooler: for its settings, or for its kernel where it is a `GpuRoIPooler`.
         features: per level (N, C, H, W).
         regions: of N images.
 
     Returns:
-        (N * P, C, output_size, output_size) float32.
+        (N * P, C, output_size, output_size), float32, or of the features' type by the kernel.
     """
     count, size = regions.usable.shape
-    boxes = regions.boxes.flatten(0, 1)
+    boxes, usable = regions.boxes.flatten(0, 1), regions.usable.flatten()
+    image_of = torch.arange(count, device=boxes.device).repeat_interleave(size)
+    if isinstance(pooler, GpuRoIPooler):
+        return pooler.pool(features, boxes, image_of, usable)
+    return _pooled_by_all(pooler, features, boxes, image_of, usable)
+
+
+def _pooled_by_all(
+    pooler: RoIPooler,
+    features: Sequence[Tensor],
+    boxes: Tensor,
+    image_of: Tensor,
+    usable: Tensor,
+) -> Tensor:
+    """Lets every level pool all boxes by torchvision's operator.
+
+    Those of other levels are boxes of no size there, which have no sampling points: they cost
+    nothing and give 0.
+    """
     # Boxes and maps have one type in the operator, and float16 would move the boxes by up to
     # half a pixel.
-    images = torch.arange(count, device=boxes.device, dtype=boxes.dtype).repeat_interleave(size)
     level_of = assign_levels(boxes, pooler.min_level, pooler.max_level)
     pooled = None
     for level, (feature, stride) in enumerate(zip(features, pooler.strides, strict=True)):
-        elsewhere = (level_of != level) | ~regions.usable.flatten()
-        rois = torch.cat([images[:, None], boxes.masked_fill(elsewhere[:, None], 0.0)], dim=1)
+        elsewhere = (level_of != level) | ~usable
+        rois = torch.cat([image_of[:, None], boxes.masked_fill(elsewhere[:, None], 0.0)], dim=1)
         part = roi_align(
             feature.float(),
             rois,

@@ -7,20 +7,32 @@ A CUDA graph issues them as one. A size is recorded when it comes for the second
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from resnext_det.acceleration.batch_selection import select
 from resnext_det.acceleration.detector import TrainedDetector
+from resnext_det.acceleration.fixed_selection import Selection, select_among
 from resnext_det.acceleration.fixed_shapes import Predictions, anchors_of, predict
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.structures import Detections, DetectionSample
 
 ROUNDS = 16
-"""Rounds of the first stage's suppression in a recording; see `suppression.kept`."""
+"""Rounds of either suppression in a recording; see `suppression.kept`."""
+CANDIDATES = 1024
+"""Boxes and classes of an image among which a recording selects; see `select_among`."""
 MOST_GRAPHS = 32
 """Recordings kept; the one unused for longest goes first."""
+
+
+class Limits(TypedDict):
+    """Numbers of the last selection; see `select_among`."""
+
+    score_thresh: float
+    nms_thresh: float
+    topk: int
 
 
 @dataclass(frozen=True)
@@ -30,10 +42,28 @@ class Batch:
     Attributes:
         pixels: (N, 3, H, W) uint8; what is beyond an image's own size is not read.
         sizes: (N, 2) float32, rows and columns of each image.
+        whole_sizes: (N, 2) float32, rows and columns of each image on disk.
     """
 
     pixels: Tensor
     sizes: Tensor
+    whole_sizes: Tensor
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is found in a batch.
+
+    Attributes:
+        predictions: before the last selection.
+        selection: the last.
+        numbers: (2 + N,) int64: whether the predictions are right, whether the selection is, and
+            how many boxes each image has; all that the host has to read.
+    """
+
+    predictions: Predictions
+    selection: Selection
+    numbers: Tensor
 
 
 @dataclass(frozen=True)
@@ -42,7 +72,7 @@ class Recording:
 
     graph: "torch.cuda.CUDAGraph"
     batch: Batch
-    found: Predictions
+    answer: Answer
 
 
 class RecordedDetector(TrainedDetector):
@@ -62,36 +92,53 @@ class RecordedDetector(TrainedDetector):
     def detect(self, samples: Sequence[DetectionSample]) -> list[Detections]:
         """Detections of each image; see `FasterRCNN.forward`."""
         batch = self._batch(samples)
-        found = self._found(batch)
-        if not bool(found.settled):
-            found = self._run(batch, rounds=None)
-        wholes = [[sample.height, sample.width] for sample in samples]
-        heads = self.roi_heads
-        return select(
-            found,
-            batch.sizes,
-            torch.tensor(wholes, dtype=torch.float32).to(batch.sizes.device),
-            score_thresh=heads.score_thresh,
-            nms_thresh=heads.nms_thresh,
-            topk=heads.detections_per_image,
-        )
+        answer = self._answer(batch)
+        settled, complete, *counts = answer.numbers.tolist()
+        if settled and complete:
+            return answer.selection.detections(counts)
+        found = answer.predictions if settled else self._predict(batch, rounds=None)
+        return select(found, batch.sizes, batch.whole_sizes, **self._limits())
 
-    def _found(self, batch: Batch) -> Predictions:
+    def _answer(self, batch: Batch) -> Answer:
         if batch.pixels.device.type != "cuda":
-            return self._run(batch, ROUNDS)
+            return self._run(batch)
         shape = tuple(batch.pixels.shape)
         if shape not in self._recordings:
             self._recordings[shape] = None  # seen once
-            return self._run(batch, ROUNDS)
+            return self._run(batch)
         recording = self._recordings.pop(shape) or self._record(batch)
         self._recordings[shape] = recording
         self._forget()
         recording.batch.pixels.copy_(batch.pixels)
         recording.batch.sizes.copy_(batch.sizes)
+        recording.batch.whole_sizes.copy_(batch.whole_sizes)
         recording.graph.replay()
-        return recording.found
+        return recording.answer
 
-    def _run(self, batch: Batch, rounds: int | None) -> Predictions:
+    def _run(self, batch: Batch) -> Answer:
+        """Answers without waiting for anything."""
+        found = self._predict(batch, ROUNDS)
+        selection = select_among(
+            found,
+            batch.sizes,
+            batch.whole_sizes,
+            candidates=CANDIDATES,
+            rounds=ROUNDS,
+            **self._limits(),
+        )
+        right = torch.stack([found.settled, selection.complete])
+        numbers = torch.cat([right.to(torch.int64), selection.counts])
+        return Answer(found, selection, numbers)
+
+    def _limits(self) -> Limits:
+        heads = self.roi_heads
+        return {
+            "score_thresh": heads.score_thresh,
+            "nms_thresh": heads.nms_thresh,
+            "topk": heads.detections_per_image,
+        }
+
+    def _predict(self, batch: Batch, rounds: int | None) -> Predictions:
         images = self._normalised(batch)
         return predict(self, images, batch.sizes, self._anchors(images.shape), rounds)
 
@@ -103,12 +150,12 @@ class RecordedDetector(TrainedDetector):
         return self._anchors_of[size]
 
     def _record(self, batch: Batch) -> Recording:
-        kept = Batch(batch.pixels.clone(), batch.sizes.clone())
-        self._on_side_stream(lambda: self._run(kept, ROUNDS))
+        kept = Batch(batch.pixels.clone(), batch.sizes.clone(), batch.whole_sizes.clone())
+        self._on_side_stream(lambda: self._run(kept))
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):
-            found = self._run(kept, ROUNDS)
-        return Recording(graph, kept, found)
+            answer = self._run(kept)
+        return Recording(graph, kept, answer)
 
     def _on_side_stream(self, work: Callable[[], object]) -> None:
         """Runs once what is recorded next, as CUDA graphs ask for: libraries make their choices."""
@@ -132,7 +179,9 @@ class RecordedDetector(TrainedDetector):
         for place, sample in enumerate(samples):
             rows, columns = sizes[place]
             pixels[place, :, :rows, :columns].copy_(sample.image, non_blocking=True)
-        return Batch(pixels, torch.tensor(sizes, dtype=torch.float32).to(device))
+        both = [[*size, s.height, s.width] for size, s in zip(sizes, samples, strict=True)]
+        numbers = torch.tensor(both, dtype=torch.float32).to(device)
+        return Batch(pixels, numbers[:, :2], numbers[:, 2:])
 
     def _normalised(self, batch: Batch) -> Tensor:
         """Normalises, with zeros beyond each image: (N, 3, H, W) float32, channels last."""

@@ -25,7 +25,8 @@ class Acceleration:
         channels_last: features lie in memory pixel by pixel instead of channel by channel.
         fold_norms: BatchNorm is folded into the convolution before it, and ReLU and the
             residual sum are computed with the convolution where the device can.
-        fast_pooling: RoIAlign on all cores of the CPU, as weighted sums of pixels.
+        fast_pooling: RoIAlign on all cores of the CPU, as weighted sums of pixels; on a GPU by a
+            Triton kernel that reads the features as they lie.
         winograd: large 3x3 convolutions in float32 on the CPU with a quarter of the
             multiplications; wants channels_last and fold_norms.
         keep_memory: the C library keeps freed memory for the next image, in the whole process.

@@ -71,7 +71,11 @@ def kept(more: Tensor, usable: Tensor, rounds: int | None = None) -> tuple[Tenso
 
 
 def keep_of_groups(
-    boxes: Tensor, usable: Tensor, threshold: float, rounds: int | None = None
+    boxes: Tensor,
+    usable: Tensor,
+    threshold: float,
+    rounds: int | None = None,
+    labels: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Suppresses within each group, some groups at a time where all would not fit into memory.
 
@@ -80,6 +84,7 @@ def keep_of_groups(
         usable: (G, R) bool.
         threshold: overlap above which the worse of two boxes goes.
         rounds: see `kept`.
+        labels: (G, R) integers; boxes of a group that differ in it do not suppress each other.
 
     Returns:
         (G, R) bool, and a 0-d bool: whether the answer is right; see `kept`.
@@ -87,10 +92,13 @@ def keep_of_groups(
     if usable.numel() == 0:
         return usable, usable.new_ones(())
     at_once = max(PAIRS_AT_ONCE // boxes.shape[1] ** 2, 1)
-    parts = [
-        kept(overlap_more(some, threshold), mask, rounds)
-        for some, mask in zip(boxes.split(at_once), usable.split(at_once), strict=True)
-    ]
+    parts = []
+    for first in range(0, len(boxes), at_once):
+        some = slice(first, first + at_once)
+        more = overlap_more(boxes[some], threshold)
+        if labels is not None:
+            more &= labels[some, :, None] == labels[some, None]
+        parts.append(kept(more, usable[some], rounds))
     keep, settled = zip(*parts, strict=True)
     return torch.cat(keep), torch.stack(settled).all()
 
@@ -115,8 +123,9 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float)
     order = scores.argsort(descending=True, stable=True)
     if len(order) ** 2 <= PAIRS_AT_ONCE:
         of = groups[order]
-        more = overlap_more(boxes[order][None], threshold) & (of[:, None] == of)
-        return order[kept(more, torch.ones_like(of, dtype=torch.bool)[None])[0][0]]
+        usable = torch.ones_like(of, dtype=torch.bool)
+        keep, _ = keep_of_groups(boxes[order][None], usable[None], threshold, labels=of[None])
+        return order[keep[0]]
     return _by_group(boxes, scores, groups, threshold, order)
 
 
