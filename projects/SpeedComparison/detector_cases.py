@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from resnext_det.benchmarking.contestants import (
     Detectron2,
     Ours,
     Request,
-    Training,
     as_detections,
 )
 from resnext_det.benchmarking.work import Work
@@ -34,13 +32,11 @@ class Subject:
 
     Attributes:
         work: weights and images.
-        folder: takes training images.
         rounds: of each case.
         warm_up: steps of each contestant before them.
     """
 
     work: Work
-    folder: Path
     rounds: int
     warm_up: int
 
@@ -83,26 +79,6 @@ def inference_cases(
             case = _timed(subject, contestants, batch) | _likeness(subject, contestants, batch)
             _add_share_of_bound(case, roofline)
             yield case
-
-
-def training_cases(
-    subject: Subject, settings: Sequence[Acceleration], batches: Sequence[int]
-) -> Iterator[Case]:
-    """Times training steps, and compares the losses of the first."""
-    work, folder = subject.work, subject.folder
-    builders: dict[str, Callable[[], Act]] = {
-        THEIRS: Training(work, "d2", folder / "theirs", theirs=True),
-        HALF: Training(work, "d2", folder / "half", theirs=True, half=True),
-    }
-    for setting in (EXACT, *settings):
-        name = ours(setting)
-        builders[name] = Training(work, "portable", folder / setting.words(), setting)
-    with Contestants() as contestants:
-        _open(subject, contestants, builders)
-        for batch in batches:
-            asked = Request(batch, "losses")  # before anything is learned
-            losses = {name: c.ask(asked).value for name, c in contestants.opened.items()}
-            yield _timed(subject, contestants, batch) | {"losses": losses}
 
 
 def summary(rounds: Rounds) -> dict[str, Any]:

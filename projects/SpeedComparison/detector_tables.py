@@ -8,7 +8,6 @@ from typing import Any
 from resnext_det.reports.page_tables import pipe_table
 
 RESULTS = Path(__file__).parent / "results" / "detectors"
-MODES = {"inference": "One forward pass", "training": "One training step"}
 
 
 def detector_tables() -> dict[str, str]:
@@ -36,25 +35,23 @@ def conditions_line(result: Mapping[str, Any]) -> str:
 
 def speed_table(result: Mapping[str, Any]) -> str:
     """Returns a line for each contestant of each case, in the order of timing."""
-    head = ["What", "Images", "Who", "ms", "times as fast as Detectron2", "by processor time"]
-    head += ["share of the bound", "boxes or losses beside Detectron2's"]
-    lines = [head, ["---", "---:", "---", *["---:"] * 4, "---"]]
-    for mode, what in MODES.items():
-        for case in result.get(mode, ()):
-            for name, times in case["clocks"]["wall"].items():
-                processor = case["clocks"].get("cpu", {}).get(name, {})
-                lines.append(
-                    [
-                        what,
-                        str(case["batch"]),
-                        name,
-                        f"{1000 * times['seconds']['median']:.1f}",
-                        interval(times["speed"]),
-                        interval(processor.get("speed")),
-                        _percent(times.get("share_of_bound")),
-                        _likeness(case, name),
-                    ]
-                )
+    head = ["Images", "Who", "ms", "times as fast as Detectron2", "by processor time"]
+    head += ["share of the bound", "boxes beside Detectron2's"]
+    lines = [head, ["---:", "---", *["---:"] * 4, "---"]]
+    for case in result["inference"]:
+        for name, times in case["clocks"]["wall"].items():
+            processor = case["clocks"].get("cpu", {}).get(name, {})
+            lines.append(
+                [
+                    str(case["batch"]),
+                    name,
+                    f"{1000 * times['seconds']['median']:.1f}",
+                    interval(times["speed"]),
+                    interval(processor.get("speed")),
+                    _percent(times["share_of_bound"]),
+                    _likeness(case["boxes"][name]),
+                ]
+            )
     return pipe_table(lines)
 
 
@@ -85,21 +82,13 @@ def interval(found: Mapping[str, float] | None) -> str:
     return f"{found['median']:.2f} ({found['low']:.2f}–{found['high']:.2f})"
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.0%}"
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
 
 
-def _likeness(case: Mapping[str, Any], name: str) -> str:
-    """Says how near what was computed comes to what is computed by Detectron2."""
-    if name in case.get("boxes", {}):
-        found = case["boxes"][name]
-        if found["share"] is None:
-            return "none found"
-        pixels, score = found["pixels"][1], found["score"][1]
-        return f"{found['matched']} of {found['boxes']}, to {pixels:.2g} px and {score:.2g}"
-    losses = case.get("losses", {})
-    if name not in losses:
-        return ""
-    against = next(iter(losses.values()))
-    total = sum(against.values())
-    return f"sum of losses {sum(losses[name].values()) / total - 1:+.4%}"
+def _likeness(found: Mapping[str, Any]) -> str:
+    """Says how near boxes come to those that Detectron2 finds."""
+    if found["share"] is None:
+        return "none found"
+    pixels, score = found["pixels"][1], found["score"][1]
+    return f"{found['matched']} of {found['boxes']}, to {pixels:.2g} px and {score:.2g}"

@@ -1,27 +1,22 @@
 #!/usr/bin/env python
-"""Times whole detectors: Detectron2's, ours exact, ours accelerated. Engine-neutral.
+"""Times whole detectors, from image to boxes: Detectron2's, ours exact, ours accelerated.
 
     python projects/SpeedComparison/detectors.py --json FILE
 
 All in alternation, each in a process of its own, with the same weights and images; and the least
 time that the convolutions could take on this machine. Without Detectron2 ours alone are timed.
+Engine-neutral.
 """
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from projects.SpeedComparison.detector_cases import (
-    Case,
-    Subject,
-    inference_cases,
-    training_cases,
-)
+from projects.SpeedComparison.detector_cases import Case, Subject, inference_cases
 from projects.SpeedComparison.roofline import layers_of, measure_peaks, roofline
 from resnext_det.acceleration.setting import acceleration_of_words
 from resnext_det.benchmarking.sizes import DEFAULT_CONFIG, DEFAULT_SIZE, Size, parse_size
@@ -34,7 +29,6 @@ from resnext_det.timing.processes import ContestantError
 from resnext_det.timing.results import write_results
 
 SCRIPT = "projects/SpeedComparison/detectors.py"
-MODES = ("inference", "training")
 _NUM_IMAGES = 2
 _SETTINGS = {
     "cpu": (
@@ -47,16 +41,6 @@ _SETTINGS = {
         "float16 channels_last fold_norms fast_pooling cuda_graphs",
     ),
 }
-_TRAINING = {
-    "cpu": (
-        "float32 channels_last fold_norms fast_pooling keep_memory sampled_anchors",
-        "bfloat16 channels_last fold_norms fast_pooling keep_memory sampled_anchors",
-    ),
-    "cuda": (
-        "float32 channels_last fast_suppression",
-        "bfloat16 channels_last fast_suppression",
-    ),
-}
 """What is timed where no settings are named, by device."""
 
 
@@ -64,34 +48,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measures, and writes the JSON file after each case."""
     args = parse(argv)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            run(args, Path(folder))
+        run(args)
     except (UserError, ContestantError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def run(args: argparse.Namespace, folder: Path) -> None:
-    """Measures every batch size of every mode."""
+def run(args: argparse.Namespace) -> None:
+    """Measures every batch size."""
     settings = [acceleration_of_words(words, "--settings") for words in args.settings]
-    training = [
-        acceleration_of_words(words, "--training-settings") for words in args.training_settings
-    ]
     work = build_work(args)
-    subject = Subject(work, folder, args.rounds, args.warm_up)
-    cases: dict[str, list[Case]] = {mode: [] for mode in args.modes}
+    subject = Subject(work, args.rounds, args.warm_up)
+    cases: list[Case] = []
     result: dict[str, Any] = {"image": [args.height, args.width], "trained": work.trained}
     result["roofline"] = bounds(work, args)
-    found = {
-        "inference": inference_cases(subject, settings, args.batch, result["roofline"]),
-        "training": training_cases(subject, training, args.training_batch),
-    }
-    for mode in args.modes:
-        for case in found[mode]:
-            print(summary(mode, case), flush=True)
-            cases[mode].append(case)
-            write_results(args.json, {**conditions(SCRIPT), **result, **cases})
+    for case in inference_cases(subject, settings, args.batch, result["roofline"]):
+        print(summary(case), flush=True)
+        cases.append(case)
+        write_results(args.json, {**conditions(SCRIPT), **result, "inference": cases})
 
 
 def build_work(args: argparse.Namespace) -> Work:
@@ -128,9 +103,9 @@ def bounds(work: Work, args: argparse.Namespace) -> dict[str, Any]:
     return roofline(layers, measure_peaks(args.device, side, megabytes))
 
 
-def summary(mode: str, case: Case) -> str:
+def summary(case: Case) -> str:
     """Says one case in some lines."""
-    lines = [f"{mode}, batch {case['batch']}"]
+    lines = [f"batch {case['batch']}"]
     clock = next(iter(case["clocks"]))
     for name, found in case["clocks"][clock].items():
         line = f"  {name:<60} {1000 * found['seconds']['median']:8.1f} ms"
@@ -151,18 +126,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--tiny", action="store_true", help="a tiny network, for tests")
     add("--device", default="cpu", choices=("cpu", "cuda"))
     add("--image", default=DEFAULT_SIZE, metavar="HxW")
-    add("--modes", nargs="+", choices=MODES, default=["inference"])
     add("--batch", nargs="+", type=int, default=[1], metavar="N")
-    add("--training-batch", nargs="+", type=int, default=[2], metavar="N")
-    add("--settings", nargs="+", metavar="WORDS", help="of inference, each in quotes")
-    add("--training-settings", nargs="+", metavar="WORDS", help="of training, likewise")
+    add("--settings", nargs="+", metavar="WORDS", help="each in quotes")
     add("--rounds", type=int, default=12)
     add("--warm-up", type=int, default=2, help="steps of each before the rounds")
     args = parser.parse_args(argv)
     size = parse_size(args.image)
     args.height, args.width = size.height, size.width
     args.settings = args.settings or _SETTINGS[args.device]
-    args.training_settings = args.training_settings or _TRAINING[args.device]
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch finds no GPU here")
     return args

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from projects.SpeedComparison.detector_tables import MODES, RESULTS
+from projects.SpeedComparison.detector_tables import RESULTS
 
 _COLORS = {"Detectron2": "#8c8c8c", "exact": "#7fb3d5", "float32": "#2471a3", "bfloat16": "#d35400"}
 _COLORS |= {"float16": "#7d3c98"}
@@ -35,13 +35,13 @@ def draw(result: Mapping[str, Any], target: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    cases = [(mode, case) for mode in MODES for case in result.get(mode, ())]
-    heights = [1.0 + 0.5 * len(case["clocks"]["wall"]) for _, case in cases]
+    cases = result["inference"]
+    heights = [1.0 + 0.5 * len(case["clocks"]["wall"]) for case in cases]
     with mpl.rc_context({"svg.hashsalt": target.name, "font.size": 10}):
         figure = Figure(figsize=(9, sum(heights)), layout="constrained")
         panels = figure.subplots(len(cases), squeeze=False, height_ratios=heights)[:, 0]
-        for axes, (mode, case) in zip(panels, cases, strict=True):
-            _draw_case(axes, mode, case)
+        for axes, case in zip(panels, cases, strict=True):
+            _draw_case(axes, case)
         figure.savefig(
             target, facecolor="white", metadata={"Date": None} if _is_svg(target) else {}
         )
@@ -51,7 +51,7 @@ def _is_svg(target: Path) -> bool:
     return target.suffix == ".svg"
 
 
-def _draw_case(axes: Any, mode: str, case: Mapping[str, Any]) -> None:
+def _draw_case(axes: Any, case: Mapping[str, Any]) -> None:
     found = case["clocks"]["wall"]
     batch, longest = case["batch"], max(t["seconds"]["high"] for t in found.values())
     scale = 1000 / batch
@@ -66,7 +66,7 @@ def _draw_case(axes: Any, mode: str, case: Mapping[str, Any]) -> None:
         label = f"{median:.0f} ms" if median >= 10 else f"{median:.1f} ms"
         if times["speed"] and place:
             label += f", {times['speed']['median']:.2f} times as fast"
-        least = times.get("share_of_bound", 0.0) * median
+        least = times["share_of_bound"] * median
         axes.annotate(
             label,
             (max(scale * seconds["high"], least), place),
@@ -75,16 +75,14 @@ def _draw_case(axes: Any, mode: str, case: Mapping[str, Any]) -> None:
             textcoords="offset points",
             color=_INK,
         )
-        if least:
-            axes.vlines(least, place - 0.35, place + 0.35, color=_INK, linewidth=2)
+        axes.vlines(least, place - 0.35, place + 0.35, color=_INK, linewidth=2)
     axes.set_yticks(range(len(found)), [_wrapped(name) for name in found])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.7 * scale * longest)
     axes.spines[["top", "right"]].set_visible(False)
     images = "1 image" if batch == 1 else f"{batch} images"
-    axes.set_title(f"{MODES[mode]} of {images}", loc="left", fontsize=10)
-    bound = "; upright lines: the least that its convolutions can take"
-    axes.set_xlabel(f"ms an image{bound if mode == 'inference' else ''}")
+    axes.set_title(f"One forward pass of {images}", loc="left", fontsize=10)
+    axes.set_xlabel("ms an image; upright lines: the least that its convolutions can take")
 
 
 def _color(name: str) -> str:

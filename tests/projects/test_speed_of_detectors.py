@@ -85,7 +85,7 @@ def test_tables_have_a_line_for_each(result):
     lines = speed_table(result).splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
-    assert lines[3].startswith("| One forward pass | 1 | ours, float32 channels_last | ")
+    assert lines[3].startswith("| 1 | ours, float32 channels_last | ")
     head, _, *formats = roofline_table(result).splitlines()
     assert head.startswith("| Number format | GFLOP | GB |")
     assert [line.split(" | ")[0] for line in formats] == ["| float32", "| bfloat16"]
@@ -101,13 +101,12 @@ def test_picture_is_the_same_every_time(result, tmp_path):
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_kept_results_follow_from_their_rounds_and_have_a_picture(path: Path):
     kept = json.loads(path.read_text())
-    for mode in detectors.MODES:
-        for case in kept.get(mode, ()):
-            for clock, found in detector_cases.summary(case["rounds"]).items():
-                for name, times in found.items():
-                    stored = case["clocks"][clock][name]
-                    assert stored["seconds"] == pytest.approx(times["seconds"])
-                    assert stored["speed"] == pytest.approx(times["speed"])
+    for case in kept["inference"]:
+        for clock, found in detector_cases.summary(case["rounds"]).items():
+            for name, times in found.items():
+                stored = case["clocks"][clock][name]
+                assert stored["seconds"] == pytest.approx(times["seconds"])
+                assert stored["speed"] == pytest.approx(times["speed"])
     assert path.with_suffix(".svg").is_file()
 
 
@@ -119,17 +118,13 @@ def test_mistakes_are_told_in_one_line(tmp_path, capsys):
 
 @pytest.mark.d2
 @pytest.mark.long
-def test_detectron2_finds_the_same_boxes_and_losses(tmp_path):
+def test_detectron2_finds_the_same_boxes(tmp_path):
     path = tmp_path / "cpu.json"
-    modes = ["--modes", *detectors.MODES]
-    assert detectors.main([*SMALL, *modes, "--json", str(path)]) == 0
-    found = json.loads(path.read_text())
-    (inference,), (training,) = found["inference"], found["training"]
+    assert detectors.main([*SMALL, "--json", str(path)]) == 0
+    (inference,) = json.loads(path.read_text())["inference"]
     for name in ("ours, exact", *(n for n in inference["boxes"] if n.startswith("ours, float32"))):
         boxes = inference["boxes"][name]
         assert boxes["matched"] == boxes["boxes"] > 10
         assert boxes["pixels"][1] < 0.01
-    theirs = training["losses"]["Detectron2"]
-    assert training["losses"]["ours, exact"] == pytest.approx(theirs, rel=1e-4)
     assert inference["spread"]["share"] > 0.99
     assert inference["clocks"]["wall"]["Detectron2"]["speed"]["median"] == 1
