@@ -106,6 +106,13 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
 
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
+        """Refuses what is not known where it stands: with the usage of the verb, not of all."""
+        found, rest = super().parse_known_args(*args, **options)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `resnext-det VERB …`.

@@ -226,7 +226,7 @@ def find_dataset(
         return _published_panoptic(name, root)
     if name in _IMAGENET_FOLDERS:
         return DatasetEntry(name, None, root / _IMAGENET_FOLDERS[name], True)
-    near = difflib.get_close_matches(name, [*extra, *builtin_names()], n=1)
+    near = difflib.get_close_matches(name, [*extra, *builtin_names()], n=1, cutoff=0.75)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     raise UserError(
         f"data set '{name}' is not known{hint}; name your own {option} "

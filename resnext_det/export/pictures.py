@@ -1,5 +1,6 @@
 """The images that an export is proven and calibrated on. Engine-neutral."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from resnext_det.data.opened_image import Pixels
 from resnext_det.data.transforms import resize_image
 from resnext_det.errors import UserError
 from resnext_det.export.formats import FixedShape
+from resnext_det.folder_walks import walk_folders
 from resnext_det.inference.images import read_pixels
 from resnext_det.inference.inputs import IMAGE_ENDINGS
 
@@ -26,14 +28,25 @@ def pictures_of(folder: Path, option: str, most: int) -> list[Pixels]:
         (H, W, 3) uint8 RGB each, upright.
 
     Raises:
-        UserError: there is no such folder, no image in it, or a broken one.
+        UserError: there is no such folder, no image in it, or a broken one; or a folder in it
+            cannot be listed.
     """
     if not folder.is_dir():
         raise UserError(f"{option} {folder}: no such folder")
-    files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(IMAGE_ENDINGS))
+    files = sorted(_images_below(folder, option))
     if not files:
         raise UserError(f"{option} {folder}: holds no image")
     return [read_pixels(str(path)) for path in files[:most]]
+
+
+def _images_below(folder: Path, option: str) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{option} {error.filename}: cannot be listed ({error.strerror})")
+
+    for place, names in walk_folders(str(folder), refuse):
+        for name in names:
+            if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith("."):
+                yield Path(place, name)
 
 
 def built_in_pictures() -> list[Pixels]:

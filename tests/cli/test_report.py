@@ -66,7 +66,9 @@ def test_no_option_is_taken_for_a_longer_one(
 ) -> None:
     with pytest.raises(SystemExit):
         main(["report", str(result), "--outp", "page.html"])
-    assert "unrecognized arguments: --outp page.html" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("usage: resnext-det report [-h]")
+    assert "\nresnext-det report: error: unrecognized arguments: --outp page.html\n" in told
 
 
 def test_another_file_is_not_overwritten(result: Path, capsys: pytest.CaptureFixture[str]) -> None:

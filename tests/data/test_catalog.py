@@ -61,6 +61,9 @@ def test_unknown_name_says_how_to_name_either_kind() -> None:
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match=r"'coco_2017_trian' is not known .*'coco_2017_train'"):
         find_dataset("coco_2017_trian", {}, Path("d"))
+    with pytest.raises(UserError) as error:  # of the quick schedules, without its data
+        find_dataset("quickstart_train", {}, Path("d"))
+    assert str(error.value).startswith("data set 'quickstart_train' is not known; name your own ")
 
 
 @pytest.mark.parametrize(

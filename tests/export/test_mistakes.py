@@ -107,6 +107,11 @@ def test_folders_of_images(tmp_path: Path) -> None:
         Image.new("RGB", (4, 6)).save(tmp_path / f"{name}.png")
     (tmp_path / "note.txt").write_text("no image")
     assert [p.shape for p in pictures_of(tmp_path, "--images", 3)] == [(6, 4, 3)] * 3
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "d.png").rename(tmp_path / "photos" / "d.png")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "photos", target_is_directory=True)
+    assert len(pictures_of(tmp_path / "set", "--images", 3)) == 1
     (tmp_path / "a.png").write_bytes(b"broken")
     with pytest.raises(UserError, match=r"a\.png"):
         pictures_of(tmp_path, "--images", 3)

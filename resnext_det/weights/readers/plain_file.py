@@ -25,7 +25,9 @@ def check_plain_file(path: Path, source: str) -> None:
     except OSError as error:
         raise UserError(f"{source}: cannot be read ({error.strerror or error})") from error
     if stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{source or repr(source)}: a folder; give one of the files in it")
+        usual = path / "model_final.pth"
+        wanted = usual if usual.is_file() else "one of the files in it"
+        raise UserError(f"{source or repr(source)}: a folder; give {wanted}")
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{source}: no plain file but a pipe, socket or device")
     if not status.st_size:

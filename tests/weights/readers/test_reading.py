@@ -41,6 +41,8 @@ def test_what_is_no_plain_file(tmp_path):
     assert "no such file" in refused(tmp_path / "file" / "below")
     assert "an empty file" in refused(tmp_path / "file")
     assert "a folder; give one of the files in it" in refused(tmp_path)
+    (tmp_path / "model_final.pth").touch()
+    assert f"a folder; give {tmp_path}/model_final.pth" in refused(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     assert "a pipe, socket or device" in refused(tmp_path / "pipe")
     assert "a pipe, socket or device" in refused(tmp_path / "pipe")
