@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""README.md's tables from results/*.json and results/detectors/*.json. Engine-neutral.
+"""README.md's tables from results/*.json and the folders below results/. Engine-neutral.
 
 python projects/SpeedComparison/tables.py            prints them
 python projects/SpeedComparison/tables.py --write    puts them into README.md
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from projects.SpeedComparison.accuracy_tables import accuracy_tables
 from projects.SpeedComparison.detector_tables import detector_tables
 from resnext_det.reports.page_tables import pipe_table, run_tables_command
 
@@ -22,7 +23,8 @@ CLOCKS = {"cpu": "CPU time", "wall": "Clock"}
 def tables() -> dict[str, str]:
     """Returns the name of each table on the page -> Markdown."""
     paths = sorted((FOLDER / "results").glob("*.json"))
-    return {path.stem: table(json.loads(path.read_text())) for path in paths} | detector_tables()
+    own = {path.stem: table(json.loads(path.read_text())) for path in paths}
+    return own | detector_tables() | accuracy_tables()
 
 
 def table(result: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import torch
 
 from resnext_det.acceleration.gpu_pooling import obstacle_to_gpu_pooling
+from resnext_det.acceleration.machine import Mode
 from resnext_det.acceleration.setting import Acceleration
 from resnext_det.errors import UserError
 from resnext_det.training.acceleration import CPP_COMPILERS, has_cpp_compiler
@@ -21,29 +22,29 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def can_pool_fast(device: torch.device) -> bool:
-    """Tells whether a device can have fast_pooling."""
-    return _obstacle_to_pooling(device) is None
+    """Tells whether a device can have fast_pooling in inference."""
+    return _obstacle_to_pooling(device, "inference") is None
 
 
-def check_acceleration(setting: Acceleration, device: torch.device) -> None:
+def check_acceleration(setting: Acceleration, device: torch.device, mode: Mode) -> None:
     """Checks that a device can do what a setting asks for.
 
     Raises:
         UserError: naming the word and what is missing.
     """
     asked = f"acceleration {setting.words()!r} on {device.type}"
-    for word, why in _obstacles(setting, device).items():
+    for word, why in _obstacles(setting, device, mode).items():
         raise UserError(f"{asked}: {word} {why}")
 
 
-def _obstacles(setting: Acceleration, device: torch.device) -> dict[str, str]:
+def _obstacles(setting: Acceleration, device: torch.device, mode: Mode) -> dict[str, str]:
     """Returns why each word is not possible, best said first."""
     found: dict[str, str] = {}
     if setting.precision == "float16" and device.type == "cpu":
         found["float16"] = "needs a GPU: give bfloat16 or float32"
     if setting.precision == "bfloat16" and device.type == "cuda" and not computes_bfloat16(device):
         found["bfloat16"] = "is not what this GPU computes with: give float16 or float32"
-    if setting.fast_pooling and (why := _obstacle_to_pooling(device)):
+    if setting.fast_pooling and (why := _obstacle_to_pooling(device, mode)):
         found["fast_pooling"] = why
     if setting.keep_memory and device.type != "cpu":
         found["keep_memory"] = "is for the CPU alone: leave it out"
@@ -67,9 +68,11 @@ def _obstacles(setting: Acceleration, device: torch.device) -> dict[str, str]:
     return found
 
 
-def _obstacle_to_pooling(device: torch.device) -> str | None:
+def _obstacle_to_pooling(device: torch.device, mode: Mode) -> str | None:
     if device.type == "cpu":
         return None
+    if mode == "training":
+        return "is for the CPU alone in training: leave it out"
     if device.type != "cuda":
         return "is for the CPU and for CUDA devices: leave it out"
     return obstacle_to_gpu_pooling(device)

@@ -43,7 +43,7 @@ def accelerate(model: nn.Module, setting: Acceleration) -> nn.Module:
             f"{type(model).__name__}: give --engine portable, or exact"
         )
     check_for_inference(setting)
-    check_acceleration(setting, model.pixel_mean.device)
+    check_acceleration(setting, model.pixel_mean.device, "inference")
     if setting.keep_memory:
         keep_memory()
     copied = deepcopy(model).eval()

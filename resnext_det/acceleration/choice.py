@@ -45,7 +45,7 @@ def choose_acceleration(words: str, device: torch.device, mode: Mode) -> Acceler
     if saved is None:
         return default_acceleration(device, mode)
     try:
-        check_acceleration(saved, device)
+        check_acceleration(saved, device, mode)
     except UserError as error:  # a compiler that is gone, for one
         logger.warning("this machine's saved setting is not used: %s", error)
         return default_acceleration(device, mode)

@@ -56,7 +56,7 @@ def select_among(
     """Selects as `batch_selection.select` does, among the best candidates of each image.
 
     Whether a box is kept depends on better ones alone. So the answer is right where an image has
-    no more boxes above the threshold than candidates, or `topk` of the candidates are kept.
+    no more boxes above the threshold than candidates, or `topk` are kept before the last candidate.
 
     Args:
         found: of N images.
@@ -76,8 +76,10 @@ def select_among(
     most = place.shape[1] if topk < 0 else topk
     best, place = best[:, :most], place[:, :most]
     is_kept = best > -torch.inf
-    # Negative or more than there are candidates, topk is never reached.
-    filled = is_kept.all(dim=1) if best.shape[1] == topk else torch.zeros_like(few.all)
+    # Which of equal scores are candidates is open. Negative or above their number, topk is never
+    # reached.
+    reached = best.shape[1] == topk > 0
+    filled = best[:, -1] > few.scores[:, -1] if reached else torch.zeros_like(few.all)
     scale = (whole_sizes / sizes).flip(1).repeat(1, 2)[:, None]
     boxes = clip_to(_taken(few.boxes, place) * scale, whole_sizes[:, None])
     is_kept &= (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)

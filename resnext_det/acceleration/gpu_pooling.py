@@ -1,35 +1,36 @@
 """RoIAlign on a GPU, all levels of the pyramid as they lie in memory. Portable."""
 
-import os
-import sysconfig
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
-from shutil import which
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from resnext_det.engines.portable.pooling import RoIPooler, assign_levels
+from resnext_det.errors import one_line
 
 _LEAST_CAPABILITY = (8, 0)
-_C_COMPILERS = ("gcc", "clang")
 
 
 def obstacle_to_gpu_pooling(device: torch.device) -> str | None:
-    """Says what Triton lacks to compile a kernel for a CUDA device; None where nothing."""
+    """Says why a CUDA device cannot have the kernel; None where it can.
+
+    Triton compiles it with a C compiler, Python's headers and a folder to write to: whether all of
+    it works is tried, which takes a second the first time on a machine.
+    """
     if find_spec("triton") is None:
         return "needs triton, which is not installed: pip install triton, or leave it out"
-    if not os.environ.get("CC") and not any(map(which, _C_COMPILERS)):
-        return f"needs a C compiler ({_C_COMPILERS[0]}): install one, or leave it out"
-    headers = sysconfig.get_path("include")
-    if not (Path(headers) / "Python.h").is_file():
-        return f"needs Python's headers ({headers}/Python.h): install them, or leave it out"
     if not torch.cuda.is_available():
         return "needs a GPU, and torch finds none: leave it out"
     if torch.cuda.get_device_capability(device) < _LEAST_CAPABILITY:
         return "needs a GPU of compute capability 8.0 or above: leave it out"
+    try:
+        feature, box = torch.zeros(1, 1, 1, 1, device=device), torch.zeros(1, 4, device=device)
+        GpuRoIPooler(1, (1,)).forward([feature], [box])
+    except Exception as error:  # of Triton, its compilers, the linker or the disk
+        told = one_line(str(error).partition("\n")[0]) or type(error).__name__
+        return f"needs Triton to compile, which fails here ({told}): leave it out"
     return None
 
 

@@ -6,6 +6,7 @@ A CUDA graph issues them as one. A size is recorded when it comes for the second
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -86,12 +87,21 @@ class RecordedDetector(TrainedDetector):
         super().__init__(model)
         self._recordings: OrderedDict[tuple[int, ...], Recording | None] = OrderedDict()
         self._anchors_of: dict[tuple[int, int], list[Tensor]] = {}
-        self._pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
+        with self._current():
+            self._pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
 
     @torch.no_grad()
     def detect(self, samples: Sequence[DetectionSample]) -> list[Detections]:
         """Detections of each image; see `FasterRCNN.forward`."""
-        batch = self._batch(samples)
+        with self._current():
+            return self._detect(self._batch(samples))
+
+    def _current(self) -> AbstractContextManager[None]:
+        """Makes this detector's GPU the one whose streams and graphs are meant."""
+        device = self.pixel_mean.device
+        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+    def _detect(self, batch: Batch) -> list[Detections]:
         answer = self._answer(batch)
         settled, complete, *counts = answer.numbers.tolist()
         if settled and complete:

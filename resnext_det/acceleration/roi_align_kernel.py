@@ -6,6 +6,7 @@ region's bins for all channels: a pixel is one contiguous vector, and sums are f
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -45,23 +46,29 @@ def pool_levels(
         return pooled.permute(0, 3, 1, 2)
     block = min(triton.next_power_of_2(channels), _MOST_CHANNELS)
     grid = (len(regions), num_bins, triton.cdiv(channels, block))
-    for level, (feature, stride) in enumerate(zip(features, strides, strict=True)):
-        kernel: Any = _pool_level[grid]
-        kernel(
-            feature.contiguous(memory_format=torch.channels_last),
-            regions.contiguous(),
-            levels,
-            pooled,
-            level,
-            feature.shape[2],
-            feature.shape[3],
-            1.0 / stride,
-            channels,
-            SAMPLING_RATIO=sampling_ratio,
-            BINS=num_bins,
-            BLOCK=block,
-        )
+    kernel: Any = _pool_level[grid]
+    with _current(pooled.device):
+        for level, (feature, stride) in enumerate(zip(features, strides, strict=True)):
+            kernel(
+                feature.contiguous(memory_format=torch.channels_last),
+                regions.contiguous(),
+                levels.contiguous(),
+                pooled,
+                level,
+                feature.shape[2],
+                feature.shape[3],
+                1.0 / stride,
+                channels,
+                SAMPLING_RATIO=sampling_ratio,
+                BINS=num_bins,
+                BLOCK=block,
+            )
     return pooled.permute(0, 3, 1, 2)  # (R, P, P, C) -> (R, C, P, P)
+
+
+def _current(device: torch.device) -> AbstractContextManager[None]:
+    """Makes a GPU the one that Triton launches on; the interpreter's CPU needs nothing."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 @triton.jit
@@ -89,8 +96,9 @@ def _pool_level(
     image = feature + tl.load(box).to(tl.int64) * height * width * channels + channel
     left = tl.load(box + 1) * scale - 0.5
     top = tl.load(box + 2) * scale - 0.5
-    bin_width = (tl.load(box + 3) * scale - 0.5 - left) / BINS
-    bin_height = (tl.load(box + 4) * scale - 0.5 - top) / BINS
+    # Rounded as torchvision rounds: a quotient just above 3 has 4 points.
+    bin_width = tl.div_rn(tl.load(box + 3) * scale - 0.5 - left, BINS * 1.0)
+    bin_height = tl.div_rn(tl.load(box + 4) * scale - 0.5 - top, BINS * 1.0)
     if SAMPLING_RATIO > 0:
         points_down = SAMPLING_RATIO
         points_across = SAMPLING_RATIO
@@ -105,7 +113,7 @@ def _pool_level(
             y = top + row * bin_height + (i + 0.5) * bin_height / points_down
             inside_y = (y >= -1.0) & (y <= height)
             y = tl.minimum(tl.maximum(y, 0.0), height - 1.0)
-            y0 = y.to(tl.int32)
+            y0 = y.to(tl.int64)
             lower = y - y0
             above = image + y0 * width * channels
             below = image + tl.minimum(y0 + 1, height - 1) * width * channels

@@ -95,7 +95,7 @@ def with_acceleration(loaded: LoadedConfig, words: str, check: Check) -> LoadedC
     """
     if words != AUTO:
         setting = acceleration_of_words(words)
-        check_acceleration(setting, find_device(loaded.cfg))
+        check_acceleration(setting, find_device(loaded.cfg), "training")
         keys = training_keys(setting)
         found = _taken(loaded, keys, loaded.user_given, f"--acceleration {words}")
         return replace(found, user_given=found.user_given | (keys.keys() - loaded.user_given))

@@ -35,7 +35,7 @@ def grid(mode: Mode, device: torch.device) -> list[Acceleration]:
     for precision, *values in product(PRECISIONS, *([False, True] for _ in switches)):
         given = dict(zip(switches, values, strict=True))
         setting = replace(Acceleration(), precision=precision, **given)
-        if why_not(setting, device) is None:
+        if why_not(setting, device, mode) is None:
             found.append(setting)
     return found
 
@@ -46,10 +46,10 @@ def additions(mode: Mode, device: torch.device) -> list[str]:
     return [name for name in _ON_TOP[mode] if name in SWITCHES and name not in left_out]
 
 
-def why_not(setting: Acceleration, device: torch.device) -> str | None:
-    """Says why a setting cannot be had on a device; None where it can."""
+def why_not(setting: Acceleration, device: torch.device, mode: Mode) -> str | None:
+    """Says why a setting cannot be had on a device for its use; None where it can."""
     try:
-        check_acceleration(setting, device)
+        check_acceleration(setting, device, mode)
     except UserError as error:
         return str(error)
     return None

@@ -88,7 +88,7 @@ class Screening:
             return
         for name in additions(self.bench.mode, self.bench.device):
             setting = replace(best.setting, **{name: True})
-            if why_not(setting, self.bench.device) is None:
+            if why_not(setting, self.bench.device, self.bench.mode) is None:
                 self.look(setting)
                 best = self.fastest(precision) or best
 

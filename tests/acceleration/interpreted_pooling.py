@@ -7,6 +7,7 @@ Triton reads the variable when the kernel is defined.
 """
 
 import sys
+from itertools import product
 
 import torch
 
@@ -52,10 +53,10 @@ def compile_for_gpu() -> None:
 
     from resnext_det.acceleration.roi_align_kernel import _pool_level
 
-    for number in ("fp32", "bf16", "fp16"):
+    for number, ratio in product(("fp32", "bf16", "fp16"), (0, 2)):
         types = {"feature": f"*{number}", "regions": "*fp32", "levels": "*i64"}
         types |= {"pooled": f"*{number}", "scale": "fp32"}
-        constants = {"SAMPLING_RATIO": 0, "BINS": 7, "BLOCK": 256}
+        constants = {"SAMPLING_RATIO": ratio, "BINS": 7, "BLOCK": 256}
         integers = dict.fromkeys(("level", "height", "width", "channels"), "i32")
         signature = types | integers | dict.fromkeys(constants, "constexpr")
         signature = {name: signature[name] for name in _pool_level.arg_names}

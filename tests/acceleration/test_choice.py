@@ -67,7 +67,8 @@ def test_the_usual_choice(native: bool, monkeypatch: pytest.MonkeyPatch) -> None
         winograd=not native,
         keep_memory=native,
     )
+    monkeypatch.setattr(choice, "can_pool_fast", lambda device: native)
     on_gpu = default_acceleration(torch.device("cuda"), "inference")
-    assert (on_gpu.cuda_graphs, on_gpu.fast_pooling) == (True, False)
+    assert (on_gpu.cuda_graphs, on_gpu.fast_pooling) == (True, native)
     assert default_acceleration(CPU, "training") == EXACT
     assert default_acceleration(torch.device("mps"), "inference") == EXACT

@@ -63,9 +63,21 @@ def test_boxes_outside_the_image_are_none():
     assert_equal(counted(selection), expected)
 
 
+def test_which_of_equal_scores_are_candidates_is_open():
+    boxes = torch.arange(100.0)[None, :, None, None] * 10 + torch.tensor([0.0, 0, 5, 5])
+    probabilities = torch.tensor([1.0, 0]).expand(1, 100, 2)
+    usable = torch.ones(1, 100, dtype=torch.bool)
+    found, size = (
+        Predictions(boxes, probabilities, usable, torch.tensor(True)),
+        torch.full((1, 2), 2e3),
+    )
+    few = select_among(found, size, size, topk=3, candidates=10, rounds=16, **LIMITS)
+    assert not bool(few.complete)
+
+
 def test_few_candidates_suffice_where_they_fill_the_answer():
     found = drawn()
-    few = select_among(found, SIZES, SIZES, topk=5, candidates=20, rounds=16, **LIMITS)
+    few = select_among(found, SIZES, SIZES, topk=5, candidates=30, rounds=16, **LIMITS)
     assert bool(few.complete)
     assert_equal(counted(few), select(found, SIZES, SIZES, topk=5, **LIMITS))
 

@@ -79,7 +79,7 @@ def test_the_grid_is_of_what_can_be_had_here():
     found = grid("inference", CPU)
     assert found[0] == EXACT
     assert len(set(found)) == len(found)
-    assert all(why_not(setting, CPU) is None for setting in found)
+    assert all(why_not(setting, CPU, "inference") is None for setting in found)
     assert {setting.precision for setting in found} == {"float32", "bfloat16"}  # float16: GPUs
     assert not any(s.cuda_graphs or s.compile for s in found)
     assert {"channels_last", "fold_norms"}.isdisjoint(additions("training", CPU))
@@ -88,6 +88,12 @@ def test_the_grid_is_of_what_can_be_had_here():
 def test_what_a_gpu_alone_gains_by_is_not_tried_on_a_processor():
     assert "fast_suppression" in additions("training", torch.device("cuda"))
     assert "fast_suppression" not in additions("training", CPU)
+
+
+def test_pooling_on_a_gpu_is_not_tried_in_training():
+    told = why_not(Acceleration(fast_pooling=True), torch.device("cuda"), "training")
+    assert told is not None
+    assert told.endswith("fast_pooling is for the CPU alone in training: leave it out")
 
 
 @pytest.mark.parametrize("mode", machine.MODES)
