@@ -4,6 +4,8 @@ As `engines.portable.postprocess` selects image by image: a GPU is waited for as
 images as for one.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -12,14 +14,23 @@ from resnext_det.acceleration.suppression import batched_nms
 from resnext_det.structures import Detections
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What is selected.
+
+    Attributes:
+        score_thresh: a class is kept where its score exceeds this.
+        nms_thresh: overlap above which the lower-scored box of a class goes.
+        topk: at most so many are kept in an image; negative for all.
+    """
+
+    score_thresh: float
+    nms_thresh: float
+    topk: int
+
+
 def select(
-    found: Predictions,
-    sizes: Tensor,
-    whole_sizes: Tensor,
-    *,
-    score_thresh: float,
-    nms_thresh: float,
-    topk: int,
+    found: Predictions, sizes: Tensor, whole_sizes: Tensor, limits: Limits
 ) -> list[Detections]:
     """Keeps scores above the threshold, suppresses per class, keeps the best of each image.
 
@@ -27,21 +38,20 @@ def select(
         found: of N images.
         sizes: (N, 2) float32, rows and columns of each resized image.
         whole_sizes: (N, 2) float32, rows and columns of each image on disk.
-        score_thresh: a class is kept where its score exceeds this.
-        nms_thresh: overlap above which the lower-scored box of a class goes.
-        topk: at most so many are kept in an image; negative for all.
+        limits: what is selected.
 
     Returns:
         Per image its detections, best first, in pixels of the image on disk.
     """
-    scores, wanted = usable_scores(found, score_thresh)
+    scores, wanted = usable_scores(found, limits.score_thresh)
     image, region, category = torch.nonzero(wanted, as_tuple=True)
     column = category if found.boxes.shape[2] > 1 else torch.zeros_like(category)
     boxes = clip_to(found.boxes[image, region, column], sizes[image])
     kept_scores = scores[image, region, category]
-    keep = batched_nms(boxes, kept_scores, image * scores.shape[2] + category, nms_thresh)
+    keep = batched_nms(boxes, kept_scores, image * scores.shape[2] + category, limits.nms_thresh)
     keep = keep[image[keep].argsort(stable=True)]  # by image, best first within
-    keep = keep[_rank_within(image[keep], len(sizes)) < topk] if topk >= 0 else keep
+    if limits.topk >= 0:
+        keep = keep[_rank_within(image[keep], len(sizes)) < limits.topk]
     image = image[keep]
     boxes = clip_to(
         boxes[keep] * (whole_sizes / sizes)[image].flip(1).repeat(1, 2), whole_sizes[image]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from resnext_det.acceleration.batch_selection import clip_to, usable_scores
+from resnext_det.acceleration.batch_selection import Limits, clip_to, usable_scores
 from resnext_det.acceleration.fixed_shapes import Predictions
 from resnext_det.acceleration.suppression import keep_of_groups
 from resnext_det.structures import Detections
@@ -46,31 +46,29 @@ def select_among(
     found: Predictions,
     sizes: Tensor,
     whole_sizes: Tensor,
+    limits: Limits,
     *,
-    score_thresh: float,
-    nms_thresh: float,
-    topk: int,
     candidates: int,
     rounds: int,
 ) -> Selection:
     """Selects as `batch_selection.select` does, among the best candidates of each image.
 
     Whether a box is kept depends on better ones alone. So the answer is right where an image has
-    no more boxes above the threshold than candidates, or `topk` are kept before the last candidate.
+    no more boxes above the threshold than candidates, or
+    `limits.topk` are kept before the last candidate.
 
     Args:
         found: of N images.
         sizes: (N, 2) float32, rows and columns of each resized image.
         whole_sizes: (N, 2) float32, rows and columns of each image on disk.
-        score_thresh: a class is kept where its score exceeds this.
-        nms_thresh: overlap above which the lower-scored box of a class goes.
-        topk: at most so many are kept in an image; negative for all.
+        limits: what is selected.
         candidates: boxes and classes of an image that are looked at, best first.
         rounds: see `suppression.kept`.
     """
-    few = _candidates(found, sizes, score_thresh, candidates)
+    topk = limits.topk
+    few = _candidates(found, sizes, limits.score_thresh, candidates)
     usable = few.scores > -torch.inf
-    keep, settled = keep_of_groups(few.boxes, usable, nms_thresh, rounds, few.classes)
+    keep, settled = keep_of_groups(few.boxes, usable, limits.nms_thresh, rounds, few.classes)
     masked = few.scores.masked_fill(~keep, -torch.inf)
     best, place = masked.sort(dim=1, descending=True, stable=True)
     most = place.shape[1] if topk < 0 else topk

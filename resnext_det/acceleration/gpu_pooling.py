@@ -17,7 +17,7 @@ def obstacle_to_gpu_pooling(device: torch.device) -> str | None:
     """Says why a CUDA device cannot have the kernel; None where it can.
 
     Triton compiles it with a C compiler, Python's headers and a folder to write to: whether all of
-    it works is tried, which takes a second the first time on a machine.
+    it works is tried.
     """
     if find_spec("triton") is None:
         return "needs triton, which is not installed: pip install triton, or leave it out"

@@ -6,19 +6,18 @@ A CUDA graph issues them as one. A size is recorded when it comes for the second
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from resnext_det.acceleration.batch_selection import select
+from resnext_det.acceleration.batch_selection import Limits, select
 from resnext_det.acceleration.detector import TrainedDetector
 from resnext_det.acceleration.fixed_selection import Selection, select_among
 from resnext_det.acceleration.fixed_shapes import Predictions, anchors_of, predict
 from resnext_det.engines.portable.faster_rcnn import FasterRCNN
 from resnext_det.structures import Detections, DetectionSample
+from resnext_det.training.device import as_current
 
 ROUNDS = 16
 """Rounds of either suppression in a recording; see `suppression.kept`."""
@@ -26,14 +25,6 @@ CANDIDATES = 1024
 """Boxes and classes of an image among which a recording selects; see `select_among`."""
 MOST_GRAPHS = 32
 """Recordings kept; the one unused for longest goes first."""
-
-
-class Limits(TypedDict):
-    """Numbers of the last selection; see `select_among`."""
-
-    score_thresh: float
-    nms_thresh: float
-    topk: int
 
 
 @dataclass(frozen=True)
@@ -87,19 +78,14 @@ class RecordedDetector(TrainedDetector):
         super().__init__(model)
         self._recordings: OrderedDict[tuple[int, ...], Recording | None] = OrderedDict()
         self._anchors_of: dict[tuple[int, int], list[Tensor]] = {}
-        with self._current():
+        with as_current(self.pixel_mean.device):
             self._pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
 
     @torch.no_grad()
     def detect(self, samples: Sequence[DetectionSample]) -> list[Detections]:
         """Detections of each image; see `FasterRCNN.forward`."""
-        with self._current():
+        with as_current(self.pixel_mean.device):
             return self._detect(self._batch(samples))
-
-    def _current(self) -> AbstractContextManager[None]:
-        """Makes this detector's GPU the one whose streams and graphs are meant."""
-        device = self.pixel_mean.device
-        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
     def _detect(self, batch: Batch) -> list[Detections]:
         answer = self._answer(batch)
@@ -107,7 +93,7 @@ class RecordedDetector(TrainedDetector):
         if settled and complete:
             return answer.selection.detections(counts)
         found = answer.predictions if settled else self._predict(batch, rounds=None)
-        return select(found, batch.sizes, batch.whole_sizes, **self._limits())
+        return select(found, batch.sizes, batch.whole_sizes, self._limits())
 
     def _answer(self, batch: Batch) -> Answer:
         if batch.pixels.device.type != "cuda":
@@ -132,9 +118,9 @@ class RecordedDetector(TrainedDetector):
             found,
             batch.sizes,
             batch.whole_sizes,
+            self._limits(),
             candidates=CANDIDATES,
             rounds=ROUNDS,
-            **self._limits(),
         )
         right = torch.stack([found.settled, selection.complete])
         numbers = torch.cat([right.to(torch.int64), selection.counts])
@@ -142,11 +128,7 @@ class RecordedDetector(TrainedDetector):
 
     def _limits(self) -> Limits:
         heads = self.roi_heads
-        return {
-            "score_thresh": heads.score_thresh,
-            "nms_thresh": heads.nms_thresh,
-            "topk": heads.detections_per_image,
-        }
+        return Limits(heads.score_thresh, heads.nms_thresh, heads.detections_per_image)
 
     def _predict(self, batch: Batch, rounds: int | None) -> Predictions:
         images = self._normalised(batch)

@@ -6,13 +6,14 @@ region's bins for all channels: a pixel is one contiguous vector, and sums are f
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from resnext_det.training.device import as_current
 
 _MOST_CHANNELS = 256
 """Channels that a program computes."""
@@ -47,7 +48,7 @@ def pool_levels(
     block = min(triton.next_power_of_2(channels), _MOST_CHANNELS)
     grid = (len(regions), num_bins, triton.cdiv(channels, block))
     kernel: Any = _pool_level[grid]
-    with _current(pooled.device):
+    with as_current(pooled.device):
         for level, (feature, stride) in enumerate(zip(features, strides, strict=True)):
             kernel(
                 feature.contiguous(memory_format=torch.channels_last),
@@ -64,11 +65,6 @@ def pool_levels(
                 BLOCK=block,
             )
     return pooled.permute(0, 3, 1, 2)  # (R, P, P, C) -> (R, C, P, P)
-
-
-def _current(device: torch.device) -> AbstractContextManager[None]:
-    """Makes a GPU the one that Triton launches on; the interpreter's CPU needs nothing."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 @triton.jit

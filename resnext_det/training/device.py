@@ -1,6 +1,7 @@
 """The device a run computes on. Engine-neutral."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.distributed as dist
@@ -73,6 +74,11 @@ def find_device(cfg: CfgNode) -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", own_gpu()) if device.index is None else device
+
+
+def as_current(device: torch.device) -> AbstractContextManager[None]:
+    """Makes a GPU the one whose streams and graphs are meant, and that Triton launches on."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def check_norms(cfg: CfgNode) -> None:

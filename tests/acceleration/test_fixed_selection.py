@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from resnext_det.acceleration import recorded
-from resnext_det.acceleration.batch_selection import select
+from resnext_det.acceleration.batch_selection import Limits, select
 from resnext_det.acceleration.fixed_selection import Selection, select_among
 from resnext_det.acceleration.fixed_shapes import Predictions
 from resnext_det.acceleration.recorded import RecordedDetector
@@ -12,7 +12,10 @@ from resnext_det.structures import Detections
 from tests.acceleration.tiny import assert_near, samples, tiny
 
 SIZES = torch.tensor([[60.0, 80], [50, 70], [60, 60]])
-LIMITS = {"score_thresh": 0.2, "nms_thresh": 0.4}
+
+
+def limits(topk: int) -> Limits:
+    return Limits(score_thresh=0.2, nms_thresh=0.4, topk=topk)
 
 
 def drawn(one_box: bool = False, images: int = 3) -> Predictions:
@@ -45,11 +48,9 @@ def assert_equal(found: list[Detections], expected: list[Detections]) -> None:
 @pytest.mark.parametrize("topk", [-1, 0, 1, 10, 100, 1000])
 def test_the_same_is_selected(topk: int, one_box: bool):
     found = drawn(one_box)
-    expected = select(found, SIZES, SIZES * 2, topk=topk, **LIMITS)
+    expected = select(found, SIZES, SIZES * 2, limits(topk))
     assert topk == 0 or sum(map(len, expected)) > 2
-    selection = select_among(
-        found, SIZES, SIZES * 2, topk=topk, candidates=120, rounds=16, **LIMITS
-    )
+    selection = select_among(found, SIZES, SIZES * 2, limits(topk), candidates=120, rounds=16)
     assert bool(selection.complete)
     assert_equal(counted(selection), expected)
 
@@ -57,8 +58,8 @@ def test_the_same_is_selected(topk: int, one_box: bool):
 def test_boxes_outside_the_image_are_none():
     found = drawn()
     found.boxes[:, ::2] += 200
-    expected = select(found, SIZES, SIZES, topk=50, **LIMITS)
-    selection = select_among(found, SIZES, SIZES, topk=50, candidates=120, rounds=16, **LIMITS)
+    expected = select(found, SIZES, SIZES, limits(50))
+    selection = select_among(found, SIZES, SIZES, limits(50), candidates=120, rounds=16)
     assert 0 < sum(map(len, expected)) < selection.boxes.shape[0] * selection.boxes.shape[1]
     assert_equal(counted(selection), expected)
 
@@ -71,25 +72,25 @@ def test_which_of_equal_scores_are_candidates_is_open():
         Predictions(boxes, probabilities, usable, torch.tensor(True)),
         torch.full((1, 2), 2e3),
     )
-    few = select_among(found, size, size, topk=3, candidates=10, rounds=16, **LIMITS)
+    few = select_among(found, size, size, limits(3), candidates=10, rounds=16)
     assert not bool(few.complete)
 
 
 def test_few_candidates_suffice_where_they_fill_the_answer():
     found = drawn()
-    few = select_among(found, SIZES, SIZES, topk=5, candidates=30, rounds=16, **LIMITS)
+    few = select_among(found, SIZES, SIZES, limits(5), candidates=30, rounds=16)
     assert bool(few.complete)
-    assert_equal(counted(few), select(found, SIZES, SIZES, topk=5, **LIMITS))
+    assert_equal(counted(few), select(found, SIZES, SIZES, limits(5)))
 
 
 @pytest.mark.parametrize("topk", [-1, 20, 100])
 def test_too_few_candidates_are_noticed(topk: int):
-    few = select_among(drawn(), SIZES, SIZES, topk=topk, candidates=20, rounds=16, **LIMITS)
+    few = select_among(drawn(), SIZES, SIZES, limits(topk), candidates=20, rounds=16)
     assert not bool(few.complete)
 
 
 def test_too_few_rounds_are_noticed():
-    one = select_among(drawn(), SIZES, SIZES, topk=9, candidates=120, rounds=1, **LIMITS)
+    one = select_among(drawn(), SIZES, SIZES, limits(9), candidates=120, rounds=1)
     assert not bool(one.complete)
 
 
