@@ -13,6 +13,7 @@ from resnext_det.acceleration.ability import (
 from resnext_det.acceleration.machine import Mode, saved_acceleration
 from resnext_det.acceleration.setting import (
     EXACT,
+    OF_INFERENCE,
     Acceleration,
     acceleration_of_words,
     check_for_inference,
@@ -37,9 +38,10 @@ def choose_acceleration(words: str, device: torch.device, mode: Mode) -> Acceler
             file of saved settings is broken.
     """
     if words.strip() != AUTO:
-        setting = acceleration_of_words(words)
-        if mode == "inference":
-            check_for_inference(setting)
+        if mode == "training":
+            return acceleration_of_words(words)
+        setting = acceleration_of_words(words, listed=OF_INFERENCE)
+        check_for_inference(setting)
         return setting
     saved = saved_acceleration(device, mode)
     if saved is None:

@@ -5,7 +5,7 @@ float32 without any of them.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -63,6 +63,7 @@ class Acceleration:
 SWITCHES = tuple(field.name for field in fields(Acceleration) if field.name != "precision")
 TRAINING_ALONE = ("fast_suppression", "sampled_anchors")
 """Switches that inference has no use for."""
+OF_INFERENCE = tuple(name for name in SWITCHES if name not in TRAINING_ALONE)
 EXACT = Acceleration()
 """As `train_net.py --eval-only` computes."""
 
@@ -88,26 +89,29 @@ def acceleration_of_dict(values: Mapping[str, Any], source: str) -> Acceleration
     return Acceleration(**values)
 
 
-def acceleration_of_words(words: str, option: str = "--acceleration") -> Acceleration:
+def acceleration_of_words(
+    words: str, option: str = "--acceleration", listed: Iterable[str] = SWITCHES
+) -> Acceleration:
     """Reads a setting in words, with blanks, commas or + between them, in any order.
 
     Args:
         words: see this module; a precision that is not given is float32.
         option: what the message begins with.
+        listed: the switches that the message names.
 
     Raises:
         UserError: a word is unknown, there is none, or two contradict each other.
     """
     given = [word for word in re.split(r"[\s,+]+", words) if word]
+    known = _known((EXACTLY, *PRECISIONS, *listed))
     if not given:
-        raise UserError(f"{option} is empty: give {_known((EXACTLY, *PRECISIONS, *SWITCHES))}")
+        raise UserError(f"{option} is empty: give {known}")
     if EXACTLY in given:
         if len(given) > 1:
             raise UserError(f"{option} {words!r}: {EXACTLY} stands alone")
         return EXACT
     for word in given:
         if word not in (*PRECISIONS, *SWITCHES):
-            known = _known((EXACTLY, *PRECISIONS, *SWITCHES))
             raise UserError(f"{option} {word!r}: not known: there are {known}")
     precisions = dict.fromkeys(word for word in given if word in PRECISIONS)
     if len(precisions) > 1:

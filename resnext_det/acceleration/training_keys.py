@@ -14,6 +14,7 @@ from resnext_det.acceleration.ability import check_acceleration
 from resnext_det.acceleration.choice import AUTO
 from resnext_det.acceleration.machine import saved_acceleration
 from resnext_det.acceleration.setting import (
+    OF_INFERENCE,
     Acceleration,
     acceleration_of_words,
     check_for_inference,
@@ -63,7 +64,7 @@ def check_words(words: str, *, eval_only: bool = False) -> None:
     """
     if words == AUTO:
         return
-    setting = acceleration_of_words(words)
+    setting = acceleration_of_words(words, listed=OF_INFERENCE if eval_only else _KEYS)
     if not eval_only:
         training_keys(setting)
         return

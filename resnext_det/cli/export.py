@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from resnext_det.cli.printing import check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, status, write_json
 from resnext_det.cli.verbs.export import files_read
 from resnext_det.data.class_names import read_class_names
 from resnext_det.data.opened_image import MAX_PIXELS, Pixels
@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
         calibration=calibration,
         grouped=args.int8_grouped,
     )
-    exported = export(source, wanted)
+    with status() as say:
+        exported = export(source, wanted, say)
     _print(open_console(args.json), wanted, exported)
     write_json(args.json, {"file": str(output), "format": kind} | exported.as_dict())
     if exported.problems:

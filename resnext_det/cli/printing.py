@@ -3,11 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from resnext_det.errors import UserError
 from resnext_det.replacing import check_json_replaceable
@@ -83,6 +85,18 @@ def open_console(json_file: str | None = None) -> Console:
         return Console(quiet=True)
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH_OF_A_PIPE)
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """Shows on a terminal what goes on while the block runs, and nothing in a pipe.
+
+    Yields:
+        A function that takes the words.
+    """
+    console = Console(stderr=True)
+    with console.status("") as shown:
+        yield lambda words: shown.update(Text(words))
 
 
 def _write_stdout(text: str) -> None:

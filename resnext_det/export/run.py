@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,13 +12,15 @@ from typing import Any
 from resnext_det.data.coco import CocoDataset
 from resnext_det.data.opened_image import Pixels
 from resnext_det.errors import UserError
-from resnext_det.export.formats import FixedShape, Format
+from resnext_det.export.formats import NAMES, FixedShape, Format
 from resnext_det.export.int8 import Grouped, Quantized, quantize
 from resnext_det.export.pictures import in_batches
 from resnext_det.export.proving import Proof, Tolerances, prove
 from resnext_det.export.runtimes import open_export
 from resnext_det.export.source import ExportSource
 from resnext_det.export.writing import write_export
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -75,22 +77,28 @@ class Exported:
         return content
 
 
-def export(source: ExportSource, wanted: Wanted) -> Exported:
+def export(source: ExportSource, wanted: Wanted, say: Say) -> Exported:
     """Exports a detector.
+
+    Args:
+        source: the detector.
+        wanted: what to make of it.
+        say: takes a few words on what comes next, most of which takes a minute or more.
 
     Raises:
         UserError: a package is missing, or the folder refuses the file.
     """
     with _folder_beside(wanted.output) as folder:
         file = folder / wanted.output.name
+        say(f"writing {NAMES[wanted.kind]}")
         write_export(source, wanted.kind, file, wanted.fixed)
-        proof = _prove(source, file, wanted)
+        proof = _prove(source, file, wanted, say)
         problems = proof.box_problems(wanted.tolerances)
         int8 = None
         if wanted.calibration is None:
             problems += proof.ap_problems(wanted.tolerances)
         elif not problems:
-            int8 = _quantize(source, file, wanted, wanted.calibration)
+            int8 = _quantize(source, file, wanted, wanted.calibration, say)
             problems += int8[1].ap_problems(wanted.tolerances)
         size = sum(part.stat().st_size for part in folder.iterdir()) / 1e6
         if not problems:
@@ -99,8 +107,12 @@ def export(source: ExportSource, wanted: Wanted) -> Exported:
     return Exported(proof, size, int8, problems)
 
 
-def _prove(source: ExportSource, file: Path, wanted: Wanted, *, with_ties: bool = True) -> Proof:
+def _prove(
+    source: ExportSource, file: Path, wanted: Wanted, say: Say, *, with_ties: bool = True
+) -> Proof:
     run, runtime = open_export(file, wanted.kind)
+    more = f", then AP on {wanted.test_set.entry.name}" if wanted.test_set else ""
+    say(f"comparing {len(wanted.pictures)} images in {runtime}{more}")
     return prove(
         source,
         run,
@@ -114,15 +126,16 @@ def _prove(source: ExportSource, file: Path, wanted: Wanted, *, with_ties: bool 
 
 
 def _quantize(
-    source: ExportSource, file: Path, wanted: Wanted, calibration: list[Pixels]
+    source: ExportSource, file: Path, wanted: Wanted, calibration: list[Pixels], say: Say
 ) -> tuple[Quantized, Proof]:
     """Puts the quantised file in the place of the other."""
     float_file = file.with_suffix(".float32.onnx")
     os.replace(file, float_file)
     batches = in_batches(calibration, wanted.fixed)
+    say(f"quantising with {len(calibration)} images")
     quantized = quantize(float_file, file, batches, source.metadata(), wanted.grouped)
     float_file.unlink()
-    return quantized, _prove(source, file, wanted, with_ties=False)
+    return quantized, _prove(source, file, wanted, say, with_ties=False)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Words choose a setting; "auto" what was saved for the machine, or a usual choice."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,23 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_words_are_taken_as_they_are() -> None:
     assert choose_acceleration("exact", CPU, "inference") == EXACT
     assert choose_acceleration("bfloat16", CPU, "training") == Acceleration("bfloat16")
-    with pytest.raises(UserError, match="--acceleration 'turbo': not known"):
-        choose_acceleration("turbo", CPU, "inference")
+
+
+@pytest.mark.parametrize(
+    ("eval_only", "named", "not_named"),
+    [(True, "winograd", "sampled_anchors"), (False, "sampled_anchors", "winograd")],
+    ids=["inference", "training"],
+)
+def test_only_words_that_can_be_given_are_named(
+    eval_only: bool, named: str, not_named: str
+) -> None:
+    with pytest.raises(UserError, match="^--acceleration 'turbo': not known: there are") as caught:
+        check_words("turbo", eval_only=eval_only)
+    assert named in str(caught.value)
+    assert not_named not in str(caught.value)
+    if eval_only:
+        with pytest.raises(UserError, match=re.escape(str(caught.value))):
+            choose_acceleration("turbo", CPU, "inference")
 
 
 @pytest.mark.parametrize("word", ["fast_suppression", "sampled_anchors"])

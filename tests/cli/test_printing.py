@@ -12,7 +12,7 @@ import pytest
 
 from resnext_det.cli import main
 from resnext_det.cli.json_option import add_json
-from resnext_det.cli.printing import check_json, open_console, write_json
+from resnext_det.cli.printing import check_json, open_console, status, write_json
 
 
 def test_stdout_takes_the_json_alone(tmp_path, monkeypatch, capsys):
@@ -32,6 +32,19 @@ def test_elsewhere_the_text_is_printed(file, tmp_path, monkeypatch, capsys):
     write_json(file, {"a": 1})
     assert capsys.readouterr().out == "text\n"
     assert (tmp_path / "a.json").exists() == (file is not None)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_goes_on_is_shown_on_a_terminal_alone(is_terminal, monkeypatch, capsys):
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):  # by which rich takes any file for a terminal
+        monkeypatch.delenv(name, raising=False)
+    if is_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    with status() as say:
+        say("writing [b].onnx")
+    shown = capsys.readouterr()
+    assert ("writing [b].onnx" in shown.err) == is_terminal
+    assert shown.out == ""
 
 
 def test_the_help_says_so():

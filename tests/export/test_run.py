@@ -3,14 +3,33 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from resnext_det.cli import main
 from resnext_det.data.opened_image import Pixels
 from resnext_det.export import run
+from resnext_det.export.proving import Tolerances
 from resnext_det.export.source import read_source
 from resnext_det.structures import Detections
 from tests.export.conftest import Trained
+
+
+def test_each_step_is_said(
+    portable: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = read_source(portable.checkpoint)
+    pictures = [np.zeros((64, 64, 3), dtype=np.uint8)] * 2
+
+    def opened(*_: object) -> tuple[Callable, str]:
+        return source.detector.detect, "a runtime"
+
+    monkeypatch.setattr(run, "write_export", lambda source, kind, path, fixed: path.touch())
+    monkeypatch.setattr(run, "open_export", opened)
+    wanted = run.Wanted(tmp_path / "model.pt2", "torch", Tolerances(0.1, 0.1, 0.1), pictures)
+    said: list[str] = []
+    run.export(source, wanted, said.append)
+    assert said == ["writing a torch.export package", "comparing 2 images in a runtime"]
 
 
 def test_an_export_that_differs_is_not_written(
